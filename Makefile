@@ -1,0 +1,30 @@
+# Arguments for the service or for pytest: make run ARGS="--port 8001"
+ARGS =
+
+.PHONY: help run test install lint codegen clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+# `exec`, so that a signal reaches the service itself and not a shell above it.
+run: ## install what the service needs, and start it
+	@./install.sh && exec .venv/bin/todo-api serve $(ARGS)
+
+test: lint ## install what the checks need, and run them all
+	.venv/bin/pytest $(ARGS)
+
+install: ## install what the checks need
+	@./install.sh dev
+
+lint: install ## check the generated code, the style and the types
+	./codegen.sh --check
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+codegen: install ## generate anew what follows from openapi.yaml
+	./codegen.sh
+
+clean: ## remove what was installed, built and cached; the tasks stay
+	rm -rf .venv .tools node_modules dist reports .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src generated tests -name __pycache__ -prune -exec rm -rf {} +

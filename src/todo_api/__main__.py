@@ -1,0 +1,5 @@
+"""`python -m todo_api` is `todo-api`."""
+
+from todo_api.cli import main
+
+main()

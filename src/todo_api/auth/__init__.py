@@ -1,0 +1,1 @@
+"""From the bearer token to the user who calls."""

@@ -1,0 +1,71 @@
+"""The contract's security scheme `bearerAuth` (RFC 6750): who calls, and whether the URL is theirs."""
+
+import re
+from typing import Annotated
+
+from fastapi import Depends, Path, Request, Security
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
+from todo_contract import models
+
+from todo_api.problems import AuthenticationRequired, Forbidden, InvalidRequest, InvalidToken
+
+_REALM = 'Bearer realm="todo-api"'
+# RFC 6750, section 2.1: b64token.
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+
+
+class BearerAuth(SecurityBase):
+    """Authenticates once a request, whoever asks first: the route ahead of the body, or a handler by `Owner`."""
+
+    def __init__(self) -> None:
+        self.model = HTTPBearerModel(bearerFormat="JWT")
+        self.scheme_name = "bearerAuth"
+
+    async def __call__(self, request: Request) -> str:
+        """The user who calls.
+
+        Raises InvalidRequest, AuthenticationRequired, InvalidToken, and Forbidden where the URL has another user_id.
+        """
+        user: str | None = request.scope.get("user")
+        if user is None:
+            user = request.app.state.tokens.verify(_token(request))
+            if request.path_params.get("user_id", user) != user:
+                raise Forbidden
+            request.scope["user"] = user
+        return user
+
+
+def _token(request: Request) -> str:
+    headers = request.headers.getlist("authorization")
+    if not headers:
+        raise AuthenticationRequired
+    if len(headers) > 1:
+        raise _malformed("There is more than one Authorization header.")
+    if not headers[0].isascii():
+        raise _malformed("The Authorization header is not ASCII.")
+    scheme, _, token = headers[0].partition(" ")
+    token = token.strip(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise AuthenticationRequired
+    if " " in token or "," in token:
+        raise _malformed("The Authorization header has more than one token.")
+    if not _TOKEN.fullmatch(token):
+        raise InvalidToken
+    return token
+
+
+def _malformed(fault: str) -> InvalidRequest:
+    challenge = f'{_REALM}, error="invalid_request", error_description="{fault}"'
+    return InvalidRequest(f'{fault} Send one, as "Authorization: Bearer <token>".', {"WWW-Authenticate": challenge})
+
+
+bearer = BearerAuth()
+
+
+async def owner(user: Annotated[str, Security(bearer)], user_id: Annotated[models.UserId, Path()]) -> str:
+    """The user whose tasks the URL names, who is the one who calls."""
+    return user
+
+
+Owner = Annotated[str, Depends(owner)]

@@ -1,0 +1,161 @@
+"""The command line: `todo-api serve | migrate | token`."""
+
+import argparse
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import structlog
+from pydantic import SecretStr
+
+from todo_api import logs
+from todo_api.auth.tokens import sign
+from todo_api.contract import ContractError
+from todo_api.database import migrate
+from todo_api.database.embedded import EmbeddedPostgresError, embedded_postgres
+from todo_api.database.session import Database, DatabaseUnavailable
+from todo_api.settings import Settings, SettingsError, load_settings
+
+TOKEN_LIFETIME = 3600
+"""Seconds."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class CommandError(Exception):
+    """The command can't be carried out. The message says why and what to do."""
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    # Without a handler of ours SIGTERM would end the process before the embedded server is left.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        settings = load_settings()
+        logs.configure(settings.log_format, settings.log_level)
+        arguments.command(settings, arguments)
+    except (SettingsError, ContractError, EmbeddedPostgresError, CommandError) as error:
+        sys.exit(f"todo-api: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="todo-api", description="A task service that is driven by its contract.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="serve the API; without DATABASE_URL on a PostgreSQL of its own")
+    serve.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
+    serve.add_argument("--port", type=int, default=8000, help="default: %(default)s")
+    serve.add_argument("--workers", type=int, default=1, help="processes; default: %(default)s")
+    serve.set_defaults(command=_serve)
+
+    upgrade = commands.add_parser("migrate", help="bring the database's schema to what this version needs")
+    upgrade.set_defaults(command=_migrate)
+
+    token = commands.add_parser("token", help="print a token for trying things out, valid for an hour")
+    token.add_argument("user", metavar="USER", help="the user_id that the token is for")
+    token.set_defaults(command=_token)
+    return parser
+
+
+def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
+    # Here, for the other commands start faster without the web framework.
+    from todo_api.app import create_app
+    from todo_api.server import run
+
+    with _database(settings) as embedded:
+        if not embedded:
+            _refuse_old_schema(settings)
+        settings.better_auth_secret = SecretStr(_secret(settings, embedded))
+        assert settings.database_url is not None
+        # Workers are new processes, and read their settings from the environment.
+        os.environ["DATABASE_URL"] = settings.database_url.get_secret_value()
+        os.environ["BETTER_AUTH_SECRET"] = settings.better_auth_secret.get_secret_value()
+        app = create_app(settings)
+        if embedded:
+            _print_welcome(arguments.host, arguments.port, settings.better_auth_secret.get_secret_value())
+        run(app, arguments.host, arguments.port, arguments.workers)
+
+
+def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
+    with _database(settings) as embedded:
+        if not embedded:
+            assert settings.database_url is not None
+            migrate.upgrade(settings.database_url.get_secret_value())
+    print(f"The schema is at {migrate.head()}.")
+
+
+def _token(settings: Settings, arguments: argparse.Namespace) -> None:
+    print(sign(_secret(settings, embedded=settings.database_url is None), arguments.user, TOKEN_LIFETIME))
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[bool]:
+    """Sees to it that the settings have a database: where they name none, the embedded one, started and migrated.
+
+    Yields whether it is the embedded one.
+    """
+    if settings.database_url is not None:
+        yield False
+        return
+    with embedded_postgres(settings.data_dir / "postgres") as server:
+        migrate.upgrade(server.url)
+        settings.database_url = SecretStr(server.url)
+        yield True
+
+
+def _refuse_old_schema(settings: Settings) -> None:
+    async def revision(url: str) -> str | None:
+        database = Database(url)
+        await database.connect()
+        try:
+            return await database.revision()
+        finally:
+            await database.close()
+
+    assert settings.database_url is not None
+    try:
+        found = asyncio.run(revision(settings.database_url.get_secret_value()))
+    except DatabaseUnavailable:
+        log.warning("database unavailable", hint="the schema is not checked; requests are answered 503 until it is up")
+        return
+    if found != migrate.head():
+        raise CommandError(
+            f"the database's schema is at {found or 'nothing'}, this version needs {migrate.head()}. "
+            "Run: todo-api migrate"
+        )
+
+
+def _secret(settings: Settings, embedded: bool) -> str:
+    """The configured secret; with the embedded database, one of its own, made once and kept with mode 600."""
+    if settings.better_auth_secret is not None:
+        return settings.better_auth_secret.get_secret_value()
+    if not embedded:
+        raise SettingsError("BETTER_AUTH_SECRET: is needed with DATABASE_URL. Make one with: openssl rand -base64 32")
+    path = settings.data_dir / "secret"
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Written aside and linked: two that start at once read the same whole secret.
+    draft = path.with_name(f"secret.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secrets.token_urlsafe(32))
+    with suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
+    return path.read_text()
+
+
+def _print_welcome(host: str, port: int, secret: str) -> None:
+    url = f"http://{host}:{port}"
+    token = sign(secret, "demo", TOKEN_LIFETIME)
+    print(
+        f"\n  Documentation  {url}/docs"
+        f"\n  Contract       {url}/openapi.yaml"
+        f'\n  Try            curl {url}/api/demo/tasks -H "Authorization: Bearer {token}"'
+        f' -H "Content-Type: application/json" -d \'{{"title": "Buy milk"}}\'\n',
+        flush=True,
+    )

@@ -1,0 +1,1 @@
+"""The way to PostgreSQL: Neon or the embedded server."""

@@ -1,0 +1,81 @@
+"""Alembic's migrations, run from code: they ship in the package, and need no alembic.ini."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+import todo_api.migrations
+from todo_api.database.session import DatabaseUnavailable, is_unavailable
+from todo_api.database.url import asyncpg_dsn
+
+CONNECT_TIMEOUT = 10
+"""Seconds."""
+
+# Alembic keeps what it is doing in globals of its modules.
+_one_at_a_time = threading.Lock()
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Brings the schema to `revision`, in one transaction. Any number of processes may do so at once. Needs a thread
+    in which no event loop runs.
+
+    Raises ValueError for a bad URL, DatabaseUnavailable where no database answers, SQLAlchemy's DBAPIError for what
+    the database refused.
+    """
+    _run(url, lambda config: command.upgrade(config, revision))
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Takes the schema back to `revision`; `base` is before the first. As `upgrade`; the data goes with the tables."""
+    _run(url, lambda config: command.downgrade(config, revision))
+
+
+def head() -> str:
+    """The revision that this code needs. Asks no database."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    assert revision is not None
+    return revision
+
+
+def _config() -> Config:
+    config = Config()
+    folder = Path(todo_api.migrations.__file__).parent
+    # The option is a template of configparser's.
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    return config
+
+
+def _run(url: str, operation: Callable[[Config], None]) -> None:
+    dsn = asyncpg_dsn(url)
+
+    async def connect() -> asyncpg.Connection:
+        try:
+            return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT)
+        except Exception as error:
+            if is_unavailable(error):
+                raise DatabaseUnavailable(f"{type(error).__name__}: {error}") from error
+            raise
+
+    def migrate(connection: Connection) -> None:
+        config = _config()
+        config.attributes["connection"] = connection
+        operation(config)
+
+    async def run() -> None:
+        engine = create_async_engine(
+            "postgresql+asyncpg://", async_creator=connect, poolclass=NullPool
+        )
+        async with engine.connect() as connection:
+            await connection.run_sync(migrate)
+
+    with _one_at_a_time:
+        asyncio.run(run())

@@ -1,0 +1,28 @@
+"""The operations that are open to everybody: what the service is, whether it lives, whether it can serve."""
+
+from fastapi import Request
+from todo_contract import models
+
+from todo_api.contract import ContractRouter, load_contract
+from todo_api.problems import DatabaseUnavailable
+
+router = ContractRouter(load_contract())
+
+
+@router.operation("getServiceInfo")
+async def get_service_info(request: Request) -> models.ServiceInfo:
+    return models.ServiceInfo(
+        name="todo-api", version=request.app.version, contract="/openapi.yaml", documentation="/docs"
+    )
+
+
+@router.operation("getHealth")
+async def get_health() -> models.Health:
+    return models.Health(status="ok")
+
+
+@router.operation("getReadiness")
+async def get_readiness(request: Request) -> models.Readiness:
+    if not await request.app.state.database.ready():
+        raise DatabaseUnavailable
+    return models.Readiness(status="ready")

@@ -1,0 +1,303 @@
+"""Every failure that leaves the service, as RFC 9457 problem+json: one class per problem type of the contract.
+
+A class's docstring is what `GET /problems/<name>` tells the person who opens it.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+MAX_ERRORS = 100
+MAX_DETAIL = 1000
+MAX_NAME = 255
+
+
+class Problem(Exception):
+    """A failure that is told to the caller. Subclasses fix the type, the title and the status."""
+
+    type: ClassVar[str]
+    title: ClassVar[str]
+    status: ClassVar[int]
+
+    def __init__(self, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = headers or {}
+
+    def members(self) -> dict[str, Any]:
+        """The members of the problem but for `instance`, which only the request knows."""
+        return {"type": self.type, "title": self.title, "status": self.status, "detail": self.detail}
+
+
+class InvalidRequest(Problem):
+    """The request breaks a rule of HTTP itself: two Authorization or Host headers, two tokens in one header, or a
+    CORS preflight that asks for an origin, a method or a header which is not allowed. The detail says which."""
+
+    type = "/problems/invalid-request"
+    title = "The request breaks the rules of HTTP"
+    status = 400
+
+
+class MalformedBody(Problem):
+    """The body is not JSON as RFC 8259 has it: not UTF-8, a syntax error, NaN or Infinity, one name twice in an
+    object, or nested too deeply. The detail says what and where."""
+
+    type = "/problems/malformed-body"
+    title = "The body is not JSON"
+    status = 400
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"The body is not JSON: {fault}.")
+
+
+class AuthenticationRequired(Problem):
+    """The operation wants a bearer token, and none was sent. Send the header "Authorization: Bearer TOKEN"."""
+
+    type = "/problems/authentication-required"
+    title = "Authentication is required"
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__(
+            'There is no bearer token. Send one, as "Authorization: Bearer <token>".',
+            {"WWW-Authenticate": 'Bearer realm="todo-api"'},
+        )
+
+
+class InvalidToken(Problem):
+    """A token was sent, but it is expired, malformed, or not signed with a key that this service trusts. Get a new
+    one from the issuer. Which of these it was stands in the log under the request id, not in the answer."""
+
+    type = "/problems/invalid-token"
+    title = "The token is not accepted"
+    status = 401
+
+    def __init__(self) -> None:
+        detail = "The token is expired, malformed, or signed by somebody else. Get a new one."
+        challenge = f'Bearer realm="todo-api", error="invalid_token", error_description="{detail}"'
+        super().__init__(detail, {"WWW-Authenticate": challenge})
+
+
+class Forbidden(Problem):
+    """The user in the URL is not the bearer of the token. The answer is the same whether that user exists or not.
+    Use the id that the token was issued for: its "sub" claim."""
+
+    type = "/problems/forbidden"
+    title = "The URL belongs to another user"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("The user in the URL is not the bearer of the token. Use the id that the token was issued for.")
+
+
+class TaskNotFound(Problem):
+    """The user has no task with this id: it was deleted, it never was, or it is another user's."""
+
+    type = "/problems/task-not-found"
+    title = "There is no such task"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("The user has no task with this id. It may have been deleted.")
+
+
+class NotFound(Problem):
+    """There is nothing under this path. Mind the case, and that no path but "/" ends in a slash."""
+
+    type = "/problems/not-found"
+    title = "There is no such path"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing under this path. The contract is at /openapi.yaml.")
+
+
+class MethodNotAllowed(Problem):
+    """The path exists, but not with this method. The Allow header lists the methods that it has."""
+
+    type = "/problems/method-not-allowed"
+    title = "The path does not have this method"
+    status = 405
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__(f"This path has other methods: {allowed}.", {"Allow": allowed})
+
+
+class ContentTooLarge(Problem):
+    """The body is larger than any that the contract allows. The service stops reading and closes the connection."""
+
+    type = "/problems/content-too-large"
+    title = "The body is too large"
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit} bytes. Send less.", {"Connection": "close"})
+
+
+class UnsupportedMediaType(Problem):
+    """The body is not declared as JSON in UTF-8. Send the header "Content-Type: application/json"."""
+
+    type = "/problems/unsupported-media-type"
+    title = "The body is of another media type"
+    status = 415
+
+    def __init__(self) -> None:
+        super().__init__('The body must be JSON. Send "Content-Type: application/json".', {"Accept": "application/json"})
+
+
+class InternalError(Problem):
+    """The service failed, and the fault is ours. Report the request id if it happens again."""
+
+    type = "/problems/internal-error"
+    title = "The service failed"
+    status = 500
+
+    def __init__(self) -> None:
+        super().__init__("The fault is ours. Report the request id if it happens again.")
+
+
+class DatabaseUnavailable(Problem):
+    """The database is asleep, restarting, unreachable or busy. Nothing is known to be wrong with the request: send it
+    again after the seconds in the Retry-After header."""
+
+    type = "/problems/database-unavailable"
+    title = "The database is not available"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database does not answer right now. Try again after the seconds in Retry-After.",
+            {"Retry-After": "1"},
+        )
+
+
+class InputError:
+    """One fault of the input: where, and what is wrong there, but never the value."""
+
+    def __init__(self, detail: str, *, pointer: str | None = None, parameter: str | None = None) -> None:
+        self.detail = detail[:MAX_DETAIL]
+        self.place = {"pointer": pointer[:MAX_DETAIL]} if pointer is not None else {"parameter": str(parameter)[:MAX_NAME]}
+
+    @classmethod
+    def from_pydantic(cls, error: Any) -> "InputError":
+        """`error` is an item of RequestValidationError.errors(); its `input` and `ctx` are left out."""
+        where, *path = error["loc"]
+        if where != "body":
+            return cls(error["msg"], parameter=str(path[0]))
+        # RFC 6901, section 6: a JSON Pointer as the fragment of a URI.
+        tokens = (str(token).replace("~", "~0").replace("/", "~1") for token in path)
+        return cls(
+            error["msg"],
+            pointer="#" + "".join("/" + quote(token, safe="~!$&'()*+,;=:@", errors="replace") for token in tokens),
+        )
+
+
+class ValidationFailed(Problem):
+    """The input can be read, but is not what the contract says. The member "errors" names every fault: a "pointer" into
+    the body, or the name of a path or query "parameter"."""
+
+    type = "/problems/validation-failed"
+    title = "The input is not valid"
+    status = 422
+
+    def __init__(self, errors: Sequence[InputError]) -> None:
+        places = "1 place" if len(errors) == 1 else f"{len(errors)} places"
+        super().__init__(f"The input does not fit the contract in {places}. See errors.")
+        self.errors = errors[:MAX_ERRORS]
+
+    def members(self) -> dict[str, Any]:
+        return {
+            **super().members(),
+            "errors": [{"detail": error.detail, **error.place} for error in self.errors],
+        }
+
+
+TYPES: dict[str, type[Problem]] = {problem.type: problem for problem in Problem.__subclasses__()}
+
+
+def respond(problem: Problem) -> Response:
+    """The problem as an answer to the request under way, whose id `RequestContext` has bound."""
+    request_id = structlog.contextvars.get_contextvars()["request_id"]
+    # ASCII: a name that the caller sent may hold what UTF-8 can't.
+    body = json.dumps({**problem.members(), "instance": request_id}, separators=(",", ":"))
+    return Response(body, problem.status, problem.headers, "application/problem+json")
+
+
+def install(
+    app: FastAPI,
+    allowed_methods: Callable[[str], str],
+    translations: Mapping[type[Exception], Callable[[], Problem]],
+) -> None:
+    """Makes every failure of the app a problem, the framework's own included.
+
+    `allowed_methods` tells the Allow header of a path; Starlette knows only the methods of the first route that matches.
+    `translations` has the problem for each exception of a layer that knows nothing of HTTP.
+    """
+
+    async def on_problem(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return respond(error)
+
+    async def on_http_exception(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        match error.status_code:
+            case 404:
+                problem: Problem = NotFound()
+            case 405:
+                problem = MethodNotAllowed(allowed_methods(request.scope["path"]))
+            case status if status < 500:
+                problem = InvalidRequest(error.detail)
+            case _:
+                problem = InternalError()
+        return respond(problem)
+
+    async def on_validation_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        errors = [InputError.from_pydantic(item) for item in error.errors()]
+        return respond(ValidationFailed(errors))
+
+    async def translate(request: Request, error: Exception) -> Response:
+        log.warning("failed", error=str(error))
+        return respond(translations[type(error)]())
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    for failure in translations:
+        app.add_exception_handler(failure, translate)
+
+
+class CatchFaults:
+    """Turns what nobody foresaw into a 500 that says nothing but the request id; the log has the rest.
+
+    ASGI middleware of our own: Starlette sends its 500 outside of all middleware, so that it would lack the CORS
+    headers, and a browser could not read it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except Exception:
+            if scope["type"] != "http" or started:
+                raise
+            log.exception("fault")
+            await respond(InternalError())(scope, receive, send)

@@ -1,0 +1,67 @@
+"""Runs the application under uvicorn, with the event loop and the parser that are fastest: uvloop and httptools."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from multiprocessing.connection import wait
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from todo_api import logs
+from todo_api.app import create_app
+from todo_api.settings import load_settings
+
+GRACE = 10
+"""Seconds that requests under way may take after SIGTERM."""
+
+
+class ProblemProtocol(HttpToolsProtocol):
+    """uvicorn's, but what it can't parse is answered with a problem; no request id, for there is no request."""
+
+    def send_400_response(self, msg: str) -> None:
+        body = (
+            b'{"type":"/problems/invalid-request","title":"The request breaks the rules of HTTP","status":400,'
+            b'"detail":"The request can not be parsed. Send HTTP/1.1 as RFC 9112 has it.","instance":"unparsed"}'
+        )
+        head = (
+            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nx-request-id: unparsed\r\n"
+            b"cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n"
+        )
+        self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+        self.transport.close()
+
+
+def run(app: FastAPI, host: str, port: int, workers: int) -> None:
+    """Serves until SIGINT or SIGTERM. More than one worker: each makes its own app from the environment."""
+    uvicorn.run(
+        app if workers == 1 else "todo_api.server:create_worker_app",
+        factory=workers > 1,
+        host=host,
+        port=port,
+        workers=workers,
+        http=ProblemProtocol,
+        loop="uvloop",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+    )
+
+
+def create_worker_app() -> FastAPI:
+    settings = load_settings()
+    logs.configure(settings.log_format, settings.log_level)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    return create_app(settings)
+
+
+def _end_with_parent() -> None:
+    """uvicorn's workers outlive a parent that was killed, and would hold the port for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,1 @@
+"""The tag `tasks`: handlers (HTTP), queries (SQL), table."""

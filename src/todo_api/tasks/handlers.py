@@ -1,0 +1,97 @@
+"""The six task operations of the contract: load, act, answer."""
+
+from typing import Annotated
+from urllib.parse import quote, urlencode
+
+from fastapi import Query, Response
+from pydantic import MISSING
+from todo_contract import models
+
+from todo_api.auth.bearer import Owner, bearer
+from todo_api.contract import ContractRouter, load_contract
+from todo_api.database.dependency import DbSession
+from todo_api.problems import InputError, TaskNotFound, ValidationFailed
+from todo_api.tasks import cursor, queries
+
+router = ContractRouter(load_contract(), security={"bearerAuth": bearer})
+
+ListTasksQuery = Annotated[models.ListTasksParametersQuery, Query()]
+
+
+@router.operation("listTasks")
+async def list_tasks(query: ListTasksQuery, owner: Owner, session: DbSession, response: Response) -> models.TaskPage:
+    after = _after(owner, query)
+    completed = None if query.completed is MISSING else query.completed
+    offset = None if query.offset is MISSING else query.offset
+    tasks, last = await queries.list_page(
+        session, owner, completed=completed, limit=query.limit, offset=offset, after=after
+    )
+    page = models.TaskPage(items=tasks, next_cursor=last and cursor.encode(owner, last))
+    if query.include_total:
+        page.total = await queries.count(session, owner, completed=completed)
+    if page.next_cursor:
+        response.headers["Link"] = f'<{_next_page(owner, query, page.next_cursor)}>; rel="next"'
+    return page
+
+
+@router.operation("createTask")
+async def create_task(task: models.TaskCreate, owner: Owner, session: DbSession, response: Response) -> models.Task:
+    created = await queries.create(session, owner, task.title, task.description, task.completed)
+    response.headers["Location"] = f"{_collection(owner)}/{created.id}"
+    return created
+
+
+@router.operation("getTask")
+async def get_task(task_id: models.TaskId, owner: Owner, session: DbSession) -> models.Task:
+    task = await queries.get(session, owner, task_id)
+    if task is None:
+        raise TaskNotFound
+    return task
+
+
+@router.operation("updateTask")
+async def update_task(
+    task_id: models.TaskId, changes: models.TaskUpdate, owner: Owner, session: DbSession
+) -> models.Task:
+    task = await queries.update(session, owner, task_id, changes.model_dump(exclude_unset=True))
+    if task is None:
+        raise TaskNotFound
+    return task
+
+
+@router.operation("deleteTask")
+async def delete_task(task_id: models.TaskId, owner: Owner, session: DbSession) -> None:
+    if not await queries.delete(session, owner, task_id):
+        raise TaskNotFound
+
+
+@router.operation("toggleTaskCompletion")
+async def toggle_task_completion(
+    task_id: models.TaskId, owner: Owner, session: DbSession, completion: models.TaskCompletion | None = None
+) -> models.Task:
+    task = await queries.set_completed(session, owner, task_id, completion.completed if completion else None)
+    if task is None:
+        raise TaskNotFound
+    return task
+
+
+def _after(owner: str, query: models.ListTasksParametersQuery) -> cursor.Position | None:
+    if query.cursor is MISSING:
+        return None
+    if query.offset is not MISSING:
+        raise ValidationFailed([InputError("cursor and offset exclude each other. Send one.", parameter="offset")])
+    try:
+        return cursor.decode(owner, query.cursor)
+    except ValueError:
+        fault = "This is no cursor of this list. Use the next_cursor of the page before."
+        raise ValidationFailed([InputError(fault, parameter="cursor")]) from None
+
+
+def _collection(owner: str) -> str:
+    return f"/api/{quote(owner, safe='')}/tasks"
+
+
+def _next_page(owner: str, query: models.ListTasksParametersQuery, next_cursor: str) -> str:
+    sent = query.model_dump(mode="json", exclude_unset=True, exclude={"offset", "cursor"})
+    text = {name: str(value).lower() for name, value in sent.items()}
+    return f"{_collection(owner)}?{urlencode({**text, 'cursor': next_cursor})}"

