@@ -97,8 +97,8 @@ def _join(directory: DataDirectory, users: int) -> EmbeddedServer:
                         raise EmbeddedPostgresError(_failure(directory))
                     _start_supervisor(directory, supervised)
                     started = True
-                elif socket_directory := directory.read_state().get("socket_directory"):
-                    return _server(directory, socket_directory)
+                elif (state := directory.read_state()).get("status") == "ready":
+                    return _server(directory, state["socket_directory"])
             _sleep_until(deadline)
 
 
@@ -148,9 +148,7 @@ def _installation() -> Path:
 
 def _server(directory: DataDirectory, socket_directory: str) -> EmbeddedServer:
     passwords = directory.read_passwords()
-    query = urlencode(
-        {"host": socket_directory, "port": supervisor.PORT}, safe="/", quote_via=quote
-    )
+    query = urlencode({"host": socket_directory, "port": supervisor.PORT}, safe="/", quote_via=quote)
 
     def url(role: str, database: str) -> str:
         return f"postgresql://{role}:{passwords[role]}@/{database}?{query}"

@@ -34,6 +34,12 @@ APPLICATION = "todo"
 PORT = 5432
 """There is no TCP listener; the port is but a part of the socket's name."""
 
+STATUS_LINE = 7
+"""The place in postmaster.pid where the server says whether it is ready."""
+
+SOCKET_BASE_LIMIT = 60
+"""A socket's address has room for about 100 bytes, the names that we add included."""
+
 POLL_INTERVAL = 0.01
 CREATION_LIMIT = 60.0
 FORMER_SERVER_LIMIT = 30.0
@@ -63,7 +69,7 @@ SETTINGS = {
 }
 
 
-class Failure(Exception):
+class SupervisorError(Exception):
     """The server cannot be run; the message is for the user who wanted it."""
 
 
@@ -95,7 +101,7 @@ class DataDirectory:
         """PostgreSQL's own files. It exists only when it is complete."""
         self.passwords = root / "passwords.json"
         self.state = root / "server.json"
-        """Where the server listens, or why there is none."""
+        """Where the server listens, and whether it does yet; or why there is none."""
         self.log = root / "server.log"
         self.start_lock = root / "start.lock"
         self.users_lock = root / "users.lock"
@@ -111,14 +117,14 @@ class DataDirectory:
         return _read_json(self.passwords)
 
     def read_state(self) -> dict[str, str]:
-        """Return what the supervisor last said; nothing while the server starts."""
+        """Return what the supervisor last said."""
         try:
             return _read_json(self.state)
         except FileNotFoundError:
             return {}
 
     def discard_state(self) -> None:
-        """Remove what a supervisor that was killed left behind."""
+        """Remove the announcement of a server, and the directory of its socket."""
         if socket_directory := self.read_state().get("socket_directory"):
             shutil.rmtree(socket_directory, ignore_errors=True)
         self.state.unlink(missing_ok=True)
@@ -137,23 +143,21 @@ def _read_json(path: Path) -> dict[str, str]:
 
 
 def _write_private(path: Path, content: dict[str, str]) -> None:
-    """Write a file that others cannot read, whole or not at all, even if the power fails."""
+    """Write a file that others cannot read, whole or not at all."""
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
     new.replace(path)
-    _sync_directory(path.parent)
 
 
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Make a file, or the names in a directory, survive a power failure."""
+    opened = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(opened)
     finally:
-        os.close(directory)
+        os.close(opened)
 
 
 class _Identity(TypedDict, total=False):
@@ -189,16 +193,22 @@ class Supervisor:
         try:
             while not self._ending:
                 if len(starts) == RESTARTS and time.monotonic() - starts[0] < RESTART_WINDOW:
-                    raise Failure(f"PostgreSQL died {RESTARTS} times.{self._see_log()}")
+                    raise SupervisorError(f"PostgreSQL died {RESTARTS} times.{self._see_log()}")
                 starts.append(time.monotonic())
-                self._start(socket_directory)
-                self._wait_until(self._has_died)
-                self._directory.state.unlink(missing_ok=True)
+                # Already now, so that the next supervisor can tidy up if this one is killed.
+                self._announce("starting", socket_directory)
+                if self._start(socket_directory):
+                    self._announce("ready", socket_directory)
+                    self._wait_until(self._has_died)
                 if not self._ending:
-                    print("PostgreSQL died; it is started again.", file=sys.stderr, flush=True)
+                    _log("PostgreSQL died; it is started again.")
         finally:
             self._stop()
             shutil.rmtree(socket_directory, ignore_errors=True)
+            self._directory.state.unlink(missing_ok=True)
+
+    def _announce(self, status: str, socket_directory: Path) -> None:
+        _write_private(self._directory.state, {"status": status, "socket_directory": str(socket_directory)})
 
     def _wait_for_last_user(self) -> None:
         """Block until the kernel grants what no user can hold back any more.
@@ -213,9 +223,7 @@ class Supervisor:
         self._ending = True
         self._wake.put(None)
 
-    def _wait_until(
-        self, condition: Callable[[], bool], *, poll: float | None = None, limit: float = 1e9
-    ) -> bool:
+    def _wait_until(self, condition: Callable[[], bool], *, poll: float | None = None, limit: float = 1e9) -> bool:
         """Wait for a condition; return early, with what it is then, when this process shall end."""
         deadline = time.monotonic() + limit
         while not (fulfilled := condition()) and not self._ending:
@@ -236,17 +244,18 @@ class Supervisor:
             if not directory.passwords.exists():
                 passwords = {role: secrets.token_hex(32) for role in (SUPERUSER, APPLICATION)}
                 _write_private(directory.passwords, passwords)
+                _sync(directory.passwords)
             self._create_cluster()
             return
         if not directory.passwords.exists():
-            raise Failure(
+            raise SupervisorError(
                 f"{directory.passwords}, which holds the passwords of the database beside it, is "
                 f"gone. Bring it back, or move {directory.cluster} away to begin anew."
             )
         found = (directory.cluster / "PG_VERSION").read_text().strip()
         installed = self._version.split(".")[0]
         if found != installed:
-            raise Failure(
+            raise SupervisorError(
                 f"{directory.root} holds a database of PostgreSQL {found}, but the installed "
                 f"server is PostgreSQL {installed}, which cannot read it. Use another data "
                 f"directory, or move the data with pg_dump of PostgreSQL {found}."
@@ -285,11 +294,9 @@ class Supervisor:
             )
             self._create(new, lock, "initdb", "--sync-only")
             new.rename(self._directory.cluster)
-            _sync_directory(self._directory.root)
+            _sync(self._directory.root)
 
-    def _create(
-        self, new: Path, lock: int, program: str, *arguments: str, script: str = ""
-    ) -> None:
+    def _create(self, new: Path, lock: int, program: str, *arguments: str, script: str = "") -> None:
         """Run one step of the creation."""
         try:
             subprocess.run(
@@ -301,12 +308,12 @@ class Supervisor:
                 **self._process(new, lock),
             )
         except subprocess.SubprocessError:
-            raise Failure(f"{program} could not create a database.{self._see_log()}") from None
+            raise SupervisorError(f"{program} could not create a database.{self._see_log()}") from None
 
     # The server
 
-    def _start(self, socket_directory: Path) -> None:
-        """Start the server and, once it accepts connections, tell where it is."""
+    def _start(self, socket_directory: Path) -> bool:
+        """Start the server and wait until it accepts connections, or nobody wants it any more."""
         cluster = self._directory.cluster
         settings = SETTINGS | {"unix_socket_directories": f'"{socket_directory}"'}
         with self._alone() as lock:
@@ -322,9 +329,8 @@ class Supervisor:
             )
         self._wait_until(lambda: self._is_ready() or self._has_died(), poll=POLL_INTERVAL)
         if self._has_died():
-            raise Failure(f"PostgreSQL could not start.{self._see_log()}")
-        if self._is_ready():
-            _write_private(self._directory.state, {"socket_directory": str(socket_directory)})
+            raise SupervisorError(f"PostgreSQL could not start.{self._see_log()}")
+        return self._is_ready()
 
     def _is_ready(self) -> bool:
         """Read what the server itself notes, without a connection, as pg_ctl does."""
@@ -332,11 +338,11 @@ class Supervisor:
             lines = (self._directory.cluster / "postmaster.pid").read_bytes().splitlines()
         except FileNotFoundError:
             return False
-        assert self._server is not None
         return (
-            len(lines) > 7
+            self._server is not None
+            and len(lines) > STATUS_LINE
             and lines[0] == str(self._server.pid).encode()
-            and lines[7].strip() == b"ready"
+            and lines[STATUS_LINE].strip() == b"ready"
         )
 
     def _has_died(self) -> bool:
@@ -344,15 +350,13 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Stop the server: fast shutdown, immediate shutdown, and the end."""
-        for ending, patience in ((signal.SIGINT, 15), (signal.SIGQUIT, 5), (signal.SIGKILL, None)):
-            if self._server is None:
-                return
-            self._server.send_signal(ending)
-            try:
-                self._server.wait(patience)
-            except subprocess.TimeoutExpired:
-                continue
+        if self._server is None:
             return
+        for ending, patience in ((signal.SIGINT, 10), (signal.SIGQUIT, 5), (signal.SIGKILL, None)):
+            self._server.send_signal(ending)
+            with suppress(subprocess.TimeoutExpired):
+                self._server.wait(patience)
+                return
 
     @contextmanager
     def _alone(self) -> Iterator[int]:
@@ -366,20 +370,19 @@ class Supervisor:
             if not try_lock(lock, fcntl.LOCK_EX):
                 if postmaster := _find_postmaster(cluster):
                     with suppress(ProcessLookupError):
-                        os.kill(postmaster, signal.SIGINT)
+                        os.kill(postmaster, signal.SIGQUIT)
                 if not self._wait_until(
                     lambda: try_lock(lock, fcntl.LOCK_EX),
                     poll=POLL_INTERVAL,
                     limit=FORMER_SERVER_LIMIT,
                 ):
-                    raise Failure(
+                    raise SupervisorError(
                         f"a former PostgreSQL server in {cluster} does not end. "
                         f"End the processes that have {self._directory.server_lock} open."
                     )
             if postmaster := _find_postmaster(cluster):
-                raise Failure(
-                    f"process {postmaster}, which we did not start, runs PostgreSQL in {cluster}. "
-                    "Stop it first."
+                raise SupervisorError(
+                    f"process {postmaster}, which we did not start, runs PostgreSQL in {cluster}. Stop it first."
                 )
             yield lock
 
@@ -402,8 +405,8 @@ class Supervisor:
 
     def _make_socket_directory(self) -> Path:
         """Make a private directory whose path is short enough for a socket's address."""
-        for base in (Path(tempfile.gettempdir()), Path("/tmp")):
-            if len(os.fsencode(base)) > 60:
+        for base in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 (mkdtemp)
+            if len(os.fsencode(base)) > SOCKET_BASE_LIMIT:
                 continue
             if self._identity and not _is_open_to_all(base):
                 continue
@@ -411,7 +414,7 @@ class Supervisor:
             if self._identity:
                 os.chown(path, self._identity["user"], self._identity["group"])
             return path
-        raise Failure("no temporary directory is fit for a socket: /tmp must exist, open to all.")
+        raise SupervisorError("no temporary directory is fit for a socket: /tmp must exist, open to all.")
 
     def _see_log(self) -> str:
         return f" The end of {self._directory.log}:\n{self._directory.log_tail()}"
@@ -422,14 +425,18 @@ def _is_open_to_all(path: Path) -> bool:
 
 
 def _make_end_with_parent() -> Callable[[], None] | None:
-    """Make what a child does first so that it is shut down when the supervisor is killed."""
+    """Make what a child does first so that it ends when the supervisor is killed.
+
+    By an immediate shutdown, which no committed row is lost by: a fast one that comes during
+    recovery may hang, and nobody would be there to insist.
+    """
     if sys.platform != "linux":
         return None
     prctl, pr_set_pdeathsig = ctypes.CDLL(None).prctl, 1
     parent = os.getpid()
 
     def end_with_parent() -> None:
-        prctl(pr_set_pdeathsig, signal.SIGINT)
+        prctl(pr_set_pdeathsig, signal.SIGQUIT)
         if os.getppid() != parent:
             os._exit(1)
 
@@ -445,10 +452,12 @@ def _find_postmaster(cluster: Path) -> int | None:
     try:
         pid = abs(int((cluster / "postmaster.pid").read_bytes().split(b"\n", 1)[0]))
         if sys.platform == "linux":
-            runs_here = os.path.samefile(f"/proc/{pid}/cwd", cluster)
+            runs_here = Path(f"/proc/{pid}/cwd").samefile(cluster)
         else:
             answer = subprocess.run(
-                ["lsof", "-a", "-d", "cwd", "-p", str(pid), "-Fn"], capture_output=True, check=False
+                ["/usr/sbin/lsof", "-a", "-d", "cwd", "-p", str(pid), "-Fn"],
+                capture_output=True,
+                check=False,
             )
             runs_here = b"n" + os.fsencode(cluster) in answer.stdout.splitlines()
     except (OSError, ValueError):
@@ -469,7 +478,7 @@ def _choose_identity(cluster: Path) -> _Identity:
         except KeyError:
             continue
         return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-    raise Failure(
+    raise SupervisorError(
         "PostgreSQL does not run as root, and there is no account "
         f"{' or '.join(UNPRIVILEGED_ACCOUNTS)} for it. Run the service as an ordinary user."
     )
@@ -488,7 +497,7 @@ def _reachable_installation(installation: Path, identity: _Identity) -> tuple[Pa
         installation = _copy_installation(installation)
         version = _version(installation, identity)
     if version is None:
-        raise Failure(f"the programs in {installation / 'bin'} cannot be run. Reinstall them.")
+        raise SupervisorError(f"the programs in {installation / 'bin'} cannot be run. Reinstall them.")
     return installation, version
 
 
@@ -538,6 +547,12 @@ def _copy_installation(installation: Path) -> Path:
     return copy
 
 
+def _log(message: str) -> None:
+    """Add a line to the server's log, which is what our standard error is."""
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+
+
 def main() -> None:
     """Supervise the server of a data directory. The lock that says so was inherited, held."""
     root, installation = sys.argv[1:]
@@ -547,9 +562,11 @@ def main() -> None:
     directory = DataDirectory(Path(root))
     try:
         Supervisor(directory, Path(installation)).run()
-    except (Failure, OSError) as error:
-        print(error, file=sys.stderr, flush=True)
-        message = str(error) if isinstance(error, Failure) else f"{root} cannot be used: {error}"
+    except (SupervisorError, OSError) as error:
+        message = str(error)
+        if isinstance(error, OSError):
+            message = f"PostgreSQL in {root} cannot be run: {error}"
+        _log(message)
         _write_private(directory.state, {"error": message})
 
 
