@@ -71,9 +71,7 @@ def _run(url: str, operation: Callable[[Config], None]) -> None:
         operation(config)
 
     async def run() -> None:
-        engine = create_async_engine(
-            "postgresql+asyncpg://", async_creator=connect, poolclass=NullPool
-        )
+        engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
         async with engine.connect() as connection:
             await connection.run_sync(migrate)
 

@@ -6,8 +6,8 @@ leaves one family of exceptions. A statement that stands alone is sent without B
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -48,7 +48,6 @@ _UNAVAILABLE_AT_NEON = (
     "too many connections",
     "failed to acquire permit",
 )
-
 
 _DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
@@ -133,16 +132,19 @@ class Database:
             row = await self.session().fetch_one(_REVISION)
         except asyncpg.UndefinedTableError:
             return None
-        return row and row["version_num"]
+        return None if row is None else str(row["version_num"])
 
     async def acquire(self) -> Connection:
         """A connection, which must go back by `release`."""
         if self._pool is None:
             raise RuntimeError("connect() comes first")
-        with self.watch():
+        try:
             # Not `acquire(timeout=…)`, which runs in a task of its own.
             async with asyncio.timeout(ACQUIRE_TIMEOUT):
                 return await self._pool.acquire()
+        except Exception as error:
+            self.explain(error)
+            raise
 
     async def release(self, connection: Connection) -> None:
         assert self._pool is not None
@@ -150,19 +152,15 @@ class Database:
         with suppress(Exception):
             await self._pool.release(connection, timeout=ACQUIRE_TIMEOUT)
 
-    @contextmanager
-    def watch(self, connection: Connection | None = None) -> Iterator[None]:
-        """Turns every exception that means "no database" into DatabaseUnavailable, and remembers it."""
-        try:
-            yield
-        except Exception as error:
-            if not (is_unavailable(error) or self._has_gone(connection)):
-                raise
+    def explain(self, error: Exception, connection: Connection | None = None) -> None:
+        """Raises DatabaseUnavailable, and remembers it, where this is what `error` means."""
+        if is_unavailable(error) or self._has_gone(connection):
             self._answers = False
             raise DatabaseUnavailable(f"{type(error).__name__}: {error}") from error
-        # That a connection was to be had proves nothing: it may be an idle one that has died since.
-        if connection is not None:
-            self._answers = True
+
+    def answered(self) -> None:
+        """Remembers that the database has carried out a statement."""
+        self._answers = True
 
     def _has_gone(self, connection: Connection | None) -> bool:
         """asyncpg and the event loop have many exceptions for the use of a connection that is closed."""
@@ -187,53 +185,60 @@ class Session:
 
     async def fetch_one(self, statement: Statement, /, **parameters: Any) -> asyncpg.Record | None:
         """The first row."""
-        arguments = statement.arguments(parameters)
-        async with self._borrow() as connection:
-            with self._database.watch(connection):
-                return await connection.fetchrow(statement.sql, *arguments)
+        row: asyncpg.Record | None = await self._run(Connection.fetchrow, statement, parameters)
+        return row
 
     async def fetch_all(self, statement: Statement, /, **parameters: Any) -> list[asyncpg.Record]:
-        arguments = statement.arguments(parameters)
-        async with self._borrow() as connection:
-            with self._database.watch(connection):
-                rows: list[asyncpg.Record] = await connection.fetch(statement.sql, *arguments)
-                return rows
+        rows: list[asyncpg.Record] = await self._run(Connection.fetch, statement, parameters)
+        return rows
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Session"]:
         """A session whose statements are carried out together or not at all. Within another, a savepoint."""
-        async with self._borrow() as connection:
-            watch = self._database.watch
-            transaction = connection.transaction()
-            with watch(connection):
-                await transaction.start()
+        connection = self._connection or await self._database.acquire()
+        transaction = connection.transaction()
+        try:
+            await self._watch(connection, transaction.start)
             try:
                 yield Session(self._database, connection)
             except BaseException:
-                with watch(connection):
+                # Where this fails nothing is left to undo; what went wrong before counts.
+                with suppress(Exception):
                     await transaction.rollback()
                 raise
-            with watch(connection):
-                await transaction.commit()
-
-    @asynccontextmanager
-    async def _borrow(self) -> AsyncIterator[Connection]:
-        if self._connection is not None:
-            yield self._connection
-            return
-        connection = await self._database.acquire()
-        try:
-            yield connection
+            await self._watch(connection, transaction.commit)
         finally:
-            await self._database.release(connection)
+            if self._connection is None:
+                await self._database.release(connection)
+
+    async def _run(
+        self, fetch: Callable[..., Awaitable[Any]], statement: Statement, parameters: Mapping[str, Any]
+    ) -> Any:
+        arguments = statement.arguments(parameters)
+        connection = self._connection or await self._database.acquire()
+        try:
+            return await self._watch(connection, fetch, connection, statement.sql, *arguments)
+        finally:
+            if self._connection is None:
+                await self._database.release(connection)
+
+    async def _watch(self, connection: Connection, call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        try:
+            result = await call(*arguments)
+        except Exception as error:
+            self._database.explain(error, connection)
+            raise
+        self._database.answered()
+        return result
 
 
-async def _keep(_: Connection) -> None:
+async def _keep(_: asyncpg.Connection) -> None:
     """The reset of a connection that is given back. asyncpg's own asks the server to forget settings, locks and
     cursors: a round trip for nothing, since no statement here leaves any. It still rolls back what is open."""
 
 
 def is_unavailable(error: Exception) -> bool:
+    """Whether this is one of the ways in which the socket, PostgreSQL and Neon say that there is no database now."""
     if isinstance(error, asyncpg.InternalServerError):
         message = str(error).lower()
         return any(text in message for text in _UNAVAILABLE_AT_NEON)

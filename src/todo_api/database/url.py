@@ -20,13 +20,13 @@ def asyncpg_dsn(url: str) -> str:
     """
     match = _URL.fullmatch(url)
     try:
-        if match is None:
+        if match is None or not url.isascii():
             raise ValueError
         parameters = parse_qsl(match["query"] or "", keep_blank_values=True, strict_parsing=True)
     except ValueError:
         raise ValueError(
             "not a URL of PostgreSQL: expected postgresql://user:password@host:port/database, "
-            "where @ : / ? # in a user or a password are written %40 %3A %2F %3F %23"
+            "in ASCII, where @ : / ? # in a user or a password are written %40 %3A %2F %3F %23"
         ) from None
     # asyncpg would send it to the server as a setting, which Neon's pooler refuses: asyncpg has no
     # channel binding.

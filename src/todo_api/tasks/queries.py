@@ -31,10 +31,7 @@ _create = prepare(
 )
 _delete = prepare(delete_from(task).where(*_one).returning(task.c.id))
 _toggle = prepare(
-    update_of(task)
-    .where(*_one)
-    .values(completed=not_(task.c.completed), updated_at=func.now())
-    .returning(*task.c)
+    update_of(task).where(*_one).values(completed=not_(task.c.completed), updated_at=func.now()).returning(*task.c)
 )
 
 
@@ -50,13 +47,13 @@ def _update(columns: frozenset[str]) -> Statement:
 
 
 @cache
-def _count(filtered: bool) -> Statement:
-    return prepare(select(func.count()).select_from(task).where(*_matching(filtered)))
+def _count(*, filtered: bool) -> Statement:
+    return prepare(select(func.count()).select_from(task).where(*_matching(filtered=filtered)))
 
 
 @cache
-def _page(filtered: bool, after: bool) -> Statement:
-    statement = select(task).where(*_matching(filtered))
+def _page(*, filtered: bool, after: bool) -> Statement:
+    statement = select(task).where(*_matching(filtered=filtered))
     if after:
         # As a comparison of rows the index serves it at any depth; spelt out with OR it does not.
         statement = statement.where(
@@ -73,7 +70,7 @@ def _page(filtered: bool, after: bool) -> Statement:
     )
 
 
-def _matching(filtered: bool) -> tuple[Any, ...]:
+def _matching(*, filtered: bool) -> tuple[Any, ...]:
     return (_owned, task.c.completed == bindparam("completed")) if filtered else (_owned,)
 
 
@@ -95,7 +92,7 @@ async def list_page(
         parameters["completed"] = completed
     if after is not None:
         parameters |= after._asdict()
-    rows = await session.fetch_all(_page(completed is not None, after is not None), **parameters)
+    rows = await session.fetch_all(_page(filtered=completed is not None, after=after is not None), **parameters)
     tasks = [models.Task.model_construct(**row) for row in rows[:limit]]
     if len(rows) <= limit:
         return tasks, None
@@ -104,19 +101,15 @@ async def list_page(
 
 async def count(session: Session, owner: str, *, completed: bool | None) -> int:
     """Reads an index entry of every task that matches."""
-    statement = _count(completed is not None)
+    statement = _count(filtered=completed is not None)
     row = await session.fetch_one(statement, owner=owner, completed=completed)
     assert row is not None
     number: int = row[0]
     return number
 
 
-async def create(
-    session: Session, owner: str, title: str, description: str | None, completed: bool
-) -> models.Task:
-    task = await _fetch(
-        session, _create, owner=owner, title=title, description=description, completed=completed
-    )
+async def create(session: Session, owner: str, title: str, description: str | None, completed: bool) -> models.Task:
+    task = await _fetch(session, _create, owner=owner, title=title, description=description, completed=completed)
     assert task is not None
     return task
 
@@ -125,9 +118,7 @@ async def get(session: Session, owner: str, task_id: int) -> models.Task | None:
     return await _fetch(session, _get, owner=owner, task_id=task_id)
 
 
-async def update(
-    session: Session, owner: str, task_id: int, changes: Mapping[str, Any]
-) -> models.Task | None:
+async def update(session: Session, owner: str, task_id: int, changes: Mapping[str, Any]) -> models.Task | None:
     """Sets the members of `TaskUpdate` that `changes` holds, and `updated_at`; the others keep their values."""
     statement = _update(frozenset(changes))
     return await _fetch(session, statement, owner=owner, task_id=task_id, **changes)
@@ -138,9 +129,7 @@ async def delete(session: Session, owner: str, task_id: int) -> bool:
     return await session.fetch_one(_delete, owner=owner, task_id=task_id) is not None
 
 
-async def set_completed(
-    session: Session, owner: str, task_id: int, completed: bool | None
-) -> models.Task | None:
+async def set_completed(session: Session, owner: str, task_id: int, completed: bool | None) -> models.Task | None:
     """None turns it to what it is not: in the database, so that of two at once neither is lost."""
     if completed is None:
         return await _fetch(session, _toggle, owner=owner, task_id=task_id)
@@ -150,4 +139,4 @@ async def set_completed(
 async def _fetch(session: Session, statement: Statement, **parameters: Any) -> models.Task | None:
     row = await session.fetch_one(statement, **parameters)
     # The database keeps the contract by itself: no need to validate each row.
-    return row and models.Task.model_construct(**row)
+    return None if row is None else models.Task.model_construct(**row)

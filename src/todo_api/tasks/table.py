@@ -29,9 +29,7 @@ class TaskTable(SQLModel, table=True):
         Index("task_list_completed", "user_id", "completed", "created_at", "id"),
     )
 
-    id: int | None = Field(
-        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
-    )
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
     user_id: str = Field(max_length=255)
     title: str = Field(max_length=200)
     description: str | None = Field(default=None, max_length=2000)

@@ -1,0 +1,115 @@
+"""The migrations make the tables that the code describes, go both ways, and may be run by several at once."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import CheckConstraint, Connection, inspect
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlmodel import SQLModel
+
+from todo_api.database.migrate import downgrade, head, upgrade
+from todo_api.database.session import Database, DatabaseUnavailable
+from todo_api.database.url import asyncpg_dsn
+from todo_api.tasks.table import task
+
+
+def inspected(url: str, look: Callable[[Connection], Any]) -> Any:
+    async def run() -> Any:
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=lambda: asyncpg.connect(asyncpg_dsn(url)),
+            poolclass=NullPool,
+        )
+        async with engine.connect() as connection:
+            return await connection.run_sync(look)
+
+    return asyncio.run(run())
+
+
+def revision(url: str) -> str | None:
+    async def run() -> str | None:
+        database = Database(url)
+        await database.connect()
+        try:
+            return await database.revision()
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+def tables(url: str) -> set[str]:
+    return set(inspected(url, lambda connection: inspect(connection).get_table_names()))
+
+
+def test_up_down_and_up_again(empty_database_url: str) -> None:
+    assert revision(empty_database_url) is None
+    upgrade(empty_database_url)
+    assert revision(empty_database_url) == head()
+    assert tables(empty_database_url) == {"alembic_version", "task"}
+    upgrade(empty_database_url)
+    downgrade(empty_database_url, "base")
+    assert revision(empty_database_url) is None
+    assert tables(empty_database_url) == {"alembic_version"}
+    upgrade(empty_database_url)
+    assert revision(empty_database_url) == head()
+
+
+def test_make_the_tables_that_the_code_describes(database_url: str) -> None:
+    def differences(connection: Connection) -> Any:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        return compare_metadata(context, SQLModel.metadata)
+
+    assert inspected(database_url, differences) == []
+
+
+def test_make_the_checks_that_the_code_describes(database_url: str) -> None:
+    """Alembic's comparison leaves them out."""
+    found = inspected(database_url, lambda connection: inspect(connection).get_check_constraints("task"))
+    described = [c for c in task.constraints if isinstance(c, CheckConstraint)]
+    assert {check["name"] for check in found} == {check.name for check in described}
+
+
+def test_may_be_run_by_several_at_once(empty_database_url: str) -> None:
+    program = "import sys; from todo_api.database.migrate import upgrade; upgrade(sys.argv[1])"
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    async def run() -> list[int]:
+        holder, observer = [await asyncpg.connect(asyncpg_dsn(empty_database_url)) for _ in range(2)]
+        # Nobody gets past this until it is undone: then all are at the same place at the same time.
+        obstacle = holder.transaction()
+        await obstacle.start()
+        await holder.execute("CREATE TABLE alembic_version ()")
+        command = sys.executable, "-c", program, empty_database_url
+        processes = [await asyncio.create_subprocess_exec(*command) for _ in range(3)]
+        async with asyncio.timeout(60):
+            while await observer.fetchval(waiting) < len(processes):
+                await observer.execute("SELECT pg_sleep(0.01)")
+            await obstacle.rollback()
+            codes = [await process.wait() for process in processes]
+        await holder.close()
+        await observer.close()
+        return codes
+
+    assert asyncio.run(run()) == [0, 0, 0]
+    assert revision(empty_database_url) == head()
+
+
+def test_may_be_run_in_several_threads_at_once(empty_database_url: str) -> None:
+    async def run() -> None:
+        await asyncio.gather(*(asyncio.to_thread(upgrade, empty_database_url) for _ in range(3)))
+
+    asyncio.run(run())
+    assert revision(empty_database_url) == head()
+
+
+def test_say_that_no_database_answers() -> None:
+    with pytest.raises(DatabaseUnavailable):
+        upgrade("postgresql://user:password@127.0.0.1:1/nothing")
