@@ -19,11 +19,10 @@ import yaml
 from fastapi import APIRouter, FastAPI, Response, Security
 from fastapi.datastructures import Default
 from fastapi.responses import JSONResponse
-from fastapi.security.base import SecurityBase
 from starlette.routing import compile_path
 from todo_contract import models
 
-from todo_api.requests import contract_route
+from todo_api.requests import Guard, contract_route
 
 Schema = dict[str, Any]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -134,7 +133,7 @@ class ContractRouter(APIRouter):
     to every operation that the contract secures, so that no handler can forget it.
     """
 
-    def __init__(self, contract: Contract, security: Mapping[str, SecurityBase] | None = None) -> None:
+    def __init__(self, contract: Contract, security: Mapping[str, Guard] | None = None) -> None:
         super().__init__()
         self.contract = contract
         self.security = security or {}
@@ -231,7 +230,8 @@ def _parameters(document: Schema, item: Schema, spec: Schema) -> Iterator[Schema
 
 
 def _schemes(document: Schema, spec: Schema) -> list[str]:
-    return sorted(name for choice in spec.get("security", document.get("security", [])) for name in choice)
+    choices = spec["security"] if "security" in spec else document.get("security", [])
+    return sorted(name for choice in choices for name in choice)
 
 
 # --- the surface: what of an OpenAPI document must be the same in the contract and in the code
@@ -246,7 +246,7 @@ def _surface(document: Schema) -> dict[str, Schema]:
             "parameters": {
                 f"{parameter['in']} {parameter['name']}": {
                     "required": (required := parameter.get("required", False)),
-                    "schema": _normal(document, parameter["schema"], required),
+                    "schema": _normal(document, parameter["schema"], required=required),
                 }
                 for parameter in _parameters(document, item, spec)
             },
@@ -267,12 +267,12 @@ def _body(document: Schema, spec: Schema) -> Schema | None:
         return None
     body = _resolve(document, spec["requestBody"])
     required = body.get("required", False)
-    return {"required": required, "content": _content(document, body, required)}
+    return {"required": required, "content": _content(document, body, required=required)}
 
 
-def _content(document: Schema, node: Schema, required: bool) -> Schema:
+def _content(document: Schema, node: Schema, *, required: bool) -> Schema:
     return {
-        media: _normal(document, content.get("schema", {}), required)
+        media: _normal(document, content.get("schema", {}), required=required)
         for media, content in node.get("content", {}).items()
     }
 
@@ -282,7 +282,7 @@ def _content(document: Schema, node: Schema, required: bool) -> Schema:
 _IGNORED = {"$ref", "title", "description", "examples", "example", "deprecated", "format", "minProperties"}
 
 
-def _normal(document: Schema, schema: Schema, required: bool = True) -> Schema:
+def _normal(document: Schema, schema: Schema, *, required: bool = True) -> Schema:
     """A schema without what may differ in writing alone: `$ref`, order, ways to say null, float bounds."""
     schema = {**_resolve(document, schema), **{k: v for k, v in schema.items() if k != "$ref"}}
     if isinstance(schema.get("type"), list):
@@ -294,29 +294,32 @@ def _normal(document: Schema, schema: Schema, required: bool = True) -> Schema:
             # FastAPI writes an optional parameter or body as one that may be null.
             variants = [variant for variant in variants if variant != {"type": "null"}]
         if len(variants) == 1:
-            rest = {k: v for k, v in schema.items() if k not in _IGNORED | {"anyOf"}}
-            return {**variants[0], **rest}
-        variants.sort(key=lambda variant: json.dumps(variant, sort_keys=True))
-        schema = {**schema, "anyOf": variants}
+            return {**variants[0], **{k: v for k, v in schema.items() if k not in _IGNORED | {"anyOf"}}}
+        schema = {**schema, "anyOf": sorted(variants, key=_canonical)}
     if schema.get("format") == "date-time":
         # Pydantic takes neither pattern nor length on a datetime; the response watch holds the form on the wire.
         return {"type": "string", "format": "date-time"}
     if "const" in schema:
         schema["enum"] = [schema.pop("const")]
-    normal: Schema = {}
-    for keyword, value in schema.items():
-        if keyword in _IGNORED or (keyword == "type" and "enum" in schema):
-            continue
-        if keyword == "properties":
-            value = {name: _normal(document, member) for name, member in value.items()}
-        elif keyword == "items":
-            value = _normal(document, value)
-        elif keyword in ("enum", "required"):
-            value = sorted(value, key=str)
-        elif isinstance(value, float) and value.is_integer():
-            value = int(value)
-        normal[keyword] = value
-    return normal
+    if "enum" in schema:
+        schema.pop("type", None)
+    return {k: _normal_value(document, k, v) for k, v in schema.items() if k not in _IGNORED}
+
+
+def _normal_value(document: Schema, keyword: str, value: Any) -> Any:
+    if keyword == "properties":
+        return {name: _normal(document, member) for name, member in value.items()}
+    if keyword == "items":
+        return _normal(document, value)
+    if keyword in {"enum", "required"}:
+        return sorted(value, key=_canonical)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _differences(contract: dict[str, Schema], code: dict[str, Schema]) -> Iterator[str]:
@@ -344,4 +347,8 @@ def _walk(place: str, wanted: Any, found: Any) -> Iterator[tuple[str, str, str]]
         for key in sorted(wanted.keys() | found.keys()):
             yield from _walk(f"{place} / {key}", wanted.get(key), found.get(key))
     elif wanted != found:
-        yield place, *("nothing" if side is None else json.dumps(side) for side in (wanted, found))
+        yield place, _told(wanted), _told(found)
+
+
+def _told(side: Any) -> str:
+    return "nothing" if side is None else json.dumps(side)

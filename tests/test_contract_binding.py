@@ -1,0 +1,314 @@
+"""The app refuses to start where code and contract differ: each kind of disagreement, seeded one at a time."""
+
+import copy
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import pytest
+import yaml
+from conftest import settings_for
+from fastapi import FastAPI, Path, Query
+from todo_contract import models
+
+from todo_api import health
+from todo_api.app import create_app
+from todo_api.auth.bearer import Owner, bearer
+from todo_api.contract import Contract, ContractError, ContractRouter, load_contract, publish
+from todo_api.tasks import handlers
+
+LIST = "/api/{user_id}/tasks"
+ITEM = "/api/{user_id}/tasks/{task_id}"
+
+Document = dict[str, Any]
+
+
+def contract(edit: Callable[[Document], object] = lambda _: None) -> Contract:
+    """A fresh contract, edited."""
+    document = copy.deepcopy(load_contract().document)
+    edit(document)
+    return Contract.parse(yaml.safe_dump(document).encode())
+
+
+def app_as_written() -> FastAPI:
+    app = FastAPI()
+    app.include_router(handlers.router)
+    app.include_router(health.router)
+    return app
+
+
+def refusal(app: FastAPI, contract: Contract) -> list[str]:
+    with pytest.raises(ContractError) as refused:
+        publish(app, contract)
+    assert all(difference in str(refused.value) for difference in refused.value.differences)
+    return refused.value.differences
+
+
+def test_the_code_as_written_implements_the_contract() -> None:
+    publish(app_as_written(), contract())
+
+
+def test_create_app_checks() -> None:
+    app = create_app(settings_for("postgresql://nobody@localhost/nothing"))
+    assert app.openapi() is load_contract().document
+
+
+# --- the contract changes under the code
+
+
+def schema(name: str, **changes: Any) -> Callable[[Document], object]:
+    return lambda document: document["components"]["schemas"][name].update(changes)
+
+
+def parameter(name: str, **changes: Any) -> Callable[[Document], object]:
+    return lambda document: document["components"]["parameters"][name]["schema"].update(changes)
+
+
+def operation(path: str, method: str, **changes: Any) -> Callable[[Document], object]:
+    return lambda document: document["paths"][path][method].update(changes)
+
+
+def add_operation(document: Document) -> None:
+    document["paths"][f"{ITEM}/archive"] = {
+        "parameters": document["paths"][ITEM]["parameters"],
+        "post": {**document["paths"][ITEM]["get"], "operationId": "archiveTask"},
+    }
+
+
+def remove_operation(document: Document) -> None:
+    del document["paths"][ITEM]["delete"]
+
+
+def change_method(document: Document) -> None:
+    document["paths"][ITEM]["post"] = document["paths"][ITEM].pop("put")
+
+
+def change_path(document: Document) -> None:
+    document["paths"]["/healthz"] = document["paths"].pop("/health")
+
+
+def add_parameter(document: Document) -> None:
+    document["paths"][LIST]["get"]["parameters"].append(
+        {"name": "sort", "in": "query", "schema": {"type": "string", "enum": ["title"]}}
+    )
+
+
+def remove_parameter(document: Document) -> None:
+    document["paths"][LIST]["get"]["parameters"].pop()
+
+
+def require_parameter(document: Document) -> None:
+    document["components"]["parameters"]["Completed"]["required"] = True
+
+
+def add_body(document: Document) -> None:
+    document["paths"][ITEM]["delete"]["requestBody"] = {"$ref": "#/components/requestBodies/TaskUpdate"}
+
+
+def require_body(document: Document) -> None:
+    document["components"]["requestBodies"]["TaskCompletion"]["required"] = True
+
+
+def allow_null(document: Document) -> None:
+    title = {"anyOf": [{"$ref": "#/components/schemas/Title"}, {"type": "null"}]}
+    document["components"]["schemas"]["TaskUpdate"]["properties"]["title"] = title
+
+
+def change_success(document: Document) -> None:
+    responses = document["paths"][LIST]["post"]["responses"]
+    responses["200"] = responses.pop("201")
+
+
+def change_media_type(document: Document) -> None:
+    content = document["components"]["requestBodies"]["TaskCreate"]["content"]
+    content["application/merge-patch+json"] = content.pop("application/json")
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (add_operation, "not implemented: archiveTask (POST /api/{user_id}/tasks/{task_id}/archive)"),
+        (remove_operation, "not in openapi.yaml: deleteTask"),
+        (operation(ITEM, "get", operationId="readTask"), "not implemented: readTask"),
+        (change_method, 'updateTask / method: openapi.yaml says "POST", the code "PUT"'),
+        (change_path, 'getHealth / path: openapi.yaml says "/healthz", the code "/health"'),
+        (add_parameter, "listTasks / parameters / query sort: openapi.yaml says {"),
+        (remove_parameter, "listTasks / parameters / query include_total: openapi.yaml says nothing"),
+        (require_parameter, "listTasks / parameters / query completed / required"),
+        (parameter("Limit", maximum=200), "listTasks / parameters / query limit / schema / maximum"),
+        (parameter("Limit", default=20), "listTasks / parameters / query limit / schema / default"),
+        (parameter("Completed", type="string"), "query completed / schema / type"),
+        (schema("TaskId", maximum=2147483647), "getTask / parameters / path task_id / schema / maximum"),
+        (schema("UserId", pattern="^[a-z]+$"), "createTask / parameters / path user_id / schema / pattern"),
+        (schema("Title", maxLength=100), "createTask / body / content / application/json / properties / title"),
+        (schema("TaskCreate", required=["title", "completed"]), "createTask / body"),
+        (schema("TaskUpdate", additionalProperties=True), "updateTask / body"),
+        (schema("Task", required=["id"]), "getTask / responses / 200 / application/json / required"),
+        (allow_null, "updateTask / body / content / application/json / properties / title"),
+        (add_body, "deleteTask / body: openapi.yaml says {"),
+        (require_body, "toggleTaskCompletion / body / required: openapi.yaml says true, the code false"),
+        (change_success, "createTask / responses / 200: openapi.yaml says {"),
+        (change_media_type, "createTask / body / content / application/merge-patch+json"),
+        (operation(ITEM, "get", security=[]), 'getTask / security: openapi.yaml says [], the code ["bearerAuth"]'),
+        (operation("/health", "get", security=[{"bearerAuth": []}]), "getHealth / security"),
+    ],
+)  # fmt: skip
+def test_refuses_a_contract_that_the_code_does_not_implement(edit: Callable[[Document], object], told: str) -> None:
+    assert any(told in difference for difference in refusal(app_as_written(), contract(edit)))
+
+
+def test_lists_all_differences_at_once() -> None:
+    def edit(document: Document) -> None:
+        remove_operation(document)
+        add_operation(document)
+        change_path(document)
+
+    assert len(refusal(app_as_written(), contract(edit))) == 3
+
+
+# --- the code changes under the contract
+
+
+def with_router(replaced: str, edit: Callable[[ContractRouter], object]) -> tuple[FastAPI, Contract]:
+    """The app as written, but for the operation that is replaced: `edit` binds it again."""
+    whole = contract()
+    app = FastAPI()
+    for router in (handlers.router, health.router):
+        kept = [route for route in router.routes if route.operation_id != replaced]  # type: ignore[attr-defined]
+        app.routes.extend(kept)
+    router = ContractRouter(whole, {"bearerAuth": bearer})
+    edit(router)
+    app.include_router(router)
+    return app, whole
+
+
+def test_refuses_a_handler_outside_the_contract() -> None:
+    app = app_as_written()
+    app.get("/api/ping")(lambda: None)
+    assert "GET /api/ping" in refusal(app, contract())[0]
+
+
+def test_refuses_a_lost_token_check() -> None:
+    async def get_task(user_id: models.UserId, task_id: models.TaskId) -> models.Task:
+        raise NotImplementedError
+
+    app, whole = with_router("getTask", lambda router: router.add_api_route(ITEM, get_task, operation_id="getTask"))
+    assert 'getTask / security: openapi.yaml says ["bearerAuth"], the code []' in refusal(app, whole)[0]
+
+
+def test_refuses_a_superfluous_token_check() -> None:
+    def edit(router: ContractRouter) -> None:
+        @router.operation("getHealth")
+        async def get_health(owner: Owner) -> models.Health:
+            raise NotImplementedError
+
+    differences = refusal(*with_router("getHealth", edit))
+    assert any('getHealth / security: openapi.yaml says [], the code ["bearerAuth"]' in each for each in differences)
+
+
+def test_refuses_a_wrong_body_model() -> None:
+    def edit(router: ContractRouter) -> None:
+        @router.operation("updateTask")
+        async def update_task(task_id: models.TaskId, changes: models.TaskCreate, owner: Owner) -> models.Task:
+            raise NotImplementedError
+
+    assert any("updateTask / body" in each for each in refusal(*with_router("updateTask", edit)))
+
+
+def test_refuses_a_forgotten_parameter() -> None:
+    def edit(router: ContractRouter) -> None:
+        @router.operation("getTask")
+        async def get_task(owner: Owner) -> models.Task:
+            raise NotImplementedError
+
+    assert "getTask / parameters / path task_id" in refusal(*with_router("getTask", edit))[0]
+
+
+def test_refuses_another_bound() -> None:
+    def edit(router: ContractRouter) -> None:
+        @router.operation("getTask")
+        async def get_task(task_id: Annotated[int, Path(ge=0, le=2**53 - 1)], owner: Owner) -> models.Task:
+            raise NotImplementedError
+
+    told = "getTask / parameters / path task_id / schema / minimum: openapi.yaml says 1, the code 0"
+    assert told in refusal(*with_router("getTask", edit))[0]
+
+
+def test_refuses_an_undocumented_parameter() -> None:
+    def edit(router: ContractRouter) -> None:
+        @router.operation("getTask")
+        async def get_task(
+            task_id: models.TaskId, owner: Owner, verbose: Annotated[bool, Query()] = False
+        ) -> models.Task:
+            raise NotImplementedError
+
+    assert "getTask / parameters / query verbose" in refusal(*with_router("getTask", edit))[0]
+
+
+# --- at import already
+
+
+def test_suggests_the_operation_that_was_meant() -> None:
+    with pytest.raises(ContractError, match="Did you mean listTasks"):
+        ContractRouter(contract()).operation("listTask")
+
+
+def test_refuses_a_second_handler() -> None:
+    router = ContractRouter(contract())
+
+    @router.operation("getHealth")
+    async def get_health() -> models.Health:
+        raise NotImplementedError
+
+    with pytest.raises(ContractError, match="getHealth has a second handler"):
+        ContractRouter(router.contract).operation("getHealth")
+
+
+def test_refuses_another_return_annotation() -> None:
+    with pytest.raises(ContractError, match=r"annotate get_health\(\) with -> models.Health"):
+
+        @ContractRouter(contract()).operation("getHealth")
+        async def get_health() -> models.Readiness:
+            raise NotImplementedError
+
+
+def test_refuses_a_body_where_none_is_promised() -> None:
+    with pytest.raises(ContractError, match="with -> None"):
+
+        @ContractRouter(contract(), {"bearerAuth": bearer}).operation("deleteTask")
+        async def delete_task(task_id: models.TaskId, owner: Owner) -> models.Task:
+            raise NotImplementedError
+
+
+def test_refuses_a_security_scheme_without_implementation() -> None:
+    with pytest.raises(ContractError, match="getTask is secured by bearerAuth"):
+        ContractRouter(contract()).operation("getTask")
+
+
+def test_refuses_a_model_that_is_not_generated() -> None:
+    def edit(document: Document) -> None:
+        schemas = document["components"]["schemas"]
+        schemas["Wellness"] = schemas["Health"]
+        media = document["components"]["responses"]["Health"]["content"]["application/json"]
+        media["schema"] = {"$ref": "#/components/schemas/Wellness"}
+
+    with pytest.raises(ContractError, match=r"Wellness, which is not generated: run ./codegen.sh"):
+
+        @ContractRouter(contract(edit)).operation("getHealth")
+        async def get_health() -> models.Health:
+            raise NotImplementedError
+
+
+# --- a contract that nothing can be bound to
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda document: document["paths"][ITEM]["get"].pop("operationId"), "has no operationId"),
+        (operation(ITEM, "get", operationId="listTasks"), "listTasks stands twice"),
+        (operation(ITEM, "get", responses={"default": {"description": ""}}), "exactly one 2xx"),
+    ],
+)
+def test_refuses_a_contract_that_can_not_be_bound(edit: Callable[[Document], object], told: str) -> None:
+    with pytest.raises(ContractError, match=told):
+        contract(edit)
