@@ -7,6 +7,7 @@ of its own in a thread. Every test uses users of its own, so that none sees anot
 import asyncio
 import os
 import shutil
+import ssl
 import tempfile
 import threading
 import time
@@ -26,6 +27,7 @@ from contract_watch import ContractWatch
 from fastapi import FastAPI
 from waivers import WAIVERS
 
+from todo_api import logs
 from todo_api.app import create_app
 from todo_api.auth.tokens import sign
 from todo_api.database import migrate
@@ -49,6 +51,7 @@ def _is_worker(config: pytest.Config) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    logs.configure("console", "info")
     if _is_worker(config) or config.option.collectonly:
         return
     # Directly under the system's: as root the server runs as another user, who can't reach pytest's own.
@@ -75,7 +78,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         config.workeroutput["seen"] = sorted(WATCH.seen)  # type: ignore[attr-defined]
         return
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not (
-        config.option.keyword or config.option.markexpr or config.option.collectonly or config.option.lf
+        config.option.keyword
+        or config.option.markexpr
+        or config.option.collectonly
+        or getattr(config.option, "lf", False)
     )
     if whole and session.exitstatus == pytest.ExitCode.OK:
         config.stash[_UNSEEN] = WATCH.unseen(_seen | WATCH.seen, WAIVERS)
@@ -138,6 +144,10 @@ def database_url() -> Iterator[str]:
 # --- services and clients
 
 
+# httpx makes a context for each client otherwise: 60 ms, for a server that speaks no TLS.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 @dataclass
 class Service:
     """A running service. Its clients hold every response against the contract."""
@@ -158,6 +168,7 @@ class Service:
             headers=headers,
             event_hooks={"response": [WATCH.observe]},
             timeout=30,
+            verify=_NO_TLS,
         )
         return self._clients.enter_context(client)
 
@@ -176,7 +187,8 @@ def running(app: FastAPI) -> Iterator[Service]:
     thread.start()
     deadline = time.monotonic() + 30
     while not server.started:
-        assert thread.is_alive() and time.monotonic() < deadline, "the service did not start"
+        assert thread.is_alive(), "the service did not start"
+        assert time.monotonic() < deadline, "the service does not answer"
         time.sleep(0.01)
     host, port = server.servers[0].sockets[0].getsockname()
     service = Service(f"http://{host}:{port}", app)
