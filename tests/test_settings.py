@@ -1,0 +1,84 @@
+"""A wrong setting stops the start with one line that names the variable, and never its value."""
+
+import re
+
+import pytest
+from contract_watch import ROOT
+
+from todo_api.settings import Settings, SettingsError, load_settings
+
+EXAMPLE = dict(re.findall(r"^# ([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("empty"))
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def test_the_example_lists_every_setting() -> None:
+    assert list(EXAMPLE) == [name.upper() for name in Settings.model_fields]
+
+
+def test_the_readme_lists_every_setting() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert re.findall(r"^\| `([A-Z_]+)` \|", readme, re.MULTILINE) == list(EXAMPLE)
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLE if name != "DATABASE_URL" and EXAMPLE[name]])
+def test_the_example_shows_the_default(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = load_settings()
+    monkeypatch.setenv(name, EXAMPLE[name])
+    assert load_settings() == default
+
+
+def test_the_examples_database_url_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", EXAMPLE["DATABASE_URL"])
+    assert load_settings().database_url is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://root:hunter2@localhost/x"),
+        ("DATABASE_URL", "hunter2"),
+        ("BETTER_AUTH_SECRET", "hunter2"),
+        ("BETTER_AUTH_SECRET", "hunter2".ljust(31)),
+        ("ALLOWED_ORIGINS", "hunter2.example.com"),
+        ("ALLOWED_ORIGINS", "https://hunter2.example.com/path"),
+        ("ALLOWED_ORIGINS", "*"),
+        ("LOG_FORMAT", "hunter2"),
+        ("LOG_LEVEL", "hunter2"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert str(refused.value).startswith(f"{name}: ")
+    assert "\n" not in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_every_wrong_value_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BETTER_AUTH_SECRET", "short")
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert [line.split(":")[0] for line in str(refused.value).splitlines()] == ["BETTER_AUTH_SECRET", "LOG_LEVEL"]
+
+
+def test_an_empty_variable_is_an_absent_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "")
+    assert load_settings().database_url is None
+
+
+def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://a.example, http://localhost:3000/ ,")
+    assert load_settings().allowed_origins == ("https://a.example", "http://localhost:3000")
+
+
+def test_secrets_do_not_show() -> None:
+    settings = Settings(_env_file=None, better_auth_secret="hunter2" * 8, database_url="postgresql://a:hunter2@b/c")
+    assert "hunter2" not in repr(settings)
