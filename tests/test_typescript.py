@@ -22,9 +22,7 @@ class Service(Protocol):
     def token(self, user_id: str) -> str: ...
 
 
-def compile_client(
-    compiler: str, *options: str, root: Path = ROOT
-) -> subprocess.CompletedProcess[str]:
+def compile_client(compiler: str, *options: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return run(f"node_modules/{compiler}/bin/tsc", "--project", root / "tests/typescript", *options)
 
 
@@ -76,9 +74,7 @@ def test_compiles_under_strict_rules(compiler: str) -> None:
         ),
     ],
 )
-def test_refuses_a_mistake(
-    compiler: str, file: str, old: str, new: str, error: str, tmp_path: Path
-) -> None:
+def test_refuses_a_mistake(compiler: str, file: str, old: str, new: str, error: str, tmp_path: Path) -> None:
     for folder in ["tests/typescript", "generated/typescript"]:
         shutil.copytree(ROOT / folder, tmp_path / folder)
     shutil.copy(ROOT / "package.json", tmp_path)

@@ -20,7 +20,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     `settings` must have a database and a secret: `todo-api serve` sees to both. Raises ContractError.
     """
-    assert settings.database_url is not None and settings.better_auth_secret is not None
+    assert settings.database_url is not None
+    assert settings.better_auth_secret is not None
     contract = load_contract()
     database = Database(settings.database_url.get_secret_value())
 

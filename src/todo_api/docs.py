@@ -82,5 +82,6 @@ def install(app: FastAPI, contract: Contract) -> None:
 
 def _assets() -> Path:
     spec = find_spec("fastapi_offline")
-    assert spec is not None and spec.origin is not None, "fastapi-offline is a dependency"
+    assert spec is not None
+    assert spec.origin is not None
     return Path(spec.origin).parent / "static"

@@ -96,7 +96,9 @@ class Forbidden(Problem):
     status = 403
 
     def __init__(self) -> None:
-        super().__init__("The user in the URL is not the bearer of the token. Use the id that the token was issued for.")
+        super().__init__(
+            "The user in the URL is not the bearer of the token. Use the id that the token was issued for."
+        )
 
 
 class TaskNotFound(Problem):
@@ -151,7 +153,9 @@ class UnsupportedMediaType(Problem):
     status = 415
 
     def __init__(self) -> None:
-        super().__init__('The body must be JSON. Send "Content-Type: application/json".', {"Accept": "application/json"})
+        super().__init__(
+            'The body must be JSON. Send "Content-Type: application/json".', {"Accept": "application/json"}
+        )
 
 
 class InternalError(Problem):
@@ -185,7 +189,9 @@ class InputError:
 
     def __init__(self, detail: str, *, pointer: str | None = None, parameter: str | None = None) -> None:
         self.detail = detail[:MAX_DETAIL]
-        self.place = {"pointer": pointer[:MAX_DETAIL]} if pointer is not None else {"parameter": str(parameter)[:MAX_NAME]}
+        self.place = (
+            {"pointer": pointer[:MAX_DETAIL]} if pointer is not None else {"parameter": str(parameter)[:MAX_NAME]}
+        )
 
     @classmethod
     def from_pydantic(cls, error: Any) -> "InputError":
@@ -239,7 +245,7 @@ def install(
 ) -> None:
     """Makes every failure of the app a problem, the framework's own included.
 
-    `allowed_methods` tells the Allow header of a path; Starlette knows only the methods of the first route that matches.
+    `allowed_methods` tells the Allow header of a path; Starlette knows only the methods of the first route.
     `translations` has the problem for each exception of a layer that knows nothing of HTTP.
     """
 

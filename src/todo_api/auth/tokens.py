@@ -37,7 +37,7 @@ class TokenVerifier:
             return self._subject(token)
         except InvalidToken:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001
             # Seen: JWTError, JWKError, KeyError, TypeError, ValueError, OverflowError, RecursionError.
             raise InvalidToken from None
 

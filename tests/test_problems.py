@@ -1,0 +1,78 @@
+"""Failures that take more than a bad request: a database that is away, a fault of our own; and what problems tell."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import Service, running, settings_for
+from test_authorization import secured, send
+
+from todo_api.app import create_app
+from todo_api.contract import Operation, load_contract
+from todo_api.database.session import Session
+from todo_api.problems import TYPES
+
+
+@pytest.fixture(scope="module")
+def without_database() -> Iterator[Service]:
+    # Port 1 of the loopback: nobody listens there.
+    with running(create_app(settings_for("postgresql://nobody:hunter2@127.0.0.1:1/nothing"))) as service:
+        yield service
+
+
+class TestDatabaseUnavailable:
+    @secured
+    def test_is_503(self, without_database: Service, operation: Operation) -> None:
+        failed = send(without_database.client("a"), operation, "a")
+        assert (failed.status_code, failed.headers["Retry-After"]) == (503, "1")
+        assert failed.json()["type"] == "/problems/database-unavailable"
+        assert "hunter2" not in failed.text
+
+    @secured
+    def test_and_a_stranger_does_not_see_it(self, without_database: Service, operation: Operation) -> None:
+        assert send(without_database.client("a"), operation, "b").status_code == 403
+
+    def test_is_told_by_readiness_but_not_by_health(self, without_database: Service) -> None:
+        client = without_database.client()
+        assert (client.get("/health/ready").status_code, client.get("/health").status_code) == (503, 200)
+        assert client.get("/").status_code == 200
+
+
+class TestInternalError:
+    @pytest.fixture
+    def broken(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
+        async def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("hunter2")
+
+        monkeypatch.setattr(Session, "fetch_one", fail)
+        monkeypatch.setattr(Session, "fetch_all", fail)
+        return service
+
+    @secured
+    def test_says_nothing_but_the_request_id(self, broken: Service, operation: Operation) -> None:
+        failed = send(broken.client("a", Origin="http://localhost:3000"), operation, "a")
+        assert failed.status_code == 500
+        assert failed.json() == {
+            "type": "/problems/internal-error",
+            "title": "The service failed",
+            "status": 500,
+            "detail": "The fault is ours. Report the request id if it happens again.",
+            "instance": failed.headers["X-Request-ID"],
+        }
+        assert failed.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+
+
+class TestTypes:
+    def test_are_those_of_the_contract(self) -> None:
+        schemas: dict[str, Any] = load_contract().document["components"]["schemas"]
+        promised = {
+            *schemas["Problem"]["properties"]["type"]["enum"],
+            schemas["ValidationProblem"]["properties"]["type"]["const"],
+        }
+        assert promised == TYPES.keys()
+
+    @pytest.mark.parametrize("type_", TYPES)
+    def test_explain_themselves_when_opened(self, service: Service, type_: str) -> None:
+        page = service.client().get(type_)
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert TYPES[type_].title in page.text

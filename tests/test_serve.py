@@ -1,0 +1,272 @@
+"""`todo-api serve | migrate | token` as processes: what a newcomer and an operator see."""
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+from conftest import SECRET
+
+COMMAND = [sys.executable, "-m", "todo_api"]
+LIMIT = 60
+"""Seconds that a start or an end may take on a busy machine."""
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def environment(directory: Path, **settings: str) -> dict[str, str]:
+    ours = {"PATH": os.environ["PATH"], "DATA_DIR": str(directory / "data"), "LOG_FORMAT": "json"}
+    return {**ours, **settings}
+
+
+def run(directory: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=directory,
+        env=environment(directory, **settings),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} within {LIMIT} s"
+        time.sleep(0.02)
+
+
+@dataclass
+class Serving:
+    process: subprocess.Popen[str]
+    directory: Path
+    port: int
+    clients: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def output(self) -> str:
+        return (self.directory / "output").read_text()
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, self.output
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/health").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def client(self, user: str = "demo") -> httpx.Client:
+        token = run(self.directory, "token", user).stdout.strip()
+        url = f"http://127.0.0.1:{self.port}/api/{user}"
+        client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"})
+        return self.clients.enter_context(client)
+
+    def stop(self) -> int:
+        """A client that keeps its connection open must not delay the end."""
+        self.process.terminate()
+        return self.process.wait(LIMIT)
+
+
+@contextmanager
+def serving(directory: Path, *arguments: str, **settings: str) -> Iterator[Serving]:
+    port = free_port()
+    with (directory / "output").open("w") as output:
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--port", str(port), *arguments],
+            cwd=directory,
+            env=environment(directory, **settings),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    service = Serving(process, directory, port)
+    try:
+        wait_for(service.answers, "answer")
+        yield service
+    finally:
+        if process.poll() is None:
+            service.stop()
+        service.clients.close()
+
+
+def processes_in(directory: Path) -> list[psutil.Process]:
+    """Whoever works in a data directory or was started for it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            told = [*process.cmdline(), process.cwd()]
+        except psutil.Error:
+            continue
+        if any(str(directory) in text for text in told):
+            found.append(process)
+    return found
+
+
+class TestEmbedded:
+    def test_serves_without_any_setting(self, tmp_path: Path) -> None:
+        with serving(tmp_path) as service:
+            assert f"http://127.0.0.1:{service.port}/docs" in service.output
+            (command,) = re.findall(r"curl .*", service.output)
+            request = re.fullmatch(r'curl (\S+) -H "Authorization: (Bearer \S+)" -H "(.*): (.*)" -d \'(.*)\'', command)
+            assert request is not None
+            url, authorization, name, value, body = request.groups()
+            created = httpx.post(url, content=body, headers={"Authorization": authorization, name: value})
+            assert created.status_code == 201
+            assert service.stop() == 0
+        assert processes_in(tmp_path) == []
+
+    def test_keeps_data_and_secret_over_restarts(self, tmp_path: Path) -> None:
+        with serving(tmp_path) as service:
+            task = service.client().post("/tasks", json={"title": "Buy milk"}).json()
+            secret = (tmp_path / "data" / "secret").read_bytes()
+        with serving(tmp_path) as service:
+            assert service.client().get(f"/tasks/{task['id']}").json() == task
+        assert (tmp_path / "data" / "secret").read_bytes() == secret
+        assert len(secret) >= 32
+
+    def test_keeps_secrets_from_others(self, tmp_path: Path) -> None:
+        assert run(tmp_path, "token", "demo").returncode == 0
+        assert stat.S_IMODE((tmp_path / "data" / "secret").stat().st_mode) == 0o600
+        assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+        assert [path.name for path in (tmp_path / "data").iterdir()] == ["secret"]
+
+    def test_leaves_nothing_behind_when_killed_and_starts_again(self, tmp_path: Path) -> None:
+        with serving(tmp_path) as service:
+            task = service.client().post("/tasks", json={"title": "Buy milk"}).json()
+            service.process.kill()
+            service.process.wait(LIMIT)
+            wait_for(lambda: not processes_in(tmp_path), "end of the database")
+        with serving(tmp_path) as service:
+            assert service.client().get(f"/tasks/{task['id']}").json() == task
+
+    def test_runs_twice_at_once_in_two_directories(self, tmp_path: Path) -> None:
+        one, two = tmp_path / "one", tmp_path / "two"
+        one.mkdir()
+        two.mkdir()
+        with serving(one) as first, serving(two) as second:
+            first.client().post("/tasks", json={"title": "first"})
+            assert first.client().get("/tasks").json()["items"][0]["title"] == "first"
+            assert second.client().get("/tasks").json()["items"] == []
+            foreign = first.client().headers["Authorization"]
+            refused = httpx.get(f"http://127.0.0.1:{second.port}/api/demo/tasks", headers={"Authorization": foreign})
+            assert refused.status_code == 401
+
+
+class TestWorkers:
+    def test_share_one_database(self, tmp_path: Path) -> None:
+        with serving(tmp_path, "--workers", "2") as service:
+            client = service.client()
+            created = [client.post("/tasks", json={"title": "x"}).json()["id"] for _ in range(5)]
+            answers = [service.client().get("/tasks").json()["items"] for _ in range(5)]
+            assert all(sorted(task["id"] for task in items) == sorted(created) for items in answers)
+            assert service.stop() == 0
+        assert processes_in(tmp_path) == []
+
+    def test_end_when_their_parent_is_killed(self, tmp_path: Path) -> None:
+        with serving(tmp_path, "--workers", "2") as service:
+            workers = psutil.Process(service.process.pid).children(recursive=True)
+            assert len(workers) >= 2
+            service.process.kill()
+            service.process.wait(LIMIT)
+            wait_for(lambda: not any(worker.is_running() for worker in workers), "end of the workers")
+            wait_for(lambda: not processes_in(tmp_path), "end of the database")
+
+
+class TestOwnDatabase:
+    def test_is_migrated_by_command(self, tmp_path: Path, empty_database_url: str) -> None:
+        settings = {"DATABASE_URL": empty_database_url, "BETTER_AUTH_SECRET": SECRET}
+        refused = run(tmp_path, "serve", **settings)
+        assert refused.returncode == 1
+        assert "the database's schema is at nothing" in refused.stderr
+        assert "Run: todo-api migrate" in refused.stderr
+        for _ in range(2):
+            migrated = run(tmp_path, "migrate", **settings)
+            assert (migrated.returncode, migrated.stderr) == (0, "")
+            assert "The schema is at 0001" in migrated.stdout
+        with serving(tmp_path, **settings) as service:
+            assert "curl" not in service.output, "no token for a database of one's own"
+        assert not (tmp_path / "data").exists()
+
+    def test_wants_a_secret(self, tmp_path: Path, database_url: str) -> None:
+        for command in (["serve"], ["token", "demo"]):
+            refused = run(tmp_path, *command, DATABASE_URL=database_url)
+            assert refused.returncode == 1
+            assert refused.stderr.startswith("todo-api: BETTER_AUTH_SECRET: ")
+            assert refused.stderr.count("\n") == 1
+
+    def test_may_be_away_at_the_start(self, tmp_path: Path) -> None:
+        url = f"postgresql://todo:hunter2@127.0.0.1:{free_port()}/todo"
+        with serving(tmp_path, DATABASE_URL=url, BETTER_AUTH_SECRET=SECRET) as service:
+            ready = httpx.get(f"http://127.0.0.1:{service.port}/health/ready")
+            assert ready.status_code == 503
+            assert "hunter2" not in service.output
+
+
+class TestSettings:
+    def test_are_refused_by_name_with_one_line(self, tmp_path: Path) -> None:
+        refused = run(tmp_path, "serve", BETTER_AUTH_SECRET="hunter2")
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("todo-api: BETTER_AUTH_SECRET: must have at least 32 bytes")
+        assert refused.stderr.count("\n") == 1
+
+    def test_are_read_from_the_env_file(self, tmp_path: Path) -> None:
+        (tmp_path / ".env").write_text("LOG_LEVEL=loud\n")
+        assert run(tmp_path, "serve").stderr.startswith("todo-api: LOG_LEVEL: ")
+
+
+class TestLog:
+    def test_is_one_line_of_json_a_request_without_secrets(self, tmp_path: Path) -> None:
+        with serving(tmp_path) as service:
+            client = service.client()
+            client.post("/tasks?x=hunter2", json={"title": "hunter2"}, headers={"X-Request-ID": "mine"})
+            wait_for(lambda: '"mine"' in service.output, "line")
+            lines = [json.loads(line) for line in service.output.splitlines() if line.startswith("{")]
+            (line,) = [line for line in lines if line.get("request_id") == "mine"]
+            assert (
+                line.items()
+                >= {
+                    "event": "request",
+                    "level": "info",
+                    "operation": "createTask",
+                    "method": "POST",
+                    "status": 422,
+                }.items()
+            )
+            assert line["duration_ms"] > 0
+            log = "\n".join(line for line in service.output.splitlines() if line.startswith("{"))
+            assert "hunter2" not in log
+            assert client.headers["Authorization"].removeprefix("Bearer ") not in log
+
+    def test_ends_with_the_requests_under_way(self, tmp_path: Path) -> None:
+        with serving(tmp_path) as service:
+            with socket.create_connection(("127.0.0.1", service.port)) as connection:
+                token = service.client().headers["Authorization"]
+                head = (
+                    f"POST /api/demo/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\nContent-Length: 14\r\n"
+                    "Content-Type: application/json\r\n\r\n"
+                )
+                connection.sendall(head.encode() + b'{"title"')
+                client = service.client()
+                assert client.get("/tasks").status_code == 200
+                service.process.send_signal(signal.SIGTERM)
+                wait_for(lambda: "Shutting down" in service.output, "shutdown")
+                connection.sendall(b': "x"}')
+                assert connection.recv(100).startswith(b"HTTP/1.1 201 ")
+            assert service.process.wait(LIMIT) == 0
