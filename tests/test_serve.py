@@ -254,6 +254,16 @@ class TestLog:
             assert "hunter2" not in log
             assert client.headers["Authorization"].removeprefix("Bearer ") not in log
 
+    def test_has_no_fault_where_the_caller_has_gone(self, tmp_path: Path) -> None:
+        with serving(tmp_path) as service:
+            token = service.client().headers["Authorization"]
+            head = f"POST /api/demo/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\nContent-Length: 9\r\n\r\n"
+            with socket.create_connection(("127.0.0.1", service.port)) as connection:
+                connection.sendall(head.encode() + b"{")
+            wait_for(lambda: '"createTask"' in service.output, "line")
+            assert '"status": null' in service.output
+            assert "Traceback" not in service.output
+
     def test_ends_with_the_requests_under_way(self, tmp_path: Path) -> None:
         with serving(tmp_path) as service:
             with socket.create_connection(("127.0.0.1", service.port)) as connection:

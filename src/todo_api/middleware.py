@@ -31,7 +31,8 @@ class RequestContext:
         start = time.perf_counter()
         sent = Headers(scope=scope).get("x-request-id", "")
         request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
-        method, status = scope["method"], 500
+        method = scope["method"]
+        status: int | None = None
         # uvicorn leaves out the body of an answer to HEAD.
         scope = {**scope, "method": "GET" if method == "HEAD" else method}
 

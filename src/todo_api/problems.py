@@ -12,6 +12,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -302,6 +303,9 @@ class CatchFaults:
 
         try:
             await self.app(scope, receive, watch)
+        except ClientDisconnect:
+            # The caller has gone while the body was read: nobody is there to be answered, and nothing failed.
+            return
         except Exception:
             if scope["type"] != "http" or started:
                 raise

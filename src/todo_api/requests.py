@@ -67,9 +67,8 @@ class ContractRequest(Request):
     """A request whose parameters have the contract's types, and whose body is strict JSON.
 
     What is not the canonical text of its type stays text, and the generated models, which are strict, refuse it.
+    Starlette keeps what it has read of a request (`_query_params`, `_body`, `_json`); here that is filled ahead.
     """
-
-    _types: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
 
     def decode(self, path_types: Mapping[str, str], query_types: Mapping[str, str]) -> None:
         """Raises ValidationFailed for an unknown or repeated query parameter."""
