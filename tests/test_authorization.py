@@ -98,6 +98,13 @@ class TestAnotherUsersTask:
         assert kept.json() == created
 
 
+@pytest.mark.parametrize("operation", ON_A_TASK, ids=lambda operation: operation.id)
+def test_what_is_no_task_id_is_422_to_its_owner(service: Service, user: str, operation: Operation) -> None:
+    refused = send(service.client(user), operation, user, task_id="x")
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["parameter"] == "task_id"
+
+
 @secured
 class TestMalformedAuthorization:
     @pytest.mark.parametrize(

@@ -32,6 +32,9 @@ class TestDatabaseUnavailable:
     def test_and_a_stranger_does_not_see_it(self, without_database: Service, operation: Operation) -> None:
         assert send(without_database.client("a"), operation, "b").status_code == 403
 
+    def test_is_over_when_it_answers(self, service: Service) -> None:
+        assert service.client().get("/health/ready").json() == {"status": "ready"}
+
     def test_is_told_by_readiness_but_not_by_health(self, without_database: Service) -> None:
         client = without_database.client()
         assert (client.get("/health/ready").status_code, client.get("/health").status_code) == (503, 200)
