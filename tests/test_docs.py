@@ -37,7 +37,9 @@ class TestPages:
     @pytest.mark.parametrize("path", ["/docs", "/redoc"])
     def test_load_nothing_from_elsewhere(self, service: Service, path: str) -> None:
         client = service.client()
-        page = client.get(path).text
+        answer = client.get(path)
+        assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+        page = answer.text
         assets = re.findall(r'(?:src|href)="([^"]+)"', page)
         assert assets
         for asset in assets:
