@@ -136,6 +136,7 @@ class TestEmbedded:
         with serving(tmp_path) as service:
             task = service.client().post("/tasks", json={"title": "Buy milk"}).json()
             secret = (tmp_path / "data" / "secret").read_bytes()
+            assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
         with serving(tmp_path) as service:
             assert service.client().get(f"/tasks/{task['id']}").json() == task
         assert (tmp_path / "data" / "secret").read_bytes() == secret

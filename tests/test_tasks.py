@@ -131,6 +131,11 @@ class TestToggleTaskCompletion:
         answers = [client.patch(url, json={"completed": completed}).json()["completed"] for _ in range(2)]
         assert answers == [completed, completed]
 
+    def test_does_not_take_null_for_no_body(self, client: httpx.Client, user: str, task: dict[str, object]) -> None:
+        url = f"{tasks(user)}/{task['id']}/complete"
+        assert client.patch(url, content=b"null", headers={"Content-Type": "application/json"}).status_code == 422
+        assert client.get(f"{tasks(user)}/{task['id']}").json() == task
+
     def test_loses_no_toggle(self, service: Service, user: str, client: httpx.Client, task: dict[str, object]) -> None:
         url = f"{tasks(user)}/{task['id']}/complete"
         with ThreadPoolExecutor(8) as threads:

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import structlog
 from pydantic import SecretStr
@@ -103,7 +104,7 @@ def _database(settings: Settings) -> Iterator[bool]:
     if settings.database_url is not None:
         yield False
         return
-    with embedded_postgres(settings.data_dir / "postgres") as server:
+    with embedded_postgres(_data_dir(settings) / "postgres") as server:
         migrate.upgrade(server.url)
         settings.database_url = SecretStr(server.url)
         yield True
@@ -137,8 +138,7 @@ def _secret(settings: Settings, embedded: bool) -> str:
         return settings.better_auth_secret.get_secret_value()
     if not embedded:
         raise SettingsError("BETTER_AUTH_SECRET: is needed with DATABASE_URL. Make one with: openssl rand -base64 32")
-    path = settings.data_dir / "secret"
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = _data_dir(settings) / "secret"
     # Written aside and linked: two that start at once read the same whole secret.
     draft = path.with_name(f"secret.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -147,6 +147,11 @@ def _secret(settings: Settings, embedded: bool) -> str:
         os.link(draft, path)
     draft.unlink()
     return path.read_text()
+
+
+def _data_dir(settings: Settings) -> Path:
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return settings.data_dir
 
 
 def _print_welcome(host: str, port: int, secret: str) -> None:

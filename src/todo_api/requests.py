@@ -90,7 +90,8 @@ class ContractRequest(Request):
     async def load(self) -> None:
         """Reads the body and parses it.
 
-        Raises ContentTooLarge as soon as it is known, UnsupportedMediaType, and MalformedBody.
+        Raises ContentTooLarge as soon as it is known, UnsupportedMediaType, and MalformedBody and
+        ValidationFailed.
         """
         if int(self.headers.get("content-length", 0)) > MAX_BODY:
             raise ContentTooLarge(MAX_BODY)
@@ -104,6 +105,9 @@ class ContractRequest(Request):
             if not _JSON.fullmatch(self.headers.get("content-type", "").strip()):
                 raise UnsupportedMediaType
             self._json = _parse(self._body)
+            if self._json is None:
+                # FastAPI takes null for no body at all where the body is optional.
+                raise ValidationFailed([InputError("The body must not be null.", pointer="#")])
 
 
 def _decode(json_type: str, text: str) -> int | bool | str:
