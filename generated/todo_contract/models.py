@@ -58,12 +58,7 @@ TaskId = TypeAliasType(
     "TaskId",
     Annotated[
         StrictInt,
-        Field(
-            description="Within what JavaScript's numbers hold exactly.",
-            examples=[42],
-            ge=1,
-            le=9007199254740991,
-        ),
+        Field(description="Within what JavaScript's numbers hold exactly.", examples=[42], ge=1, le=9007199254740991),
     ],
 )
 
@@ -84,20 +79,13 @@ Title = TypeAliasType(
 
 
 Description = TypeAliasType(
-    "Description",
-    Annotated[
-        StrictStr,
-        Field(examples=["Two litres"], max_length=2000, pattern="^[^\\x00]*$"),
-    ],
+    "Description", Annotated[StrictStr, Field(examples=["Two litres"], max_length=2000, pattern="^[^\\x00]*$")]
 )
 
 
 Timestamp = TypeAliasType(
     "Timestamp",
-    Annotated[
-        AwareDatetime,
-        Field(description="UTC (RFC 3339).", examples=["2026-11-22T09:30:00.123456Z"]),
-    ],
+    Annotated[AwareDatetime, Field(description="UTC (RFC 3339).", examples=["2026-11-22T09:30:00.123456Z"])],
 )
 
 
@@ -120,10 +108,7 @@ RequestId = TypeAliasType(
     Annotated[
         StrictStr,
         Field(
-            examples=["0193f8a2c6d87c3e9b1f4a5d6e7f8091"],
-            max_length=128,
-            min_length=1,
-            pattern="^[A-Za-z0-9._~-]+$",
+            examples=["0193f8a2c6d87c3e9b1f4a5d6e7f8091"], max_length=128, min_length=1, pattern="^[A-Za-z0-9._~-]+$"
         ),
     ],
 )
@@ -162,7 +147,7 @@ class TaskUpdate(_JsonSchemaRuntimeValidationBase):
     )
     __json_schema_property_count_rule__: ClassVar[tuple[Any, ...]] = (1, None)
     title: Title | MISSING = MISSING
-    description: Description | None | MISSING = MISSING
+    description: Description | MISSING | None = MISSING
     completed: StrictBool | MISSING = MISSING
 
 
@@ -179,13 +164,9 @@ class TaskPage(BaseModel):
         validate_by_name=True,
     )
     items: Annotated[list[Task], Field(max_length=100)]
-    next_cursor: Annotated[
-        Cursor | None,
-        Field(description="The `cursor` of the next page; null on the last one."),
-    ]
+    next_cursor: Annotated[Cursor | None, Field(description="The `cursor` of the next page; null on the last one.")]
     total: Annotated[
-        Count | MISSING,
-        Field(description="How many tasks match in all. Only on `include_total=true`."),
+        Count | MISSING, Field(description="How many tasks match in all. Only on `include_total=true`.")
     ] = MISSING
 
 
@@ -196,18 +177,10 @@ class ServiceInfo(BaseModel):
     name: Literal["todo-api"]
     version: Annotated[
         StrictStr,
-        Field(
-            description="The version of this contract.",
-            max_length=32,
-            pattern="^[0-9]+[.][0-9]+[.][0-9]+$",
-        ),
+        Field(description="The version of this contract.", max_length=32, pattern="^[0-9]+[.][0-9]+[.][0-9]+$"),
     ]
-    contract: Annotated[
-        StrictStr, Field(description="Where this contract is.", max_length=255)
-    ]
-    documentation: Annotated[
-        StrictStr, Field(description="Where it is shown to people.", max_length=255)
-    ]
+    contract: Annotated[StrictStr, Field(description="Where this contract is.", max_length=255)]
+    documentation: Annotated[StrictStr, Field(description="Where it is shown to people.", max_length=255)]
 
 
 class Health(BaseModel):
@@ -247,18 +220,10 @@ class Problem(BaseModel):
     ]
     title: Annotated[
         StrictStr,
-        Field(
-            description="What went wrong, for people. The same for every problem of a type.",
-            max_length=100,
-        ),
+        Field(description="What went wrong, for people. The same for every problem of a type.", max_length=100),
     ]
-    status: Annotated[
-        StrictInt, Field(description="The status of the answer.", ge=400, le=599)
-    ]
-    detail: Annotated[
-        StrictStr,
-        Field(description="What was wrong this time, and what to do.", max_length=1000),
-    ]
+    status: Annotated[StrictInt, Field(description="The status of the answer.", ge=400, le=599)]
+    detail: Annotated[StrictStr, Field(description="What was wrong this time, and what to do.", max_length=1000)]
     instance: Annotated[RequestId, Field(description="The request id.")]
 
 
@@ -277,8 +242,7 @@ class InputError(_JsonSchemaRuntimeValidationBase):
         ),
     ] = MISSING
     parameter: Annotated[
-        StrictStr | MISSING,
-        Field(description="The name of the path or query parameter.", max_length=255),
+        StrictStr | MISSING, Field(description="The name of the path or query parameter.", max_length=255)
     ] = MISSING
 
 
@@ -298,13 +262,8 @@ class ValidationProblem(BaseModel):
         validate_by_name=True,
     )
     type: Literal["/problems/validation-failed"]
-    title: Annotated[
-        StrictStr, Field(description="What went wrong, for people.", max_length=100)
-    ]
+    title: Annotated[StrictStr, Field(description="What went wrong, for people.", max_length=100)]
     status: Literal[422]
-    detail: Annotated[
-        StrictStr,
-        Field(description="What was wrong this time, and what to do.", max_length=1000),
-    ]
+    detail: Annotated[StrictStr, Field(description="What was wrong this time, and what to do.", max_length=1000)]
     instance: Annotated[RequestId, Field(description="The request id.")]
     errors: Annotated[list[InputError], Field(max_length=100, min_length=1)]
