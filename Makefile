@@ -1,7 +1,7 @@
 # Arguments for the service or for pytest: make run ARGS="--port 8001"
 ARGS =
 
-.PHONY: help run test install lint codegen clean
+.PHONY: help run test fuzz install lint codegen clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -12,6 +12,9 @@ run: ## install what the service needs, and start it
 
 test: lint ## install what the checks need, and run them all
 	.venv/bin/pytest $(ARGS)
+
+fuzz: install ## fuzz for ten minutes a service of its own, or the one at BASE_URL; reports in reports/
+	.venv/bin/python tests/fuzz.py $(ARGS)
 
 install: ## install what the checks need
 	@./install.sh dev

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import schemathesis
 import yaml
+from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import FailureGroup
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import (
@@ -38,7 +39,8 @@ class ContractWatch:
 
     def __init__(self, path: Path = ROOT / "openapi.yaml") -> None:
         self.document: dict[str, Any] = yaml.safe_load(path.read_text())
-        self.schema = schemathesis.openapi.from_path(path)
+        # A configuration of its own: the fuzzer's is found and taken otherwise.
+        self.schema = schemathesis.openapi.from_path(path, config=SchemathesisConfig())
         self.seen: set[Promise] = set()
 
     @property

@@ -1,0 +1,57 @@
+"""The service keeps its contract whatever it is sent, and the fuzzer that says so would notice if it did not."""
+
+import logging
+
+import pytest
+from conftest import SECRET, Service, running, settings_for
+from fastapi import Request
+from fuzz import Target, fuzz
+
+from todo_api.app import create_app
+from todo_api.auth.bearer import BearerAuth
+from todo_api.auth.tokens import sign
+from todo_api.database import migrate
+from todo_api.problems import Forbidden
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """A line for each of a thousand requests would bury the fuzzer's report."""
+    caplog.set_level(logging.WARNING, "todo_api")
+
+
+def target(service: Service, secret: str = SECRET) -> Target:
+    return service.url, sign(secret, "fuzz-owner", lifetime=600), sign(secret, "fuzz-peer", lifetime=600)
+
+
+def test_the_service_keeps_its_contract(empty_database_url: str) -> None:
+    # A fresh database: with the ids that it hands out, the run repeats.
+    migrate.upgrade(empty_database_url)
+    with running(create_app(settings_for(empty_database_url))) as service:
+        run = fuzz(target(service), capture=True)
+    assert run.returncode == 0, run.stdout
+    assert "Tested: 9" in run.stdout, run.stdout
+
+
+def test_a_task_that_others_can_read_fails_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    authenticate = BearerAuth.__call__
+
+    async def authenticate_only(bearer: BearerAuth, request: Request) -> str:
+        try:
+            return await authenticate(bearer, request)
+        except Forbidden:
+            # Lists stay closed: what another user may list, the fuzzer takes for shared.
+            if "task_id" not in request.path_params:
+                raise
+            return str(request.path_params["user_id"])
+
+    monkeypatch.setattr(BearerAuth, "__call__", authenticate_only)
+    run = fuzz(target(service), "--phases=stateful", "--max-examples=10", capture=True)
+    assert run.returncode != 0, run.stdout
+    assert "Object-level authorization bypass" in run.stdout, run.stdout
+
+
+def test_a_run_whose_calls_are_all_refused_fails(service: Service) -> None:
+    run = fuzz(target(service, secret="another " + SECRET), "--phases=examples", capture=True)
+    assert run.returncode != 0
+    assert "❌" not in run.stdout.split("WARNINGS")[0], "the warnings alone must fail it"
