@@ -12,16 +12,21 @@ ROOT = Path(__file__).resolve().parent.parent
 NODE = Path(executable.ROOT_DIR, "bin", "node")
 
 
+def require_packages() -> None:
+    """Skips a test on a machine without the Node packages, but fails it in CI, where it would pass for one that ran."""
+    if (ROOT / "node_modules/.package-lock.json").exists():
+        return
+    reason = "the Node packages are not installed: run make install"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def run(
     *command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs a script of this repository with its arguments, wherever `cwd` is."""
-    if not (ROOT / "node_modules/.package-lock.json").exists():
-        reason = "the Node packages are not installed: run npm ci"
-        # In CI a skipped test would pass for one that ran.
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_packages()
     script, *arguments = command
     return subprocess.run(
         [NODE, ROOT / script, *arguments],

@@ -323,21 +323,21 @@ def _canonical(value: Any) -> str:
 
 
 def _differences(contract: dict[str, Schema], code: dict[str, Schema]) -> Iterator[str]:
-    for operation_id in contract.keys() - code.keys():
-        spec = contract[operation_id]
-        yield (
-            f"not implemented: {operation_id} ({spec['method']} {spec['path']}). Write a handler with "
-            f'@router.operation("{operation_id}") and include its router in app.py.'
-        )
-    for operation_id in code.keys() - contract.keys():
-        spec = code[operation_id]
-        yield (
-            f"not in openapi.yaml: {operation_id} ({spec['method']} {spec['path']}). Add it there first, or remove it."
-        )
-    for operation_id in contract.keys() & code.keys():
-        for place, wanted, found in _walk("", contract[operation_id], code[operation_id]):
+    for operation_id in contract | code:
+        wanted, found = contract.get(operation_id), code.get(operation_id)
+        if wanted is None or found is None:
+            spec = wanted or found or {}
+            where = f"{operation_id} ({spec['method']} {spec['path']})"
             yield (
-                f"{operation_id}{place}: openapi.yaml says {wanted}, the code {found}. "
+                f"not in openapi.yaml: {where}. Add it there first, or remove it."
+                if wanted is None
+                else f'not implemented: {where}. Write a handler with @router.operation("{operation_id}") '
+                "and include its router in app.py."
+            )
+            continue
+        for place, said, done in _walk("", wanted, found):
+            yield (
+                f"{operation_id}{place}: openapi.yaml says {said}, the code {done}. "
                 "Run ./codegen.sh, and use the generated model or type."
             )
 
