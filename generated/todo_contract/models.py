@@ -215,6 +215,7 @@ class Problem(BaseModel):
             "/problems/unsupported-media-type",
             "/problems/internal-error",
             "/problems/database-unavailable",
+            "/problems/issuer-unavailable",
         ],
         Field(description="What went wrong, for programs. The list is closed."),
     ]

@@ -245,7 +245,7 @@ export interface components {
              * @description What went wrong, for programs. The list is closed.
              * @enum {string}
              */
-            type: "/problems/invalid-request" | "/problems/malformed-body" | "/problems/authentication-required" | "/problems/invalid-token" | "/problems/forbidden" | "/problems/task-not-found" | "/problems/not-found" | "/problems/method-not-allowed" | "/problems/content-too-large" | "/problems/unsupported-media-type" | "/problems/internal-error" | "/problems/database-unavailable";
+            type: "/problems/invalid-request" | "/problems/malformed-body" | "/problems/authentication-required" | "/problems/invalid-token" | "/problems/forbidden" | "/problems/task-not-found" | "/problems/not-found" | "/problems/method-not-allowed" | "/problems/content-too-large" | "/problems/unsupported-media-type" | "/problems/internal-error" | "/problems/database-unavailable" | "/problems/issuer-unavailable";
             /** @description What went wrong, for people. The same for every problem of a type. */
             title: string;
             /** @description The status of the answer. */
@@ -442,6 +442,17 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The database, or the issuer of the tokens, can't be reached. Nothing is known to be wrong with the request. */
+        ServiceUnavailable: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestId"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
     };
     parameters: {
         /** @description Whose tasks. Must be the bearer of the token (403). */
@@ -530,6 +541,7 @@ export type ResponseUnsupportedMediaType = components['responses']['UnsupportedM
 export type ResponseValidationFailed = components['responses']['ValidationFailed'];
 export type ResponseInternalError = components['responses']['InternalError'];
 export type ResponseDatabaseUnavailable = components['responses']['DatabaseUnavailable'];
+export type ResponseServiceUnavailable = components['responses']['ServiceUnavailable'];
 export type ParameterUserId = components['parameters']['UserId'];
 export type ParameterTaskId = components['parameters']['TaskId'];
 export type ParameterCompleted = components['parameters']['Completed'];
@@ -617,7 +629,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["InternalError"];
-            503: components["responses"]["DatabaseUnavailable"];
+            503: components["responses"]["ServiceUnavailable"];
         };
     };
     createTask: {
@@ -640,7 +652,7 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["InternalError"];
-            503: components["responses"]["DatabaseUnavailable"];
+            503: components["responses"]["ServiceUnavailable"];
         };
     };
     getTask: {
@@ -664,7 +676,7 @@ export interface operations {
             404: components["responses"]["TaskNotFound"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["InternalError"];
-            503: components["responses"]["DatabaseUnavailable"];
+            503: components["responses"]["ServiceUnavailable"];
         };
     };
     updateTask: {
@@ -690,7 +702,7 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["InternalError"];
-            503: components["responses"]["DatabaseUnavailable"];
+            503: components["responses"]["ServiceUnavailable"];
         };
     };
     deleteTask: {
@@ -714,7 +726,7 @@ export interface operations {
             404: components["responses"]["TaskNotFound"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["InternalError"];
-            503: components["responses"]["DatabaseUnavailable"];
+            503: components["responses"]["ServiceUnavailable"];
         };
     };
     toggleTaskCompletion: {
@@ -740,7 +752,7 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["InternalError"];
-            503: components["responses"]["DatabaseUnavailable"];
+            503: components["responses"]["ServiceUnavailable"];
         };
     };
 }

@@ -1,34 +1,54 @@
 """The application: settings, lifespan, routers, errors. Wiring only; the one module that knows all the others."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from todo_api import docs, health, problems
-from todo_api.auth.tokens import TokenVerifier
+from todo_api.auth.jwks import IssuerUnavailable, PublishedKeys
+from todo_api.auth.keys import shared_key
+from todo_api.auth.tokens import Policy, TokenVerifier
 from todo_api.contract import load_contract, publish
 from todo_api.database.session import Database, DatabaseUnavailable
 from todo_api.middleware import ProblemCORSMiddleware, RequestContext
 from todo_api.settings import Settings
 from todo_api.tasks import handlers as tasks
 
+_TRANSLATIONS: dict[type[Exception], Callable[[], problems.Problem]] = {
+    DatabaseUnavailable: problems.DatabaseUnavailable,
+    IssuerUnavailable: problems.IssuerUnavailable,
+}
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The service, checked against the contract.
 
-    `settings` must have a database and a secret: `todo-api serve` sees to both. Raises ContractError.
+    `settings` must have a database: `todo-api serve` sees to it. Raises ContractError.
     """
     assert settings.database_url is not None
-    assert settings.better_auth_secret is not None
     contract = load_contract()
     database = Database(settings.database_url.get_secret_value())
+    algorithms = settings.better_auth_algorithms
+    published = PublishedKeys(settings.better_auth_jwks_url, algorithms) if settings.better_auth_jwks_url else None
+    secrets = [settings.better_auth_secret, settings.better_auth_secret_previous]
+    policy = Policy(
+        settings.better_auth_issuer,
+        settings.better_auth_audience,
+        settings.token_leeway,
+        settings.token_max_lifetime,
+        settings.token_max_bytes,
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await database.connect()
+        if published is not None:
+            await published.start()
         yield
+        if published is not None:
+            await published.close()
         await database.close()
 
     app = FastAPI(
@@ -54,10 +74,12 @@ def create_app(settings: Settings) -> FastAPI:
         ],
     )
     app.state.database = database
-    app.state.tokens = TokenVerifier(settings.better_auth_secret.get_secret_value())
+    app.state.tokens = TokenVerifier(
+        policy, [shared_key(secret.get_secret_value()) for secret in secrets if secret], published, algorithms
+    )
     app.include_router(tasks.router)
     app.include_router(health.router)
     docs.install(app, contract)
-    problems.install(app, contract.allowed_methods, {DatabaseUnavailable: problems.DatabaseUnavailable})
+    problems.install(app, contract.allowed_methods, _TRANSLATIONS)
     publish(app, contract)
     return app

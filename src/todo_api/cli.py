@@ -69,17 +69,23 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
     from todo_api.app import create_app
     from todo_api.server import run
 
+    if settings.database_url is None:
+        settings.better_auth_secret = SecretStr(_secret(settings))
     with _database(settings) as embedded:
         if not embedded:
             _refuse_old_schema(settings)
-        settings.better_auth_secret = SecretStr(_secret(settings, embedded))
-        assert settings.database_url is not None
+        if not settings.better_auth_secret and not settings.better_auth_jwks_url:
+            raise SettingsError("BETTER_AUTH_JWKS_URL or BETTER_AUTH_SECRET: one of them is needed with DATABASE_URL.")
         # Workers are new processes, and read their settings from the environment.
-        os.environ["DATABASE_URL"] = settings.database_url.get_secret_value()
-        os.environ["BETTER_AUTH_SECRET"] = settings.better_auth_secret.get_secret_value()
+        for name, value in (
+            ("DATABASE_URL", settings.database_url),
+            ("BETTER_AUTH_SECRET", settings.better_auth_secret),
+        ):
+            if value is not None:
+                os.environ[name] = value.get_secret_value()
         app = create_app(settings)
         if embedded:
-            _print_welcome(arguments.host, arguments.port, settings.better_auth_secret.get_secret_value())
+            _print_welcome(f"http://{arguments.host}:{arguments.port}", _sign(settings, "demo"))
         run(app, arguments.host, arguments.port, arguments.workers)
 
 
@@ -92,7 +98,7 @@ def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def _token(settings: Settings, arguments: argparse.Namespace) -> None:
-    print(sign(_secret(settings, embedded=settings.database_url is None), arguments.user, TOKEN_LIFETIME))
+    print(_sign(settings, arguments.user))
 
 
 @contextmanager
@@ -132,12 +138,17 @@ def _refuse_old_schema(settings: Settings) -> None:
         )
 
 
-def _secret(settings: Settings, embedded: bool) -> str:
+def _sign(settings: Settings, user: str) -> str:
+    issuer, audience = settings.better_auth_issuer, settings.better_auth_audience
+    return sign(_secret(settings), user, TOKEN_LIFETIME, issuer, audience)
+
+
+def _secret(settings: Settings) -> str:
     """The configured secret; with the embedded database, one of its own, made once and kept with mode 600."""
     if settings.better_auth_secret is not None:
         return settings.better_auth_secret.get_secret_value()
-    if not embedded:
-        raise SettingsError("BETTER_AUTH_SECRET: is needed with DATABASE_URL. Make one with: openssl rand -base64 32")
+    if settings.database_url is not None:
+        raise SettingsError("BETTER_AUTH_SECRET: is needed to sign a token. Make one with: openssl rand -base64 32")
     path = _data_dir(settings) / "secret"
     # Written aside and linked: two that start at once read the same whole secret.
     draft = path.with_name(f"secret.{os.getpid()}")
@@ -154,9 +165,7 @@ def _data_dir(settings: Settings) -> Path:
     return settings.data_dir
 
 
-def _print_welcome(host: str, port: int, secret: str) -> None:
-    url = f"http://{host}:{port}"
-    token = sign(secret, "demo", TOKEN_LIFETIME)
+def _print_welcome(url: str, token: str) -> None:
     print(
         f"\n  Documentation  {url}/docs"
         f"\n  Contract       {url}/openapi.yaml"

@@ -75,17 +75,20 @@ class AuthenticationRequired(Problem):
 
 
 class InvalidToken(Problem):
-    """A token was sent, but it is expired, malformed, or not signed with a key that this service trusts. Get a new
-    one from the issuer. Which of these it was stands in the log under the request id, not in the answer."""
+    """A token was sent, but it is expired, malformed, meant for others, or not signed with a key that this service
+    trusts. Get a new one from the issuer. Which of these it was stands in the log under the request id; the answer
+    tells it only where the algorithm is not accepted, for that is a fault of the set-up."""
 
     type = "/problems/invalid-token"
     title = "The token is not accepted"
     status = 401
 
-    def __init__(self) -> None:
-        detail = "The token is expired, malformed, or signed by somebody else. Get a new one."
-        challenge = f'Bearer realm="todo-api", error="invalid_token", error_description="{detail}"'
-        super().__init__(detail, {"WWW-Authenticate": challenge})
+    def __init__(self, reason: str, detail: str | None = None) -> None:
+        """`reason` is one word, for the log."""
+        told = "The token is expired, malformed, or signed by somebody else. Get a new one."
+        challenge = f'Bearer realm="todo-api", error="invalid_token", error_description="{told}"'
+        super().__init__(detail or told, {"WWW-Authenticate": challenge})
+        self.reason = reason
 
 
 class Forbidden(Problem):
@@ -182,6 +185,21 @@ class DatabaseUnavailable(Problem):
         super().__init__(
             "The database does not answer right now. Try again after the seconds in Retry-After.",
             {"Retry-After": "1"},
+        )
+
+
+class IssuerUnavailable(Problem):
+    """The keys of the issuer can't be fetched, and the token may be signed with one that is not known yet. Nothing is
+    known to be wrong with the token: send the request again after the seconds in the Retry-After header."""
+
+    type = "/problems/issuer-unavailable"
+    title = "The issuer of the tokens is not available"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The keys to check the token with can't be fetched right now. Try again after the seconds in Retry-After.",
+            {"Retry-After": "5"},
         )
 
 

@@ -1,5 +1,6 @@
 """Every environment variable that the service reads, read once. `.env.example` lists the same ones."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,6 +8,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from todo_api.database.url import asyncpg_dsn
+
+Algorithm = Literal["EdDSA", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512"]
 
 MIN_SECRET = 32
 """Bytes. An HS256 key must be at least as long as the hash (RFC 7518, section 3.2)."""
@@ -22,10 +25,25 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL. Without it the service starts one of its own in DATA_DIR."
     )
-    better_auth_secret: SecretStr | None = Field(
-        None,
-        description="Signs the HS256 tokens, 32 bytes or more. Needed with DATABASE_URL; else one is made in DATA_DIR.",
+    better_auth_jwks_url: str | None = Field(
+        None, description="Where Better Auth publishes its keys. With DATABASE_URL this or a secret is needed."
     )
+    better_auth_secret: SecretStr | None = Field(
+        None, description="Signs the HS256 tokens, 32 bytes or more. With the embedded database one is made."
+    )
+    better_auth_secret_previous: SecretStr | None = Field(
+        None, description="Still verifies tokens while BETTER_AUTH_SECRET is being changed."
+    )
+    better_auth_issuer: str | None = Field(None, description="What iss must be. Without it iss is not looked at.")
+    better_auth_audience: str | None = Field(
+        None, description="What aud must be or have. Without it aud is not looked at."
+    )
+    better_auth_algorithms: Annotated[tuple[Algorithm, ...], NoDecode] = Field(
+        ("EdDSA", "ES256", "RS256"), description="What published keys may be for, separated by commas."
+    )
+    token_leeway: int = Field(30, ge=0, le=300, description="By how many seconds clocks may differ, for iat and nbf.")
+    token_max_lifetime: int = Field(86400, ge=1, description="Seconds from iat to exp at most.")
+    token_max_bytes: int = Field(8192, ge=256, le=65536, description="How long a token may be.")
     data_dir: Path = Field(Path(".todo-api"), description="Where the embedded PostgreSQL and the made secret live.")
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         ("http://localhost:3000",), description="The frontend's origins for CORS, separated by commas."
@@ -44,19 +62,26 @@ class Settings(BaseSettings):
             asyncpg_dsn(value.get_secret_value())
         return value
 
-    @field_validator("better_auth_secret")
+    @field_validator("better_auth_jwks_url")
+    @classmethod
+    def _check_jwks_url(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^/?#@\s]+(/[^\s]*)?", value):
+            raise ValueError("must be a URL such as https://app.example.com/api/auth/jwks")
+        return value
+
+    @field_validator("better_auth_secret", "better_auth_secret_previous")
     @classmethod
     def _check_secret(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value().encode()) < MIN_SECRET:
             raise ValueError(f"must have at least {MIN_SECRET} bytes. Make one with: openssl rand -base64 32")
         return value
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "better_auth_algorithms", mode="before")
     @classmethod
-    def _split_origins(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+        return tuple(item.strip().rstrip("/") for item in value.split(",") if item.strip())
 
     @field_validator("allowed_origins")
     @classmethod

@@ -19,6 +19,7 @@ function remedy(problem: AnyProblem): string {
     case "/problems/task-not-found":
       return "drop the task from the list";
     case "/problems/database-unavailable":
+    case "/problems/issuer-unavailable":
       return "try again in a moment";
     case "/problems/invalid-request":
     case "/problems/malformed-body":

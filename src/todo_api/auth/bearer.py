@@ -8,11 +8,14 @@ from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
 from todo_contract import models
 
+from todo_api.auth.events import SecurityLog
 from todo_api.problems import AuthenticationRequired, Forbidden, InvalidRequest, InvalidToken
 
 _REALM = 'Bearer realm="todo-api"'
 # RFC 6750, section 2.1: b64token.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+
+_events = SecurityLog()
 
 
 class BearerAuth(SecurityBase):
@@ -25,15 +28,26 @@ class BearerAuth(SecurityBase):
     async def __call__(self, request: Request) -> str:
         """The user who calls.
 
-        Raises InvalidRequest, AuthenticationRequired, InvalidToken, and Forbidden where the URL has another user_id.
+        Raises InvalidRequest, AuthenticationRequired, InvalidToken, IssuerUnavailable, and Forbidden where the URL has
+        another user_id.
         """
         user: str | None = request.scope.get("user")
         if user is None:
-            user = request.app.state.tokens.verify(_token(request))
-            if request.path_params.get("user_id", user) != user:
-                raise Forbidden
+            user = await _user(request)
             request.scope["user"] = user
         return user
+
+
+async def _user(request: Request) -> str:
+    try:
+        user: str = await request.app.state.tokens.verify(_token(request))
+    except InvalidToken as refused:
+        _events.token_refused(request, refused.reason)
+        raise
+    if request.path_params.get("user_id", user) != user:
+        _events.cross_user(request, user)
+        raise Forbidden
+    return user
 
 
 def _token(request: Request) -> str:
@@ -51,7 +65,7 @@ def _token(request: Request) -> str:
     if " " in token or "," in token:
         raise _malformed("The Authorization header has more than one token.")
     if not _TOKEN.fullmatch(token):
-        raise InvalidToken
+        raise InvalidToken("characters")
     return token
 
 

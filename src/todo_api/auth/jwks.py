@@ -1,0 +1,137 @@
+"""The keys that the issuer publishes as a JWK Set (RFC 7517), fetched and kept.
+
+A request waits for a fetch only when it needs a key that is not there or no longer fresh, and then all of them wait for
+the same one.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from time import monotonic
+
+import httpx
+import structlog
+
+from todo_api.auth.keys import VerificationKey, published_key
+
+# Seconds, all of them.
+FRESH = 300
+"""How long a set is taken as it is, where the answer has no Cache-Control."""
+MIN_FRESH, MAX_FRESH = 5, 3600
+STALE = 3600
+"""How long after its last fetch a set may be used while the issuer can't be reached."""
+REFETCH_INTERVAL = 5
+"""Between two fetches that unknown kids cause: anybody can invent a kid."""
+RETRY_INTERVAL = 1
+"""Between two tries while the issuer can't be reached."""
+FETCH_TIMEOUT = 5
+START_TIMEOUT = 1
+"""How long a start waits for the first fetch, so that the first request need not."""
+
+MAX_SIZE = 256 * 1024
+"""Bytes of a set. A key has less than 1 KiB."""
+MAX_KEYS = 100
+
+_MAX_AGE = re.compile(r"\bmax-age=([0-9]{1,9})\b")
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class IssuerUnavailable(Exception):
+    """The keys of the issuer can't be had now, and those that are here do not do."""
+
+
+class PublishedKeys:
+    """The keys at a URL, by kid."""
+
+    def __init__(self, url: str, algorithms: Collection[str]) -> None:
+        self._url = url
+        self._algorithms = algorithms
+        self._keys: dict[str, VerificationKey] = {}
+        self._fresh_until = self._usable_until = float("-inf")
+        self._next_retry = self._next_refetch = float("-inf")
+        self._failed = False
+        self._fetch: asyncio.Task[None] | None = None
+        self._http = httpx.AsyncClient(timeout=FETCH_TIMEOUT, headers={"Accept": "application/json"})
+
+    async def start(self) -> None:
+        """Begins the first fetch. An issuer that is down is no reason not to start."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_TIMEOUT):
+                await self._refresh()
+
+    async def close(self) -> None:
+        if self._fetch is not None:
+            self._fetch.cancel()
+        await self._http.aclose()
+
+    async def find(self, kid: str) -> VerificationKey | None:
+        """None where the issuer has no such key. Raises IssuerUnavailable where that is not known."""
+        stale = monotonic() >= self._fresh_until
+        if stale or self._usable(kid) is None:
+            not_before = self._next_retry if stale or self._failed else self._next_refetch
+            if self._is_fetching() or monotonic() >= not_before:
+                self._next_refetch = monotonic() + REFETCH_INTERVAL
+                await self._refresh()
+        key = self._usable(kid)
+        if key is None and self._failed:
+            # It may be a new key, which nobody can tell us now.
+            raise IssuerUnavailable
+        return key
+
+    def _usable(self, kid: str) -> VerificationKey | None:
+        return self._keys.get(kid) if monotonic() < self._usable_until else None
+
+    async def _refresh(self) -> None:
+        """Joins the fetch under way, or begins one. A caller who leaves does not end it for the others."""
+        if self._fetch is None or self._fetch.done():
+            self._fetch = asyncio.create_task(self._load())
+        await asyncio.shield(self._fetch)
+
+    def _is_fetching(self) -> bool:
+        return self._fetch is not None and not self._fetch.done()
+
+    async def _load(self) -> None:
+        try:
+            async with asyncio.timeout(FETCH_TIMEOUT):
+                document, fresh = await self._get()
+        except Exception as error:  # noqa: BLE001
+            # Whatever the network and the issuer come up with: a token is never the cause.
+            self._failed = True
+            self._next_retry = monotonic() + RETRY_INTERVAL
+            log.warning("keys not fetched", error=f"{type(error).__name__}: {error}"[:200])
+            return
+        self._failed = False
+        self._keys = self._admit(document)
+        self._fresh_until = monotonic() + fresh
+        self._usable_until = self._fresh_until + STALE
+
+    async def _get(self) -> tuple[list[object], float]:
+        """The members of the set, and for how many seconds they are fresh. Raises ValueError for what is no set."""
+        async with self._http.stream("GET", self._url) as response:
+            if response.status_code != 200:
+                raise ValueError(f"status {response.status_code}")
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > MAX_SIZE:
+                    raise ValueError("too large")
+        document = json.loads(body)
+        if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
+            raise ValueError("not a JWK Set")
+        told = _MAX_AGE.search(response.headers.get("cache-control", ""))
+        return document["keys"], min(max(int(told[1]), MIN_FRESH), MAX_FRESH) if told else FRESH
+
+    def _admit(self, documents: list[object]) -> dict[str, VerificationKey]:
+        """One by one: a bad key spoils no other. Of two with one kid the first counts."""
+        keys: dict[str, VerificationKey] = {}
+        for document in documents[:MAX_KEYS]:
+            try:
+                kid, key = published_key(document, self._algorithms)
+            except ValueError as error:
+                log.info("key not admitted", reason=str(error))
+                continue
+            keys.setdefault(kid, key)
+        return keys
