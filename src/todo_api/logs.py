@@ -39,6 +39,8 @@ def configure(log_format: str, level: str) -> None:
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # A line for each fetch of keys, with their URL.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     # It tells each migration as an event of its own; the command says which one it reached.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # One line per request is ours; uvicorn's has the query's values.

@@ -1,6 +1,5 @@
 """The contract's security scheme `bearerAuth` (RFC 6750): who calls, and whether the URL is theirs."""
 
-import re
 from typing import Annotated
 
 from fastapi import Depends, Path, Request, Security
@@ -12,8 +11,6 @@ from todo_api.auth.events import SecurityLog
 from todo_api.problems import AuthenticationRequired, Forbidden, InvalidRequest, InvalidToken
 
 _REALM = 'Bearer realm="todo-api"'
-# RFC 6750, section 2.1: b64token.
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 _events = SecurityLog()
 
@@ -64,8 +61,6 @@ def _token(request: Request) -> str:
         raise AuthenticationRequired
     if " " in token or "," in token:
         raise _malformed("The Authorization header has more than one token.")
-    if not _TOKEN.fullmatch(token):
-        raise InvalidToken("characters")
     return token
 
 

@@ -34,7 +34,7 @@ MAX_SIZE = 256 * 1024
 """Bytes of a set. A key has less than 1 KiB."""
 MAX_KEYS = 100
 
-_MAX_AGE = re.compile(r"\bmax-age=([0-9]{1,9})\b")
+_MAX_AGE = re.compile(r"\bmax-age=([0-9]{1,9})\b", re.IGNORECASE)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -54,13 +54,15 @@ class PublishedKeys:
         self._next_retry = self._next_refetch = float("-inf")
         self._failed = False
         self._fetch: asyncio.Task[None] | None = None
-        self._http = httpx.AsyncClient(timeout=FETCH_TIMEOUT, headers={"Accept": "application/json"})
+        # Not compressed: a small answer could unpack to a very large one.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        self._http = httpx.AsyncClient(timeout=FETCH_TIMEOUT, headers=headers)
 
     async def start(self) -> None:
         """Begins the first fetch. An issuer that is down is no reason not to start."""
         with suppress(TimeoutError):
             async with asyncio.timeout(START_TIMEOUT):
-                await self._refresh()
+                await asyncio.shield(self._refresh())
 
     async def close(self) -> None:
         if self._fetch is not None:
@@ -69,26 +71,35 @@ class PublishedKeys:
 
     async def find(self, kid: str) -> VerificationKey | None:
         """None where the issuer has no such key. Raises IssuerUnavailable where that is not known."""
-        stale = monotonic() >= self._fresh_until
-        if stale or self._usable(kid) is None:
-            not_before = self._next_retry if stale or self._failed else self._next_refetch
-            if self._is_fetching() or monotonic() >= not_before:
-                self._next_refetch = monotonic() + REFETCH_INTERVAL
-                await self._refresh()
+        await self._freshen(known=self._usable(kid) is not None)
         key = self._usable(kid)
+        not_before = self._next_retry if self._failed else self._next_refetch
+        if key is None and (self._is_fetching() or monotonic() >= not_before):
+            # The issuer may have made it since: a fetch that began before the question can't tell.
+            self._next_refetch = monotonic() + REFETCH_INTERVAL
+            await asyncio.shield(self._refresh())
+            key = self._usable(kid)
         if key is None and self._failed:
-            # It may be a new key, which nobody can tell us now.
             raise IssuerUnavailable
         return key
+
+    async def _freshen(self, *, known: bool) -> None:
+        """Begins a fetch where the set is old. Whose key is known waits for it only where the last one did not fail."""
+        stale = monotonic() >= self._fresh_until
+        if not self._is_fetching() and not (stale and monotonic() >= self._next_retry):
+            return
+        fetch = self._refresh()
+        if not known or (stale and not self._failed):
+            await asyncio.shield(fetch)
 
     def _usable(self, kid: str) -> VerificationKey | None:
         return self._keys.get(kid) if monotonic() < self._usable_until else None
 
-    async def _refresh(self) -> None:
-        """Joins the fetch under way, or begins one. A caller who leaves does not end it for the others."""
+    def _refresh(self) -> asyncio.Task[None]:
+        """The fetch under way, or a new one. To be awaited behind a shield: who leaves must not end it for others."""
         if self._fetch is None or self._fetch.done():
             self._fetch = asyncio.create_task(self._load())
-        await asyncio.shield(self._fetch)
+        return self._fetch
 
     def _is_fetching(self) -> bool:
         return self._fetch is not None and not self._fetch.done()
@@ -96,7 +107,7 @@ class PublishedKeys:
     async def _load(self) -> None:
         try:
             async with asyncio.timeout(FETCH_TIMEOUT):
-                document, fresh = await self._get()
+                documents, fresh = await self._get()
         except Exception as error:  # noqa: BLE001
             # Whatever the network and the issuer come up with: a token is never the cause.
             self._failed = True
@@ -104,17 +115,19 @@ class PublishedKeys:
             log.warning("keys not fetched", error=f"{type(error).__name__}: {error}"[:200])
             return
         self._failed = False
-        self._keys = self._admit(document)
+        self._keys = self._admit(documents)
         self._fresh_until = monotonic() + fresh
-        self._usable_until = self._fresh_until + STALE
+        self._usable_until = monotonic() + max(fresh, STALE)
 
     async def _get(self) -> tuple[list[object], float]:
         """The members of the set, and for how many seconds they are fresh. Raises ValueError for what is no set."""
         async with self._http.stream("GET", self._url) as response:
             if response.status_code != 200:
                 raise ValueError(f"status {response.status_code}")
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise ValueError("compressed")
             body = bytearray()
-            async for chunk in response.aiter_bytes():
+            async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > MAX_SIZE:
                     raise ValueError("too large")

@@ -28,6 +28,8 @@ ALGORITHMS: dict[str, dict[str, str]] = {
     "RS384": {"kty": "RSA"},
     "RS512": {"kty": "RSA"},
 }
+# RFC 7518, sections 6.2.2, 6.3.2 and 6.4.
+_SECRET_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _MEMBERS = {"OKP": ("x",), "EC": ("x", "y"), "RSA": ("n", "e")}
 
 
@@ -66,18 +68,22 @@ def published_key(document: Any, algorithms: Collection[str]) -> tuple[str, Veri
     kid = document.get("kid")
     if not isinstance(kid, str) or not 1 <= len(kid) <= MAX_KID:
         raise ValueError("no kid")
-    if "d" in document or "k" in document:
+    if not _SECRET_MEMBERS.isdisjoint(document):
         raise ValueError("not public")
-    if document.get("use", "sig") != "sig" or "verify" not in document.get("key_ops", ["verify"]):
+    operations = document.get("key_ops", ["verify"])
+    if document.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
         raise ValueError("not for signatures")
-    algorithm = document.get("alg") or _algorithm_of(document)
-    if algorithm not in algorithms or algorithm not in ALGORITHMS:
+    algorithm = document["alg"] if "alg" in document else _algorithm_of(document)
+    if not isinstance(algorithm, str) or algorithm not in algorithms or algorithm not in ALGORITHMS:
         raise ValueError("of another algorithm")
     shape = ALGORITHMS[algorithm]
     if any(document.get(name) != value for name, value in shape.items()):
         raise ValueError("does not fit its algorithm")
     # Only what makes the key: python-jose also reads certificates and the private members of RSA.
-    return kid, VerificationKey(algorithm, _construct(algorithm, {name: document[name] for name in _names(shape)}))
+    members = {name: document.get(name) for name in (*shape, *_MEMBERS[shape["kty"]])}
+    if not all(isinstance(value, str) for value in members.values()):
+        raise ValueError("incomplete")
+    return kid, VerificationKey(algorithm, _construct(algorithm, members))
 
 
 def _algorithm_of(document: dict[str, Any]) -> str | None:
@@ -92,11 +98,7 @@ def _algorithm_of(document: dict[str, Any]) -> str | None:
     )
 
 
-def _names(shape: dict[str, str]) -> tuple[str, ...]:
-    return (*shape, *_MEMBERS[shape["kty"]])
-
-
-def _construct(algorithm: str, members: dict[str, str]) -> JoseKey:
+def _construct(algorithm: str, members: dict[str, Any]) -> JoseKey:
     try:
         if algorithm == "EdDSA":
             return Ed25519Key(base64url_decode(members["x"].encode()))

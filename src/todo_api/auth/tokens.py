@@ -65,7 +65,8 @@ class TokenVerifier:
 
         Raises InvalidToken whatever is wrong with it, and IssuerUnavailable where a key for it can't be had now.
         """
-        # RFC 7519: characters and bytes are the same here, for only base64url passes.
+        if not token.isascii():
+            raise InvalidToken("base64")
         if len(token) > self._policy.max_bytes:
             raise InvalidToken("size")
         # Not the token itself: a copy of the memory should show none.
