@@ -23,7 +23,8 @@ MIN_FRESH, MAX_FRESH = 5, 3600
 STALE = 3600
 """How long after its last fetch a set may be used while the issuer can't be reached."""
 REFETCH_INTERVAL = 5
-"""Between two fetches that unknown kids cause: anybody can invent a kid."""
+"""After a fetch for an unknown kid that found nothing new, for anybody can invent one. After one that did the next may
+follow at once: an issuer makes several keys at a time (Better Auth one for each signature under way)."""
 RETRY_INTERVAL = 1
 """Between two tries while the issuer can't be reached."""
 FETCH_TIMEOUT = 5
@@ -53,6 +54,7 @@ class PublishedKeys:
         self._fresh_until = self._usable_until = float("-inf")
         self._next_retry = self._next_refetch = float("-inf")
         self._failed = False
+        self._begun = 0
         self._fetch: asyncio.Task[None] | None = None
         # Not compressed: a small answer could unpack to a very large one.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
@@ -72,16 +74,25 @@ class PublishedKeys:
     async def find(self, kid: str) -> VerificationKey | None:
         """None where the issuer has no such key. Raises IssuerUnavailable where that is not known."""
         await self._freshen(known=self._usable(kid) is not None)
+        if self._usable(kid) is None:
+            await self._look_for(kid)
         key = self._usable(kid)
-        not_before = self._next_retry if self._failed else self._next_refetch
-        if key is None and (self._is_fetching() or monotonic() >= not_before):
-            # The issuer may have made it since: a fetch that began before the question can't tell.
-            self._next_refetch = monotonic() + REFETCH_INTERVAL
-            await asyncio.shield(self._refresh())
-            key = self._usable(kid)
         if key is None and self._failed:
             raise IssuerUnavailable
         return key
+
+    async def _look_for(self, kid: str) -> None:
+        """Fetches anew, for the issuer may have made the key since."""
+        begun = self._begun
+        # One that is under way may have been answered before the key was made: then one more follows.
+        while self._usable(kid) is None and self._begun == begun:
+            not_before = self._next_retry if self._failed else self._next_refetch
+            if not self._is_fetching() and monotonic() < not_before:
+                return
+            known = self._keys.keys()
+            await asyncio.shield(self._refresh())
+            if self._begun > begun and self._keys.keys() == known:
+                self._next_refetch = monotonic() + REFETCH_INTERVAL
 
     async def _freshen(self, *, known: bool) -> None:
         """Begins a fetch where the set is old. Whose key is known waits for it only where the last one did not fail."""
@@ -98,6 +109,7 @@ class PublishedKeys:
     def _refresh(self) -> asyncio.Task[None]:
         """The fetch under way, or a new one. To be awaited behind a shield: who leaves must not end it for others."""
         if self._fetch is None or self._fetch.done():
+            self._begun += 1
             self._fetch = asyncio.create_task(self._load())
         return self._fetch
 

@@ -1,0 +1,237 @@
+"""The tokens that the real Better Auth issues: those for the API are taken, its other ones are not, and its keys may
+change at any time."""
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from better_auth_server import BetterAuth, User, better_auth
+from conftest import Service, running, settings_for
+from jose import jws
+from node import ROOT, run
+
+from todo_api.app import create_app
+
+RECIPES = Path("tests/better_auth")
+
+
+@contextmanager
+def api_for(issuer: BetterAuth, database_url: str, **others: Any) -> Iterator[Service]:
+    """A service that takes the tokens of the issuer, by its published keys and by the secret that they share."""
+    settings = {
+        "better_auth_secret": issuer.api_secret,
+        "better_auth_jwks_url": issuer.jwks_url,
+        "better_auth_issuer": issuer.url,
+        "better_auth_audience": issuer.url,
+        **others,
+    }
+    with running(create_app(settings_for(database_url, **settings))) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[BetterAuth]:
+    with better_auth() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="module")
+def api(issuer: BetterAuth, database_url: str) -> Iterator[Service]:
+    with api_for(issuer, database_url) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def signed_up(issuer: BetterAuth) -> User:
+    return issuer.sign_up()
+
+
+def header(token: str) -> dict[str, Any]:
+    part = token.partition(".")[0]
+    parsed: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return parsed
+
+
+def tasks(api: Service, user: User, token: str) -> httpx.Response:
+    return api.client(Authorization=f"Bearer {token}").get(f"/api/{user.id}/tasks")
+
+
+def assert_is_refused(answer: httpx.Response) -> None:
+    assert (answer.status_code, answer.json()["type"]) == (401, "/problems/invalid-token")
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
+def assert_is_good(api: Service, issuer: BetterAuth, user: User, token: str) -> None:
+    """For the user's own tasks, and for nobody else's."""
+    client = api.client(Authorization=f"Bearer {token}")
+    created = client.post(f"/api/{user.id}/tasks", json={"title": "Buy milk"})
+    assert created.status_code == 201, created.text
+    assert created.json()["user_id"] == user.id
+    assert client.get(f"/api/{user.id}/tasks").json()["items"] == [created.json()]
+    assert client.get(f"/api/{issuer.sign_up().id}/tasks").status_code == 403
+
+
+class TestTokensForTheApi:
+    @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
+    def test_of_a_published_key(self, database_url: str, algorithm: str) -> None:
+        with (
+            better_auth(algorithm) as issuer,
+            api_for(issuer, database_url, better_auth_secret=None) as api,
+        ):
+            user = issuer.sign_up()
+            token = issuer.token(user)
+            assert header(token)["alg"] == algorithm
+            assert_is_good(api, issuer, user, token)
+
+    def test_of_the_shared_secret(self, database_url: str) -> None:
+        with (
+            better_auth("HS256") as issuer,
+            api_for(issuer, database_url, better_auth_jwks_url=None) as api,
+        ):
+            user = issuer.sign_up()
+            token = issuer.token(user)
+            assert header(token) == {"alg": "HS256"}
+            assert_is_good(api, issuer, user, token)
+
+    def test_of_the_frontends_own_route(self, api: Service, issuer: BetterAuth) -> None:
+        user = issuer.sign_up()
+        token = issuer.hs256_token(user)
+        assert header(token) == {"alg": "HS256"}
+        assert_is_good(api, issuer, user, token)
+
+    def test_of_the_frontends_own_route_before_a_secret_is_replaced(
+        self, database_url: str, issuer: BetterAuth, signed_up: User
+    ) -> None:
+        replaced = {"better_auth_secret": "new " + issuer.api_secret, "better_auth_secret_previous": issuer.api_secret}
+        with api_for(issuer, database_url, **replaced) as api:
+            assert tasks(api, signed_up, issuer.hs256_token(signed_up)).status_code == 200
+
+    def test_are_not_given_to_strangers(self, issuer: BetterAuth) -> None:
+        for path in ("/api/token", "/api/auth/token"):
+            assert httpx.get(issuer.url + path).status_code == 401
+
+
+class TestTokensForOthers:
+    def test_the_session_token_is_refused(self, api: Service, issuer: BetterAuth, signed_up: User) -> None:
+        cookie = signed_up.client.cookies["better-auth.session_token"]
+        for token in (signed_up.session_token, cookie.partition(".")[0]):
+            assert_is_refused(tasks(api, signed_up, token))
+
+    def test_so_are_those_of_the_mail_and_of_the_cookie(
+        self, api: Service, issuer: BetterAuth, signed_up: User
+    ) -> None:
+        for token in (issuer.mail_verification_token(signed_up), issuer.cookie_cache_token(signed_up)):
+            assert_is_refused(tasks(api, signed_up, token))
+
+    @pytest.mark.parametrize("named", [True, False], ids=["issuer and audience named", "neither named"])
+    def test_even_if_better_auths_own_secret_is_shared(self, database_url: str, named: bool) -> None:
+        secret = "one secret for two purposes, as it must not be"
+        unnamed = {} if named else {"better_auth_issuer": None, "better_auth_audience": None}
+        with (
+            better_auth(secret=secret, api_secret=secret) as issuer,
+            api_for(issuer, database_url, **unnamed) as api,
+        ):
+            user = issuer.sign_up()
+            for token in (issuer.mail_verification_token(user), issuer.cookie_cache_token(user)):
+                jws.verify(token, secret, "HS256")
+                assert_is_refused(tasks(api, user, token))
+            assert tasks(api, user, issuer.hs256_token(user)).status_code == 200
+
+    @pytest.mark.parametrize("named", [True, False], ids=["issuer and audience named", "neither named"])
+    def test_even_if_the_cookie_is_signed_with_the_published_key(self, database_url: str, named: bool) -> None:
+        # It has the user as its subject and the right issuer.
+        unnamed = {} if named else {"better_auth_issuer": None, "better_auth_audience": None}
+        with (
+            better_auth(cookie_cache="key") as issuer,
+            api_for(issuer, database_url, **unnamed) as api,
+        ):
+            user = issuer.sign_up()
+            cookie, token = issuer.cookie_cache_token(user), issuer.token(user)
+            assert header(cookie)["kid"] == header(token)["kid"]
+            assert_is_refused(tasks(api, user, cookie))
+            assert tasks(api, user, token).status_code == 200
+
+    def test_those_of_another_issuer_are_refused(self, api: Service, issuer: BetterAuth) -> None:
+        with better_auth(secret=issuer.secret, api_secret=issuer.api_secret) as other:
+            user = other.sign_up()
+            for token in (other.token(user), other.hs256_token(user)):
+                assert_is_refused(tasks(api, user, token))
+
+
+def test_an_algorithm_that_is_not_accepted_explains_itself(
+    database_url: str, issuer: BetterAuth, signed_up: User
+) -> None:
+    with api_for(issuer, database_url, better_auth_jwks_url=None) as api:
+        refused = tasks(api, signed_up, issuer.token(signed_up))
+    assert_is_refused(refused)
+    assert "EdDSA" in refused.json()["detail"]
+    assert "HS256" in refused.json()["detail"]
+
+
+class TestKeysThatChange:
+    CALLERS = 4
+    ROTATIONS = 4
+
+    # An RSA key takes so long to make that Better Auth makes several, one for each signature under way.
+    @pytest.mark.parametrize("algorithm", ["EdDSA", "RS256"])
+    def test_no_good_token_is_refused(self, database_url: str, algorithm: str) -> None:
+        with better_auth(algorithm) as issuer, api_for(issuer, database_url) as api:
+            users = [issuer.sign_up() for _ in range(self.CALLERS)]
+            used: list[set[str]] = [set() for _ in users]
+            refused: list[str] = []
+            over = threading.Event()
+
+            def keep_calling(user: User, used: set[str]) -> None:
+                client = api.client()
+                while not over.is_set():
+                    token = issuer.token(user)
+                    answer = client.get(f"/api/{user.id}/tasks", headers={"Authorization": f"Bearer {token}"})
+                    if answer.status_code != 200:
+                        refused.append(answer.text)
+                    used.add(header(token)["kid"])
+
+            # Of somebody who does not call meanwhile, so that the service remembers none of them.
+            patient = issuer.sign_up()
+            kept = [issuer.token(patient)]
+            with ThreadPoolExecutor(self.CALLERS) as callers:
+                calls = [callers.submit(keep_calling, *each) for each in zip(users, used, strict=True)]
+                try:
+                    for _ in range(self.ROTATIONS):
+                        known = set().union(*used)
+                        issuer.rotate()
+                        deadline = time.monotonic() + 30
+                        while not all(kids - known for kids in used):
+                            assert not refused, refused[0]
+                            assert not any(call.done() for call in calls), calls
+                            assert time.monotonic() < deadline, "the new keys are not used"
+                            time.sleep(0.01)
+                        kept.append(issuer.token(patient))
+                finally:
+                    over.set()
+
+            assert not refused, refused[0]
+            assert len({header(token)["kid"] for token in kept}) == self.ROTATIONS + 1
+            for token in kept:
+                assert tasks(api, patient, token).status_code == 200
+
+
+class TestRecipes:
+    """The parts of the frontend that the README shows are those that run here."""
+
+    def test_the_client_fetches_the_token_and_calls(self, api: Service, issuer: BetterAuth) -> None:
+        result = run(RECIPES / "browser.mjs", env={"BETTER_AUTH_URL": issuer.url, "NEXT_PUBLIC_API_URL": api.url})
+        assert result.returncode == 0, result.stderr
+        seen = json.loads(result.stdout)
+        assert [(task["title"], task["user_id"]) for task in seen["items"]] == [("Buy milk", seen["user"])]
+
+    @pytest.mark.parametrize("recipe", ["api.ts", "route.ts"])
+    def test_stand_in_the_readme_word_for_word(self, recipe: str) -> None:
+        assert (ROOT / RECIPES / recipe).read_text() in (ROOT / "README.md").read_text()
