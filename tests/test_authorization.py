@@ -4,126 +4,330 @@ without a line of test."""
 import base64
 import hmac
 import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from conftest import SECRET, Service
+from conftest import SECRET, Service, running, settings_for
 from contract_watch import ROOT
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from issuer import Issuer, SigningKey, make_key
+from issuer import issuer as running_issuer
 
+from todo_api.app import create_app
 from todo_api.contract import Contract, Operation
 
 CONTRACT = Contract.parse((ROOT / "openapi.yaml").read_bytes())
 SECURED = [operation for operation in CONTRACT.operations.values() if operation.schemes]
 ON_A_TASK = [operation for operation in SECURED if "{task_id}" in operation.path]
 
-CHALLENGE = 'Bearer realm="todo-api"'
+OTHER_SECRET = "another secret, also of 32 bytes or more"
 
 secured = pytest.mark.parametrize("operation", SECURED, ids=lambda operation: operation.id)
+on_a_task = pytest.mark.parametrize("operation", ON_A_TASK, ids=lambda operation: operation.id)
 
 
 def send(
-    client: httpx.Client,
-    operation: Operation,
-    user_id: str,
-    task_id: object = 1,
-    body: bytes | None = None,
-    **headers: str,
+    client: httpx.Client, operation: Operation, user_id: str, task_id: object = 1, **others: Any
 ) -> httpx.Response:
-    """Calls an operation with the body of its example, or the one that is given."""
-    json = None
-    if body is None and "requestBody" in operation.spec:
+    """Calls an operation with the body of its example, unless there is a `content`. `others` are httpx's."""
+    if "requestBody" in operation.spec and "content" not in others:
         name = operation.spec["requestBody"]["$ref"].rpartition("/")[2]
-        json = CONTRACT.document["components"]["examples"][name]["value"]
+        others["json"] = CONTRACT.document["components"]["examples"][name]["value"]
     url = operation.path.format(user_id=user_id, task_id=task_id)
-    return client.request(operation.method, url, json=json, content=body, headers=headers)
+    return client.request(operation.method, url, **others)
 
 
-def test_there_is_something_to_secure() -> None:
-    assert len(SECURED) == 6
-    assert len(ON_A_TASK) == 4
+def test_everything_is_secured_but_what_is_for_everybody() -> None:
+    public = {"getServiceInfo", "getHealth", "getReadiness"}
+    assert {operation.id for operation in SECURED} == CONTRACT.operations.keys() - public
+    assert {operation.id for operation in ON_A_TASK} >= {"getTask", "updateTask", "deleteTask", "toggleTaskCompletion"}
+
+
+# --- the matrix: operation x case x kind of token
+
+
+class Refusal(NamedTuple):
+    status: int
+    challenge: str | None
+    type: str
+
+
+def _malformed(fault: str) -> Refusal:
+    challenge = f'Bearer realm="todo-api", error="invalid_request", error_description="{fault}"'
+    return Refusal(400, challenge, "/problems/invalid-request")
+
+
+NO_TOKEN = Refusal(401, 'Bearer realm="todo-api"', "/problems/authentication-required")
+BAD_TOKEN = Refusal(
+    401,
+    'Bearer realm="todo-api", error="invalid_token", '
+    'error_description="The token is expired, malformed, or signed by somebody else. Get a new one."',
+    "/problems/invalid-token",
+)
+TWO_HEADERS = _malformed("There is more than one Authorization header.")
+TWO_TOKENS = _malformed("The Authorization header has more than one token.")
+NOT_ASCII = _malformed("The Authorization header is not ASCII.")
+NOT_YOURS = Refusal(403, None, "/problems/forbidden")
+NO_SUCH_TASK = Refusal(404, None, "/problems/task-not-found")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What the header of a case is made of. The URL is always that of `user`, and the task in it `stranger`'s."""
+
+    user: str
+    stranger: str
+    key: SigningKey
+    """One that the service trusts."""
+    impostor: SigningKey
+    """It says that it is `key`."""
+    published: dict[str, str]
+    """A JWK that everybody knows."""
+
+    @property
+    def now(self) -> int:
+        return int(time.time())
+
+    def good(self, header: dict[str, object] | None = None, **claims: Any) -> str:
+        """`user`'s, but for what is given. What is None is left out."""
+        return self.key.token(**{"sub": self.user, "header": header, **claims})
+
+    def confused(self, secret: bytes) -> str:
+        """HS256 with what everybody knows as the secret."""
+        return replace(self.key, jwk=self.published, sign=_hs256(secret)).token(self.user, {"alg": "HS256"})
+
+    def public_key(self, encoding: Encoding, form: PublicFormat) -> bytes:
+        x = base64.urlsafe_b64decode(self.published["x"] + "=")
+        return Ed25519PublicKey.from_public_bytes(x).public_bytes(encoding, form)
+
+
+def _hs256(secret: bytes) -> Callable[[bytes], bytes]:
+    return lambda message: hmac.digest(secret, message, "sha256")
+
+
+def _bearer(*tokens: str) -> list[str]:
+    """A header for each."""
+    return [f"Bearer {token}" for token in tokens]
+
+
+def _unsigned(token: str) -> str:
+    return token.rpartition(".")[0] + "."
+
+
+def _changed(token: str) -> str:
+    """In the first character of its signature."""
+    signed, _, signature = token.rpartition(".")
+    return f"{signed}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}"
+
+
+SPKI, RAW = PublicFormat.SubjectPublicKeyInfo, PublicFormat.Raw
+
+MATRIX: dict[str, tuple[Callable[[Tokens], list[Any]], Refusal]] = {
+    "no token": (lambda it: [], NO_TOKEN),
+    "an empty header": (lambda it: [""], NO_TOKEN),
+    "a scheme alone": (lambda it: ["Bearer"], NO_TOKEN),
+    "a scheme alone in small letters": (lambda it: ["bearer"], NO_TOKEN),
+    "no scheme": (lambda it: [it.good()], NO_TOKEN),
+    "other scheme": (lambda it: ["Basic dXNlcjpwYXNz"], NO_TOKEN),
+    "other scheme, good token": (lambda it: [f"Token {it.good()}"], NO_TOKEN),
+    "two headers": (lambda it: _bearer(it.good(), it.good()), TWO_HEADERS),
+    "two headers, one empty": (lambda it: [*_bearer(it.good()), ""], TWO_HEADERS),
+    "two headers, another scheme": (lambda it: ["Basic dXNlcjpwYXNz", *_bearer(it.good())], TWO_HEADERS),
+    "two tokens": (lambda it: _bearer(f"{it.good()} {it.good()}"), TWO_TOKENS),
+    "two tokens in a list": (lambda it: _bearer(f"{it.good()}, Bearer {it.good()}"), TWO_TOKENS),
+    "not ASCII": (lambda it: [f"Bearer {it.good()}é".encode("latin-1")], NOT_ASCII),
+    "bad signature": (lambda it: _bearer(it.impostor.token(it.user)), BAD_TOKEN),
+    "changed signature": (lambda it: _bearer(_changed(it.good())), BAD_TOKEN),
+    "no signature": (lambda it: _bearer(_unsigned(it.good())), BAD_TOKEN),
+    "alg none": (lambda it: _bearer(_unsigned(it.good({"alg": "none"}))), BAD_TOKEN),
+    "alg none, signed": (lambda it: _bearer(it.good({"alg": "none"})), BAD_TOKEN),
+    "no alg": (lambda it: _bearer(it.good({"alg": None})), BAD_TOKEN),
+    "HS256 with the public key, PEM": (lambda it: _bearer(it.confused(it.public_key(Encoding.PEM, SPKI))), BAD_TOKEN),
+    "HS256 with the public key, DER": (lambda it: _bearer(it.confused(it.public_key(Encoding.DER, SPKI))), BAD_TOKEN),
+    "HS256 with the public key, raw": (lambda it: _bearer(it.confused(it.public_key(Encoding.Raw, RAW))), BAD_TOKEN),
+    "HS256 with the public key, x": (lambda it: _bearer(it.confused(it.published["x"].encode())), BAD_TOKEN),
+    "HS256 with the public key, JWK": (lambda it: _bearer(it.confused(json.dumps(it.published).encode())), BAD_TOKEN),
+    "HS256 with no secret": (lambda it: _bearer(it.confused(b"")), BAD_TOKEN),
+    "expired": (lambda it: _bearer(it.good(iat=it.now - 600, exp=it.now - 1)), BAD_TOKEN),
+    "expired now": (lambda it: _bearer(it.good(exp=it.now)), BAD_TOKEN),
+    "no exp": (lambda it: _bearer(it.good(exp=None)), BAD_TOKEN),
+    "not yet valid": (lambda it: _bearer(it.good(nbf=it.now + 60)), BAD_TOKEN),
+    "issued in the future": (lambda it: _bearer(it.good(iat=it.now + 60)), BAD_TOKEN),
+    "valid for too long": (lambda it: _bearer(it.good(exp=it.now + 86460)), BAD_TOKEN),
+    "no sub": (lambda it: _bearer(it.good(sub=None)), BAD_TOKEN),
+    "wrong iss": (lambda it: _bearer(it.good(iss="https://issuer.example")), BAD_TOKEN),
+    "longer iss": (lambda it: _bearer(it.good(iss=it.key.issuer + "/")), BAD_TOKEN),
+    "no iss": (lambda it: _bearer(it.good(iss=None)), BAD_TOKEN),
+    "iss in a list": (lambda it: _bearer(it.good(iss=[it.key.issuer])), BAD_TOKEN),
+    "wrong aud": (lambda it: _bearer(it.good(aud="https://api.example")), BAD_TOKEN),
+    "longer aud": (lambda it: _bearer(it.good(aud=it.key.issuer + "/")), BAD_TOKEN),
+    "no aud": (lambda it: _bearer(it.good(aud=None)), BAD_TOKEN),
+    "aud a list of others": (lambda it: _bearer(it.good(aud=["https://api.example", None])), BAD_TOKEN),
+    "aud an empty list": (lambda it: _bearer(it.good(aud=[])), BAD_TOKEN),
+    "another user's URL": (lambda it: _bearer(it.good(sub=it.stranger)), NOT_YOURS),
+    "another user's URL but for case": (lambda it: _bearer(it.good(sub=it.user.upper())), NOT_YOURS),
+    "own URL, another user's task": (lambda it: _bearer(it.good()), NO_SUCH_TASK),
+}
+CASES = [
+    pytest.param(operation, kind, make, refusal, id=f"{operation.id}-{case}-{kind}")
+    for operation in SECURED
+    for case, (make, refusal) in MATRIX.items()
+    for kind in ("HS256", "EdDSA")
+    if refusal is not NO_SUCH_TASK or operation in ON_A_TASK
+]
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[Issuer]:
+    with running_issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="module")
+def published(issuer: Issuer) -> SigningKey:
+    return issuer.new_key()
+
+
+@pytest.fixture(scope="module")
+def strict(database_url: str, issuer: Issuer, published: SigningKey) -> Iterator[Service]:
+    """Takes the tokens of a shared secret and of published keys, of one issuer and for one audience."""
+    settings = settings_for(
+        database_url,
+        better_auth_jwks_url=issuer.jwks_url,
+        better_auth_issuer=issuer.url,
+        better_auth_audience=issuer.url,
+    )
+    with running(create_app(settings)) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def anybody(strict: Service) -> httpx.Client:
+    return strict.client()
+
+
+@pytest.fixture(scope="module")
+def keys(published: SigningKey) -> dict[str, Tokens]:
+    """By the kind of the token."""
+    shared = SigningKey({"alg": "HS256", "kid": "looked at by nobody"}, published.issuer, _hs256(SECRET.encode()))
+    impostors = {"HS256": _hs256(OTHER_SECRET.encode()), "EdDSA": make_key("EdDSA", published.issuer).sign}
+    user = f"user-{uuid.uuid4().hex}"
+    return {
+        kind: Tokens(user, f"{user}-other", key, replace(key, sign=impostors[kind]), published.jwk)
+        for kind, key in {"HS256": shared, "EdDSA": published}.items()
+    }
+
+
+def create(client: httpx.Client, token: str, user: str) -> int:
+    answer = client.post(f"/api/{user}/tasks", json={"title": "x"}, headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 201, answer.text
+    task_id: int = answer.json()["id"]
+    return task_id
+
+
+@pytest.fixture(scope="module")
+def foreign_task(anybody: httpx.Client, keys: dict[str, Tokens]) -> int:
+    it = keys["EdDSA"]
+    return create(anybody, it.good(sub=it.stranger), it.stranger)
+
+
+class TestMatrix:
+    @pytest.mark.parametrize(("operation", "kind", "make", "refusal"), CASES)
+    def test_is_refused(
+        self,
+        anybody: httpx.Client,
+        keys: dict[str, Tokens],
+        foreign_task: int,
+        operation: Operation,
+        kind: str,
+        make: Callable[[Tokens], list[Any]],
+        refusal: Refusal,
+    ) -> None:
+        user = keys[kind].user
+        headers = [("Authorization", value) for value in make(keys[kind])]
+        answers = [send(anybody, operation, user, foreign_task, headers=headers)]
+        if refusal is not NO_SUCH_TASK:
+            # A stranger learns nothing of what else is wrong; the owner of the URL is told of that first.
+            headers.append(("Content-Type", "text/plain"))
+            broken = {"content": b"{broken", "params": {"unknown": 1}, "headers": headers}
+            answers.append(send(anybody, operation, user, "x", **broken))
+        for answer in answers:
+            told = answer.status_code, answer.headers.get("WWW-Authenticate"), answer.json()["type"]
+            assert told == refusal
+            assert keys[kind].stranger not in answer.text
+
+    @secured
+    @pytest.mark.parametrize("kind", ["HS256", "EdDSA"])
+    def test_but_the_user_is_let_in(
+        self, anybody: httpx.Client, keys: dict[str, Tokens], operation: Operation, kind: str
+    ) -> None:
+        it = keys[kind]
+        task_id = create(anybody, it.good(), it.user)
+        answer = send(anybody, operation, it.user, task_id, headers={"Authorization": f"Bearer {it.good()}"})
+        assert answer.status_code == operation.status
+
+    @pytest.mark.parametrize("kind", ["HS256", "EdDSA"])
+    @pytest.mark.parametrize("typ", ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", None])
+    def test_nor_does_typ_matter_where_it_says_what_it_is(
+        self, anybody: httpx.Client, keys: dict[str, Tokens], kind: str, typ: str | None
+    ) -> None:
+        it = keys[kind]
+        headers = {"Authorization": f"Bearer {it.good({'typ': typ})}"}
+        assert anybody.get(f"/api/{it.user}/tasks", headers=headers).status_code == 200
+
+    @pytest.mark.parametrize("kind", ["HS256", "EdDSA"])
+    def test_the_audience_may_be_one_of_several(
+        self, anybody: httpx.Client, keys: dict[str, Tokens], kind: str
+    ) -> None:
+        it = keys[kind]
+        headers = {"Authorization": f"Bearer {it.good(aud=['https://api.example', it.key.issuer])}"}
+        assert anybody.get(f"/api/{it.user}/tasks", headers=headers).status_code == 200
+
+
+# --- what is the same, so that nobody learns from a difference
+
+
+def told(answer: httpx.Response) -> dict[str, Any]:
+    """A problem but for its request id."""
+    return {**answer.json(), "instance": ""}
 
 
 @secured
-class TestNoToken:
-    def test_is_401(self, service: Service, user: str, operation: Operation) -> None:
-        refused = send(service.client(), operation, user)
-        assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, CHALLENGE)
-        assert refused.json()["type"] == "/problems/authentication-required"
-
-    @pytest.mark.parametrize("header", ["Basic dXNlcjpwYXNz", "Bearer", "bearer", "Token x", ""])
-    def test_nor_another_scheme(self, service: Service, user: str, operation: Operation, header: str) -> None:
-        refused = send(service.client(), operation, user, Authorization=header)
-        assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, CHALLENGE)
-
-    def test_comes_before_the_body(self, service: Service, user: str, operation: Operation) -> None:
-        refused = send(service.client(), operation, user, body=b"{broken", **{"Content-Type": "text/plain"})
-        assert refused.status_code == 401
-
-    def test_comes_before_the_query(self, service: Service, user: str, operation: Operation) -> None:
-        url = operation.path.format(user_id=user, task_id="x")
-        assert service.client().request(operation.method, url, params={"unknown": 1}).status_code == 401
+def test_403_is_the_same_whether_that_user_exists(service: Service, user: str, operation: Operation) -> None:
+    other = f"{user}-other"
+    before = send(service.client(user), operation, other)
+    task_id = create(service.client(), service.token(other), other)
+    after = send(service.client(user), operation, other, task_id)
+    assert (before.status_code, after.status_code) == (403, 403)
+    assert told(before) == told(after)
 
 
-@secured
-class TestAnotherUser:
-    def test_is_403(self, service: Service, user: str, operation: Operation) -> None:
-        refused = send(service.client(user), operation, f"{user}-other")
-        assert refused.status_code == 403
-        assert refused.json()["type"] == "/problems/forbidden"
-
-    def test_is_the_same_whether_that_user_exists(self, service: Service, user: str, operation: Operation) -> None:
-        other = f"{user}-other"
-        before = send(service.client(user), operation, other).json()
-        created = service.client(other).post(f"/api/{other}/tasks", json={"title": "x"})
-        after = send(service.client(user), operation, other, created.json()["id"]).json()
-        assert {**before, "instance": ""} == {**after, "instance": ""}
-
-    def test_comes_before_the_body(self, service: Service, user: str, operation: Operation) -> None:
-        refused = send(
-            service.client(user), operation, f"{user}-other", body=b"{broken", **{"Content-Type": "text/plain"}
-        )
-        assert refused.status_code == 403
+@on_a_task
+def test_404_is_the_same_whether_that_task_exists(service: Service, user: str, operation: Operation) -> None:
+    other = f"{user}-other"
+    created = service.client(other).post(f"/api/{other}/tasks", json={"title": "x"}).json()
+    foreign = send(service.client(user), operation, user, created["id"])
+    missing = send(service.client(user), operation, user, 2**53 - 1)
+    assert (foreign.status_code, missing.status_code) == (404, 404)
+    assert told(foreign) == told(missing)
+    kept = service.client(other).get(f"/api/{other}/tasks/{created['id']}")
+    assert kept.json() == created
 
 
-@pytest.mark.parametrize("operation", ON_A_TASK, ids=lambda operation: operation.id)
-class TestAnotherUsersTask:
-    def test_is_404_as_if_it_were_not_there(self, service: Service, user: str, operation: Operation) -> None:
-        other = f"{user}-other"
-        created = service.client(other).post(f"/api/{other}/tasks", json={"title": "x"}).json()
-        foreign = send(service.client(user), operation, user, created["id"])
-        missing = send(service.client(user), operation, user, 2**53 - 1)
-        assert (foreign.status_code, missing.status_code) == (404, 404)
-        assert {**foreign.json(), "instance": ""} == {**missing.json(), "instance": ""}
-        kept = service.client(other).get(f"/api/{other}/tasks/{created['id']}")
-        assert kept.json() == created
-
-
-@pytest.mark.parametrize("operation", ON_A_TASK, ids=lambda operation: operation.id)
+@on_a_task
 def test_what_is_no_task_id_is_422_to_its_owner(service: Service, user: str, operation: Operation) -> None:
     refused = send(service.client(user), operation, user, task_id="x")
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["parameter"] == "task_id"
 
 
-@secured
-class TestMalformedAuthorization:
-    @pytest.mark.parametrize(
-        "headers",
-        [
-            [("Authorization", "Bearer a"), ("Authorization", "Bearer b")],
-            [("Authorization", "Bearer a b")],
-            [("Authorization", "Bearer a, Bearer b")],
-            [("Authorization", b"Bearer \xe9")],
-        ],
-        ids=["two headers", "two tokens", "a list", "not ASCII"],
-    )
-    def test_is_400(
-        self, service: Service, user: str, operation: Operation, headers: list[tuple[str, str | bytes]]
-    ) -> None:
-        url = operation.path.format(user_id=user, task_id=1)
-        refused = service.client().request(operation.method, url, headers=headers)  # type: ignore[arg-type]
-        assert (refused.status_code, refused.json()["type"]) == (400, "/problems/invalid-request")
-        assert 'error="invalid_request"' in refused.headers["WWW-Authenticate"]
+# --- tokens that no library makes
 
 
 def encode(part: object) -> str:
@@ -133,11 +337,14 @@ def encode(part: object) -> str:
 
 def make_token(claims: object, header: object = None, secret: str = SECRET, digest: str = "sha256") -> str:
     """Made by hand, for no library makes such tokens."""
-    signed = f"{encode(header or {'alg': 'HS256', 'typ': 'JWT'})}.{encode(claims)}"
+    return add_signature(f"{encode(header or {'alg': 'HS256', 'typ': 'JWT'})}.{encode(claims)}", secret, digest)
+
+
+def add_signature(signed: str, secret: str = SECRET, digest: str = "sha256") -> str:
     return f"{signed}.{encode(hmac.digest(secret.encode(), signed.encode(), digest))}"
 
 
-LATER = 4_000_000_000
+LATER = int(time.time()) + 3600
 GOOD = {"sub": "SUBJECT", "exp": LATER}
 
 BAD_TOKENS = {
@@ -146,7 +353,8 @@ BAD_TOKENS = {
     "two parts": "a.b",
     "empty parts": "..",
     "four parts": make_token(GOOD) + ".x",
-    "another secret": make_token(GOOD, secret="another secret, also of 32 bytes or more"),
+    "four parts, signed": add_signature(f"{encode({'alg': 'HS256'})}.{encode(GOOD)}.{encode(b'x')}"),
+    "another secret": make_token(GOOD, secret=OTHER_SECRET),
     "no signature": make_token(GOOD).rpartition(".")[0] + ".",
     "changed signature": make_token(GOOD)[:-2] + "xx",
     "changed claims": ".".join(
@@ -172,7 +380,19 @@ BAD_TOKENS = {
     "exp a list": make_token({**GOOD, "exp": [LATER]}),
     "exp infinite": make_token(b'{"sub":"SUBJECT","exp":Infinity}'),
     "exp not a number": make_token(b'{"sub":"SUBJECT","exp":NaN}'),
+    "not a number where nobody looks": make_token(b'{"sub":"SUBJECT","exp":%d,"x":NaN}' % LATER),
     "not valid yet": make_token({**GOOD, "nbf": LATER - 1}),
+    "issued in the future": make_token({**GOOD, "iat": LATER - 1}),
+    "lives too long": make_token({**GOOD, "exp": LATER + 86400}),
+    "a name twice in the header": make_token(GOOD, b'{"alg":"none","alg":"HS256"}'),
+    "a name twice in the claims": make_token(b'{"sub":"SUBJECT","exp":1,"exp":%d}' % LATER),
+    "crit": make_token(GOOD, {"alg": "HS256", "crit": ["b64"], "b64": True}),
+    "crit alone": make_token(GOOD, {"alg": "HS256", "crit": ["exp"]}),
+    "crit empty": make_token(GOOD, {"alg": "HS256", "crit": []}),
+    "b64": make_token(GOOD, {"alg": "HS256", "b64": False}),
+    "another typ": make_token(GOOD, {"alg": "HS256", "typ": "dpop+jwt"}),
+    "typ a number": make_token(GOOD, {"alg": "HS256", "typ": 1}),
+    "padded": make_token(GOOD) + "=",
     "sub missing": make_token({"exp": LATER}),
     "sub empty": make_token({**GOOD, "sub": ""}),
     "sub a number": make_token({**GOOD, "sub": 1}),
@@ -184,17 +404,127 @@ BAD_TOKENS = {
 
 
 class TestBadToken:
-    """The token is checked in one place for every operation; TestNoToken shows that each of them goes there."""
+    """The token is checked in one place for every operation; the matrix shows that each of them goes there."""
 
     @pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
     def test_is_401(self, service: Service, token: str) -> None:
         refused = service.client().get("/api/SUBJECT/tasks", headers={"Authorization": f"Bearer {token}"})
-        assert refused.status_code == 401
-        assert refused.json()["type"] == "/problems/invalid-token"
-        assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
+        assert (refused.status_code, refused.headers["WWW-Authenticate"], refused.json()["type"]) == BAD_TOKEN
         assert len(token) < 3 or token not in refused.text
 
     @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
     def test_but_a_good_one_is_taken(self, service: Service, scheme: str) -> None:
         headers = {"Authorization": f"{scheme} {make_token(GOOD)}"}
         assert service.client().get("/api/SUBJECT/tasks", headers=headers).status_code == 200
+
+
+# --- what the operator decides
+
+
+def call(service: Service, token: str) -> httpx.Response:
+    return service.client().get("/api/SUBJECT/tasks", headers={"Authorization": f"Bearer {token}"})
+
+
+@pytest.fixture(scope="module")
+def without_secret(database_url: str, issuer: Issuer, published: SigningKey) -> Iterator[Service]:
+    settings = settings_for(database_url, better_auth_secret=None, better_auth_jwks_url=issuer.jwks_url)
+    with running(create_app(settings)) as service:
+        yield service
+
+
+class TestAlgorithmThatIsNotAccepted:
+    """The most frequent fault of an integration explains itself."""
+
+    def assert_explains(self, refused: httpx.Response, came: str, accepted: str) -> None:
+        assert (refused.status_code, refused.headers["WWW-Authenticate"], refused.json()["type"]) == BAD_TOKEN
+        assert refused.json()["detail"].startswith(
+            f"The token's algorithm is {came}, and this service accepts {accepted}. "
+        )
+
+    def test_is_told_where_only_published_keys_are(self, without_secret: Service) -> None:
+        self.assert_explains(call(without_secret, make_token(GOOD)), "HS256", "EdDSA, ES256, RS256")
+
+    def test_is_told_where_only_a_secret_is(self, service: Service, published: SigningKey) -> None:
+        self.assert_explains(call(service, published.token("SUBJECT")), "EdDSA", "HS256")
+
+    def test_is_told_where_both_are(self, strict: Service) -> None:
+        token = make_token(GOOD, {"alg": "PS256"})
+        self.assert_explains(call(strict, token), "PS256", "HS256, EdDSA, ES256, RS256")
+
+    @pytest.mark.parametrize(
+        "algorithm", ["<b>HS256</b>", "HS256\n", "HS256 ", "A" * 17, "", "Ä", ["HS256"], {"HS256": 1}, 256, True, None]
+    )
+    def test_is_not_repeated_where_it_is_no_name(self, service: Service, algorithm: object) -> None:
+        refused = call(service, make_token(GOOD, {"alg": algorithm}))
+        self.assert_explains(refused, "unknown", "HS256")
+
+    def test_is_all_that_is_told(self, service: Service) -> None:
+        refused = [call(service, token).json()["detail"] for token in (make_token({"sub": "SUBJECT"}), "x.y.z")]
+        assert refused == ["The token is expired, malformed, or signed by somebody else. Get a new one."] * 2
+
+
+@pytest.fixture(scope="module")
+def rotating(database_url: str) -> Iterator[Service]:
+    settings = settings_for(
+        database_url,
+        better_auth_secret_previous=OTHER_SECRET,
+        token_max_bytes=400,
+        token_max_lifetime=1000,
+        token_leeway=100,
+    )
+    with running(create_app(settings)) as service:
+        yield service
+
+
+class TestSettings:
+    def test_the_previous_secret_does_until_it_is_removed(self, rotating: Service, service: Service) -> None:
+        claims = {"sub": "SUBJECT", "exp": int(time.time()) + 60}
+        tokens = [make_token(claims, secret=secret) for secret in (SECRET, OTHER_SECRET, "a third secret" * 3)]
+        assert [call(rotating, token).status_code for token in tokens] == [200, 200, 401]
+        assert [call(service, token).status_code for token in tokens] == [200, 401, 401]
+
+    @pytest.mark.parametrize(("size", "status"), [(400, 200), (401, 401)])
+    def test_a_token_may_be_so_long(self, rotating: Service, size: int, status: int) -> None:
+        claims: dict[str, object] = {"sub": "SUBJECT", "exp": int(time.time()) + 60}
+        # Header and signature may have any length, base64 has not: three bytes more are four characters more.
+        header = {"alg": "HS256", "x": ""}
+        tokens = (
+            make_token({**claims, "x": "x" * more}, {**header, "x": "x" * less})
+            for more in range(200)
+            for less in range(3)
+        )
+        token = next(token for token in tokens if len(token) == size)
+        assert call(rotating, token).status_code == status
+
+    @pytest.mark.parametrize(
+        ("claims", "status"),
+        [
+            ({"iat": 0, "exp": 1000}, 200),
+            ({"iat": -1, "exp": 1000}, 401),
+            ({"exp": 999}, 200),
+            ({"exp": 1060}, 401),
+            ({"iat": -100_000, "exp": 60}, 401),
+        ],
+    )
+    def test_a_token_may_live_so_long(self, rotating: Service, claims: dict[str, int], status: int) -> None:
+        assert call(rotating, self.at(claims)).status_code == status
+
+    @pytest.mark.parametrize(
+        ("claims", "status"),
+        [
+            ({"iat": 100, "exp": 200}, 200),
+            ({"iat": 160, "exp": 200}, 401),
+            ({"nbf": 100, "exp": 200}, 200),
+            ({"nbf": 160, "exp": 200}, 401),
+            # Nobody's clock gives an expired token more time.
+            ({"exp": 0}, 401),
+            ({"exp": -1}, 401),
+        ],
+    )
+    def test_clocks_may_differ_so_much(self, rotating: Service, claims: dict[str, int], status: int) -> None:
+        assert call(rotating, self.at(claims)).status_code == status
+
+    def at(self, claims: dict[str, int]) -> str:
+        """With times that count from now."""
+        now = int(time.time())
+        return make_token({"sub": "SUBJECT", **{name: now + seconds for name, seconds in claims.items()}})
