@@ -172,3 +172,9 @@ class TestFlood:
             logged()
             self.flood(service, requests=MAX_EVENTS)
         assert [event["event"] for event in logged()] == ["token refused"] * MAX_EVENTS
+
+    def test_hides_no_event_of_another_kind(self, service: Service, logged: Events, clock: Clock) -> None:
+        self.flood(service, requests=MAX_EVENTS + 1)
+        logged()
+        assert service.client("somebody").get("/api/SUBJECT/tasks").status_code == 403
+        assert [event["event"] for event in logged()] == ["cross-user attempt"]
