@@ -5,16 +5,16 @@ parameters, `5.0`, `+1` and `1_0` for an integer, `yes` for a boolean, duplicate
 any media type that ends in `+json`.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 
+from todo_api import strict_json
 from todo_api.problems import (
     ContentTooLarge,
     InputError,
@@ -104,7 +104,10 @@ class ContractRequest(Request):
         if self._body:
             if not _JSON.fullmatch(self.headers.get("content-type", "").strip()):
                 raise UnsupportedMediaType
-            self._json = _parse(self._body)
+            try:
+                self._json = strict_json.loads(self._body)
+            except strict_json.StrictJSONError as error:
+                raise MalformedBody(str(error)) from None
             if self._json is None:
                 # FastAPI takes null for no body at all where the body is optional.
                 raise ValidationFailed([InputError("The body must not be null.", pointer="#")])
@@ -116,28 +119,3 @@ def _decode(json_type: str, text: str) -> int | bool | str:
     if json_type == "boolean":
         return _BOOLEANS.get(text, text)
     return text
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except UnicodeDecodeError as error:
-        raise MalformedBody(f"it is not UTF-8 at byte {error.start}") from None
-    except json.JSONDecodeError as error:
-        raise MalformedBody(f"{error.msg[:1].lower()}{error.msg[1:]} (character {error.pos})") from None
-    except ValueError:
-        # Python refuses integers of more than 4,300 digits (CVE-2020-10735).
-        raise MalformedBody("a number is too long") from None
-    except RecursionError:
-        raise MalformedBody("it is nested too deeply") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise MalformedBody("a name stands twice in one object")
-    return members
-
-
-def _no_constant(constant: str) -> NoReturn:
-    raise MalformedBody(f"{constant} is not JSON")

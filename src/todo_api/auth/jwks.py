@@ -5,7 +5,6 @@ the same one.
 """
 
 import asyncio
-import json
 import re
 from collections.abc import Collection
 from contextlib import suppress
@@ -14,6 +13,7 @@ from time import monotonic
 import httpx
 import structlog
 
+from todo_api import strict_json
 from todo_api.auth.keys import VerificationKey, published_key
 
 # Seconds, all of them.
@@ -143,7 +143,7 @@ class PublishedKeys:
                 body += chunk
                 if len(body) > MAX_SIZE:
                     raise ValueError("too large")
-        document = json.loads(body)
+        document = strict_json.loads(body)
         if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
             raise ValueError("not a JWK Set")
         told = _MAX_AGE.search(response.headers.get("cache-control", ""))
