@@ -89,10 +89,7 @@ class PublishedKeys:
             not_before = self._next_retry if self._failed else self._next_refetch
             if not self._is_fetching() and monotonic() < not_before:
                 return
-            known = self._keys.keys()
-            await asyncio.shield(self._refresh())
-            if self._begun > begun and self._keys.keys() == known:
-                self._next_refetch = monotonic() + REFETCH_INTERVAL
+            await asyncio.shield(self._refresh(sought=True))
 
     async def _freshen(self, *, known: bool) -> None:
         """Begins a fetch where the set is old. Whose key is known waits for it only where the last one did not fail."""
@@ -106,17 +103,18 @@ class PublishedKeys:
     def _usable(self, kid: str) -> VerificationKey | None:
         return self._keys.get(kid) if monotonic() < self._usable_until else None
 
-    def _refresh(self) -> asyncio.Task[None]:
-        """The fetch under way, or a new one. To be awaited behind a shield: who leaves must not end it for others."""
+    def _refresh(self, *, sought: bool = False) -> asyncio.Task[None]:
+        """The fetch under way, or a new one; `sought` tells that it is for an unknown kid. To be awaited behind a
+        shield: who leaves must not end it for others."""
         if self._fetch is None or self._fetch.done():
             self._begun += 1
-            self._fetch = asyncio.create_task(self._load())
+            self._fetch = asyncio.create_task(self._load(sought=sought))
         return self._fetch
 
     def _is_fetching(self) -> bool:
         return self._fetch is not None and not self._fetch.done()
 
-    async def _load(self) -> None:
+    async def _load(self, *, sought: bool) -> None:
         try:
             async with asyncio.timeout(FETCH_TIMEOUT):
                 documents, fresh = await self._get()
@@ -127,7 +125,9 @@ class PublishedKeys:
             log.warning("keys not fetched", error=f"{type(error).__name__}: {error}"[:200])
             return
         self._failed = False
-        self._keys = self._admit(documents)
+        known, self._keys = self._keys, self._admit(documents)
+        if sought and self._keys.keys() == known.keys():
+            self._next_refetch = monotonic() + REFETCH_INTERVAL
         self._fresh_until = monotonic() + fresh
         self._usable_until = monotonic() + max(fresh, STALE)
 
