@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import psutil
 from conftest import SECRET
+from issuer import issuer
 
 COMMAND = [sys.executable, "-m", "todo_api"]
 LIMIT = 60
@@ -211,6 +212,23 @@ class TestOwnDatabase:
             assert refused.returncode == 1
             assert re.match(r"todo-api: (BETTER_AUTH_JWKS_URL or )?BETTER_AUTH_SECRET: ", refused.stderr)
             assert refused.stderr.count("\n") == 1
+
+    def test_needs_no_secret_where_keys_are_published(self, tmp_path: Path, database_url: str) -> None:
+        with issuer() as frontend:
+            key = frontend.new_key()
+            settings = {
+                "DATABASE_URL": database_url,
+                "BETTER_AUTH_JWKS_URL": frontend.jwks_url,
+                "BETTER_AUTH_ISSUER": frontend.url,
+                "BETTER_AUTH_AUDIENCE": frontend.url,
+            }
+            with serving(tmp_path, "--workers", "2", **settings) as service:
+                for _ in range(5):
+                    headers = {"Authorization": f"Bearer {key.token('demo')}"}
+                    listed = httpx.get(f"http://127.0.0.1:{service.port}/api/demo/tasks", headers=headers)
+                    assert listed.status_code == 200
+            refused = run(tmp_path, "token", "demo", **settings)
+            assert refused.stderr.startswith("todo-api: BETTER_AUTH_SECRET: is needed to sign a token")
 
     def test_may_be_away_at_the_start(self, tmp_path: Path) -> None:
         url = f"postgresql://todo:hunter2@127.0.0.1:{free_port()}/todo"
