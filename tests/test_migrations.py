@@ -35,12 +35,8 @@ def inspected(url: str, look: Callable[[Connection], Any]) -> Any:
 
 def revision(url: str) -> str | None:
     async def run() -> str | None:
-        database = Database(url)
-        await database.connect()
-        try:
+        async with Database(url) as database:
             return await database.revision()
-        finally:
-            await database.close()
 
     return asyncio.run(run())
 

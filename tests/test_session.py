@@ -1,8 +1,7 @@
 """A session gives its connection back whatever happens, and tells a lost database from a fault."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
@@ -20,19 +19,9 @@ ADD = prepare(insert(note).values(text=bindparam("text")))
 NOTES = prepare(select(note.c.text).order_by(note.c.text))
 
 
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Database]:
-    database = Database(url)
-    await database.connect()
-    try:
-        yield database
-    finally:
-        await database.close()
-
-
 def run(url: str, test: Callable[[Database], Awaitable[None]]) -> None:
     async def main() -> None:
-        async with connected(url) as database:
+        async with Database(url) as database:
             await test(database)
 
     asyncio.run(main())
@@ -171,10 +160,8 @@ class TestReadiness:
     def test_is_the_last_known_state(self, url: str) -> None:
         async def test(database: Database) -> None:
             assert await database.ready()
-            dead = Database("postgresql://nobody@127.0.0.1:1/nothing")
-            await dead.connect()
-            assert not await dead.ready()
-            await dead.close()
+            async with Database("postgresql://nobody@127.0.0.1:1/nothing") as dead:
+                assert not await dead.ready()
             # Known to be good: it is not asked again, which would wake a sleeping one.
             await database.close()
             assert await database.ready()

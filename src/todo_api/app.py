@@ -30,8 +30,8 @@ def create_app(settings: Settings) -> FastAPI:
     assert settings.database_url is not None
     contract = load_contract()
     database = Database(settings.database_url.get_secret_value())
-    algorithms = settings.better_auth_algorithms
-    published = PublishedKeys(settings.better_auth_jwks_url, algorithms) if settings.better_auth_jwks_url else None
+    jwks_url = settings.better_auth_jwks_url
+    published = PublishedKeys(jwks_url, settings.better_auth_algorithms) if jwks_url else None
     secrets = [settings.better_auth_secret, settings.better_auth_secret_previous]
     policy = Policy(
         settings.better_auth_issuer,
@@ -43,13 +43,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await database.connect()
-        if published is not None:
-            await published.start()
-        yield
-        if published is not None:
-            await published.close()
-        await database.close()
+        async with database:
+            if published is not None:
+                await published.start()
+            yield
+            if published is not None:
+                await published.close()
 
     app = FastAPI(
         title=contract.document["info"]["title"],
@@ -75,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.database = database
     app.state.tokens = TokenVerifier(
-        policy, [shared_key(secret.get_secret_value()) for secret in secrets if secret], published, algorithms
+        policy, [shared_key(secret.get_secret_value()) for secret in secrets if secret], published
     )
     app.include_router(tasks.router)
     app.include_router(health.router)

@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
-    # Here, for the other commands start faster without the web framework.
+    # Here, for handlers are bound when they are imported: what they get wrong is told by main(), in one message.
     from todo_api.app import create_app
     from todo_api.server import run
 
@@ -118,12 +118,8 @@ def _database(settings: Settings) -> Iterator[bool]:
 
 def _refuse_old_schema(settings: Settings) -> None:
     async def revision(url: str) -> str | None:
-        database = Database(url)
-        await database.connect()
-        try:
+        async with Database(url) as database:
             return await database.revision()
-        finally:
-            await database.close()
 
     assert settings.database_url is not None
     try:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import asyncpg
 from sqlalchemy import ClauseElement, literal_column, select
@@ -84,7 +84,7 @@ _REVISION = Statement("SELECT version_num FROM alembic_version")
 
 
 class Database:
-    """The pool, and whether there is a database behind it. Made once; `connect()` in the running event loop."""
+    """The pool, and whether there is a database behind it. Made once; entered in the running event loop."""
 
     def __init__(self, url: str) -> None:
         """Raises ValueError for what is not a URL of PostgreSQL."""
@@ -109,6 +109,13 @@ class Database:
             with suppress(TimeoutError):
                 async with asyncio.timeout(ACQUIRE_TIMEOUT):
                     await self._pool.close()
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     def session(self) -> "Session":
         """Costs nothing: it holds no connection, and needs no closing."""
