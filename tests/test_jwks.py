@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from clock import Clock
 from conftest import SECRET, Service, running, settings_for
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
 from issuer import Answer, Issuer, SigningKey, compact, encode, encode_int, make_key, reply
@@ -37,18 +38,9 @@ ALGORITHMS = ("EdDSA", "ES256", "RS256")
 DEADLINE = 30
 
 
-class Clock:
-    """The module's, which stands still until it is told to go on. It starts at 0, as that of a machine just started."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """It starts at 0, as that of a machine just started."""
     clock = Clock()
     monkeypatch.setattr(jwks, "monotonic", clock)
     return clock

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from clock import Clock
 from conftest import Service
 from test_authorization import BAD_TOKENS, GOOD, SECURED, make_token, secured, send
 
@@ -17,20 +18,10 @@ from todo_api.contract import Operation
 Events = Callable[[], list[dict[str, Any]]]
 
 
-class Clock:
-    """The log's, which stands still until it is told to go on."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """And a log of this test alone."""
-    clock = Clock()
+    clock = Clock(1000.0)
     monkeypatch.setattr(events, "monotonic", clock)
     monkeypatch.setattr(bearer, "_events", SecurityLog())
     return clock

@@ -44,6 +44,7 @@ class Published:
     """The keys of an issuer. It can't be asked for the key "away"."""
 
     keys: dict[str, VerificationKey]
+    algorithms = tuple(ALGORITHMS)
 
     async def find(self, kid: str) -> VerificationKey | None:
         if kid == "away":
@@ -56,7 +57,7 @@ def publish(*keys: SigningKey) -> Published:
 
 
 def verifier(*secrets: VerificationKey, published: Published | None = None, **policy: Any) -> TokenVerifier:
-    return TokenVerifier(Policy(**policy), secrets, cast("PublishedKeys", published), list(ALGORITHMS))
+    return TokenVerifier(Policy(**policy), secrets, cast("PublishedKeys", published))
 
 
 def trusting() -> TokenVerifier:

@@ -21,6 +21,9 @@ MAX_ERRORS = 100
 MAX_DETAIL = 1000
 MAX_NAME = 255
 
+CHALLENGE = 'Bearer realm="todo-api"'
+"""How a WWW-Authenticate header begins (RFC 6750, section 3)."""
+
 
 class Problem(Exception):
     """A failure that is told to the caller. Subclasses fix the type, the title and the status."""
@@ -70,7 +73,7 @@ class AuthenticationRequired(Problem):
     def __init__(self) -> None:
         super().__init__(
             'There is no bearer token. Send one, as "Authorization: Bearer <token>".',
-            {"WWW-Authenticate": 'Bearer realm="todo-api"'},
+            {"WWW-Authenticate": CHALLENGE},
         )
 
 
@@ -86,7 +89,7 @@ class InvalidToken(Problem):
     def __init__(self, reason: str, detail: str | None = None) -> None:
         """`reason` is one word, for the log."""
         told = "The token is expired, malformed, or signed by somebody else. Get a new one."
-        challenge = f'Bearer realm="todo-api", error="invalid_token", error_description="{told}"'
+        challenge = f'{CHALLENGE}, error="invalid_token", error_description="{told}"'
         super().__init__(detail or told, {"WWW-Authenticate": challenge})
         self.reason = reason
 

@@ -90,8 +90,8 @@ class ContractRequest(Request):
     async def load(self) -> None:
         """Reads the body and parses it.
 
-        Raises ContentTooLarge as soon as it is known, UnsupportedMediaType, and MalformedBody and
-        ValidationFailed.
+        Raises ContentTooLarge as soon as it is known, UnsupportedMediaType, MalformedBody, and
+        ValidationFailed for null.
         """
         if int(self.headers.get("content-length", 0)) > MAX_BODY:
             raise ContentTooLarge(MAX_BODY)

@@ -8,9 +8,7 @@ from fastapi.security.base import SecurityBase
 from todo_contract import models
 
 from todo_api.auth.events import SecurityLog
-from todo_api.problems import AuthenticationRequired, Forbidden, InvalidRequest, InvalidToken
-
-_REALM = 'Bearer realm="todo-api"'
+from todo_api.problems import CHALLENGE, AuthenticationRequired, Forbidden, InvalidRequest, InvalidToken
 
 _events = SecurityLog()
 
@@ -65,7 +63,7 @@ def _token(request: Request) -> str:
 
 
 def _malformed(fault: str) -> InvalidRequest:
-    challenge = f'{_REALM}, error="invalid_request", error_description="{fault}"'
+    challenge = f'{CHALLENGE}, error="invalid_request", error_description="{fault}"'
     return InvalidRequest(f'{fault} Send one, as "Authorization: Bearer <token>".', {"WWW-Authenticate": challenge})
 
 

@@ -49,7 +49,7 @@ class PublishedKeys:
 
     def __init__(self, url: str, algorithms: Collection[str]) -> None:
         self._url = url
-        self._algorithms = algorithms
+        self.algorithms = algorithms
         self._keys: dict[str, VerificationKey] = {}
         self._fresh_until = self._usable_until = float("-inf")
         self._next_retry = self._next_refetch = float("-inf")
@@ -154,7 +154,7 @@ class PublishedKeys:
         keys: dict[str, VerificationKey] = {}
         for document in documents[:MAX_KEYS]:
             try:
-                kid, key = published_key(document, self._algorithms)
+                kid, key = published_key(document, self.algorithms)
             except ValueError as error:
                 log.info("key not admitted", reason=str(error))
                 continue

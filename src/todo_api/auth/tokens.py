@@ -51,13 +51,11 @@ class TokenVerifier:
         policy: Policy,
         secrets: Sequence[VerificationKey] = (),
         published: PublishedKeys | None = None,
-        algorithms: Sequence[str] = (),
     ) -> None:
-        """`algorithms` are those of the published keys."""
         self._policy = policy
         self._secrets = secrets
         self._published = published
-        self._accepted = [*(["HS256"] if secrets else []), *(algorithms if published else [])]
+        self._accepted = [*(["HS256"] if secrets else []), *(published.algorithms if published else [])]
         self._remembered: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
 
     async def verify(self, token: str) -> str:
