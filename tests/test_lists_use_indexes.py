@@ -10,8 +10,8 @@ from typing import Any
 import asyncpg
 
 from todo_api.database import migrate
-from todo_api.database.session import Database, Session, Statement
-from todo_api.database.url import asyncpg_dsn
+from todo_api.database.session import Database, Session
+from todo_api.database.statement import Statement
 from todo_api.tasks import queries
 from todo_api.tasks.cursor import Position
 
@@ -69,12 +69,14 @@ def nodes(plan: Any) -> Iterator[Any]:
 
 def test_a_page_is_read_from_an_index_in_order(empty_database_url: str) -> None:
     async def run() -> None:
-        connection = await asyncpg.connect(asyncpg_dsn(empty_database_url))
+        connection = await asyncpg.connect(empty_database_url)
         await connection.execute(FILL)
         await connection.close()
 
-        database = Database(empty_database_url)
-        await database.connect()
+        async with Database(empty_database_url) as database:
+            await look(database)
+
+    async def look(database: Database) -> None:
         for kind in ExplainingSession, GenericExplainingSession:
             for completed in None, False, True:
                 for after in None, MIDDLE:
@@ -86,7 +88,6 @@ def test_a_page_is_read_from_an_index_in_order(empty_database_url: str) -> None:
                     assert ("ROW(created_at, id) <" in scan["Index Cond"]) is (after is not None), scan
                     # Nearly all are completed: these may be picked out, the others may not.
                     assert "Filter" not in scan or completed, scan
-        await database.close()
 
     migrate.upgrade(empty_database_url)
     asyncio.run(run())

@@ -15,8 +15,10 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
 from todo_api.database.migrate import downgrade, head, upgrade
-from todo_api.database.session import Database, DatabaseUnavailable
-from todo_api.database.url import asyncpg_dsn
+from todo_api.database.failures import DatabaseUnavailable
+from todo_api.database.pool import Limits
+from todo_api.database.session import Database
+from todo_api.database.url import DatabaseUrl
 from todo_api.tasks.table import task
 
 
@@ -24,7 +26,7 @@ def inspected(url: str, look: Callable[[Connection], Any]) -> Any:
     async def run() -> Any:
         engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=lambda: asyncpg.connect(asyncpg_dsn(url)),
+            async_creator=lambda: asyncpg.connect(**DatabaseUrl.parse(url).arguments()),
             poolclass=NullPool,
         )
         async with engine.connect() as connection:
@@ -78,7 +80,7 @@ def test_may_be_run_by_several_at_once(empty_database_url: str) -> None:
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
     async def run() -> list[int]:
-        holder, observer = [await asyncpg.connect(asyncpg_dsn(empty_database_url)) for _ in range(2)]
+        holder, observer = [await asyncpg.connect(empty_database_url) for _ in range(2)]
         # Nobody gets past this until it is undone: then all are at the same place at the same time.
         obstacle = holder.transaction()
         await obstacle.start()
@@ -108,4 +110,4 @@ def test_may_be_run_in_several_threads_at_once(empty_database_url: str) -> None:
 
 def test_say_that_no_database_answers() -> None:
     with pytest.raises(DatabaseUnavailable):
-        upgrade("postgresql://user:password@127.0.0.1:1/nothing")
+        upgrade("postgresql://user:password@127.0.0.1:1/nothing", Limits(wait_timeout=0.1))

@@ -16,7 +16,8 @@ from todo_api.problems import TYPES
 @pytest.fixture(scope="module")
 def without_database() -> Iterator[Service]:
     # Port 1 of the loopback: nobody listens there.
-    with running(create_app(settings_for("postgresql://nobody:hunter2@127.0.0.1:1/nothing"))) as service:
+    settings = settings_for("postgresql://nobody:hunter2@127.0.0.1:1/nothing", database_wait_timeout=0.1)
+    with running(create_app(settings)) as service:
         yield service
 
 

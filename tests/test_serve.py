@@ -232,7 +232,7 @@ class TestOwnDatabase:
 
     def test_may_be_away_at_the_start(self, tmp_path: Path) -> None:
         url = f"postgresql://todo:hunter2@127.0.0.1:{free_port()}/todo"
-        with serving(tmp_path, DATABASE_URL=url, BETTER_AUTH_SECRET=SECRET) as service:
+        with serving(tmp_path, DATABASE_URL=url, BETTER_AUTH_SECRET=SECRET, DATABASE_WAIT_TIMEOUT="0.5") as service:
             ready = httpx.get(f"http://127.0.0.1:{service.port}/health/ready")
             assert ready.status_code == 503
             assert "hunter2" not in service.output

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import asyncpg
 import pytest
 from conftest import execute
 from sqlalchemy import bindparam, column, insert, literal_column, select, table
 
-from todo_api.database import session as session_module
-from todo_api.database.session import MAX_CONNECTIONS, Database, DatabaseUnavailable, Statement, prepare
+from todo_api.database.failures import DatabaseRefused, DatabaseUnavailable
+from todo_api.database.pool import Limits
+from todo_api.database.session import Database
+from todo_api.database.statement import Statement, prepare
 
 SLEEP = Statement("SELECT pg_sleep(60)")
 ONE = prepare(select(literal_column("1").label("one")))
@@ -19,9 +22,12 @@ ADD = prepare(insert(note).values(text=bindparam("text")))
 NOTES = prepare(select(note.c.text).order_by(note.c.text))
 
 
-def run(url: str, test: Callable[[Database], Awaitable[None]]) -> None:
+MAX_CONNECTIONS = Limits().size + Limits().overflow
+
+
+def run(url: str, test: Callable[[Database], Awaitable[None]], **limits: float) -> None:
     async def main() -> None:
-        async with Database(url) as database:
+        async with Database(url, replace(Limits(), **limits)) as database:
             await test(database)
 
     asyncio.run(main())
@@ -106,9 +112,7 @@ class TestConnections:
 
         run(url, test)
 
-    def test_that_are_all_in_use_are_no_hang(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(session_module, "ACQUIRE_TIMEOUT", 0.2)
-
+    def test_that_are_all_in_use_are_no_hang(self, url: str) -> None:
         async def test(database: Database) -> None:
             session = database.session()
             asleep = [asyncio.create_task(session.fetch_one(SLEEP)) for _ in range(MAX_CONNECTIONS)]
@@ -120,7 +124,7 @@ class TestConnections:
             await asyncio.gather(*asleep, return_exceptions=True)
             assert await session.fetch_one(ONE) is not None
 
-        run(url, test)
+        run(url, test, wait_timeout=0.5)
 
     def test_that_the_server_ends_are_replaced(self, url: str) -> None:
         async def test(database: Database) -> None:
@@ -160,7 +164,7 @@ class TestReadiness:
     def test_is_the_last_known_state(self, url: str) -> None:
         async def test(database: Database) -> None:
             assert await database.ready()
-            async with Database("postgresql://nobody@127.0.0.1:1/nothing") as dead:
+            async with Database("postgresql://nobody@127.0.0.1:1/nothing", Limits(wait_timeout=0.1)) as dead:
                 assert not await dead.ready()
             # Known to be good: it is not asked again, which would wake a sleeping one.
             await database.close()

@@ -247,6 +247,13 @@ class InputError(_JsonSchemaRuntimeValidationBase):
     ] = MISSING
 
 
+class GetReadinessParametersQuery(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    check: StrictBool = False
+
+
 class ListTasksParametersQuery(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,

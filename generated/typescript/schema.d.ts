@@ -53,7 +53,8 @@ export interface paths {
         };
         /**
          * Tell whether requests can be served
-         * @description Reports the last known state of the database; it asks the database only when that is old.
+         * @description Reports the last known state of the database without asking it, so that a frequent probe does not keep a
+         *     sleeping one awake. While the database does not answer, the service itself asks until it does.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -469,6 +470,8 @@ export interface components {
         Cursor: components["schemas"]["Cursor"];
         /** @description Whether to count all tasks that match. Costs a scan of them. */
         IncludeTotal: boolean;
+        /** @description Whether to ask the database where its last known state is older than ten seconds. */
+        Check: boolean;
     };
     requestBodies: {
         /** @description The task to create. */
@@ -549,6 +552,7 @@ export type ParameterLimit = components['parameters']['Limit'];
 export type ParameterOffset = components['parameters']['Offset'];
 export type ParameterCursor = components['parameters']['Cursor'];
 export type ParameterIncludeTotal = components['parameters']['IncludeTotal'];
+export type ParameterCheck = components['parameters']['Check'];
 export type RequestBodyTaskCreate = components['requestBodies']['TaskCreate'];
 export type RequestBodyTaskUpdate = components['requestBodies']['TaskUpdate'];
 export type RequestBodyTaskCompletion = components['requestBodies']['TaskCompletion'];
@@ -588,7 +592,10 @@ export interface operations {
     };
     getReadiness: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Whether to ask the database where its last known state is older than ten seconds. */
+                check?: components["parameters"]["Check"];
+            };
             header?: never;
             path?: never;
             cookie?: never;

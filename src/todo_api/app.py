@@ -11,7 +11,8 @@ from todo_api.auth.jwks import IssuerUnavailable, PublishedKeys
 from todo_api.auth.keys import shared_key
 from todo_api.auth.tokens import Policy, TokenVerifier
 from todo_api.contract import load_contract, publish
-from todo_api.database.session import Database, DatabaseUnavailable
+from todo_api.database.failures import DatabaseUnavailable
+from todo_api.database.session import Database
 from todo_api.middleware import ProblemCORSMiddleware, RequestContext
 from todo_api.settings import Settings
 from todo_api.tasks import handlers as tasks
@@ -29,7 +30,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     assert settings.database_url is not None
     contract = load_contract()
-    database = Database(settings.database_url.get_secret_value())
+    database = Database(settings.database_url.get_secret_value(), settings.limits, settings.database_application_name)
     jwks_url = settings.better_auth_jwks_url
     published = PublishedKeys(jwks_url, settings.better_auth_algorithms) if jwks_url else None
     secrets = [settings.better_auth_secret, settings.better_auth_secret_previous]

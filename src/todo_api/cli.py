@@ -18,7 +18,9 @@ from todo_api.auth.tokens import sign
 from todo_api.contract import ContractError
 from todo_api.database import migrate
 from todo_api.database.embedded import EmbeddedPostgresError, embedded_postgres
-from todo_api.database.session import Database, DatabaseUnavailable
+from todo_api.database.failures import DatabaseRefused, DatabaseUnavailable
+from todo_api.database.session import Database
+from todo_api.database.url import unpooled
 from todo_api.settings import Settings, SettingsError, load_settings
 
 TOKEN_LIFETIME = 3600
@@ -39,7 +41,7 @@ def main() -> None:
         settings = load_settings()
         logs.configure(settings.log_format, settings.log_level)
         arguments.command(settings, arguments)
-    except (SettingsError, ContractError, EmbeddedPostgresError, CommandError) as error:
+    except (SettingsError, ContractError, EmbeddedPostgresError, DatabaseUnavailable, CommandError) as error:
         sys.exit(f"todo-api: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
@@ -92,8 +94,7 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
 def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
     with _database(settings) as embedded:
         if not embedded:
-            assert settings.database_url is not None
-            migrate.upgrade(settings.database_url.get_secret_value())
+            migrate.upgrade(_unpooled(settings), settings.limits)
     print(f"The schema is at {migrate.head()}.")
 
 
@@ -111,19 +112,31 @@ def _database(settings: Settings) -> Iterator[bool]:
         yield False
         return
     with embedded_postgres(_data_dir(settings) / "postgres") as server:
-        migrate.upgrade(server.url)
+        migrate.upgrade(server.url, settings.limits)
         settings.database_url = SecretStr(server.url)
         yield True
 
 
+def _unpooled(settings: Settings) -> str:
+    if settings.database_url_unpooled is not None:
+        return settings.database_url_unpooled.get_secret_value()
+    assert settings.database_url is not None
+    direct = unpooled(settings.database_url.get_secret_value())
+    if direct is None:
+        raise SettingsError("DATABASE_URL_UNPOOLED: is needed to migrate, for DATABASE_URL names a pooler.")
+    return direct
+
+
 def _refuse_old_schema(settings: Settings) -> None:
     async def revision(url: str) -> str | None:
-        async with Database(url) as database:
+        async with Database(url, settings.limits) as database:
             return await database.revision()
 
     assert settings.database_url is not None
     try:
         found = asyncio.run(revision(settings.database_url.get_secret_value()))
+    except DatabaseRefused:
+        raise
     except DatabaseUnavailable:
         log.warning("database unavailable", hint="the schema is not checked; requests are answered 503 until it is up")
         return

@@ -1,12 +1,16 @@
 """The operations that are open to everybody: what the service is, whether it lives, whether it can serve."""
 
-from fastapi import Request
+from typing import Annotated
+
+from fastapi import Query, Request
 from todo_contract import models
 
 from todo_api.contract import ContractRouter, load_contract
 from todo_api.problems import DatabaseUnavailable
 
 router = ContractRouter(load_contract())
+
+ReadinessQuery = Annotated[models.GetReadinessParametersQuery, Query()]
 
 
 @router.operation("getServiceInfo")
@@ -22,7 +26,7 @@ async def get_health() -> models.Health:
 
 
 @router.operation("getReadiness")
-async def get_readiness(request: Request) -> models.Readiness:
-    if not await request.app.state.database.ready():
+async def get_readiness(query: ReadinessQuery, request: Request) -> models.Readiness:
+    if not await request.app.state.database.ready(check=query.check):
         raise DatabaseUnavailable
     return models.Readiness(status="ready")

@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from todo_api.database.url import asyncpg_dsn
+from todo_api.database.pool import Limits
+from todo_api.database.url import DatabaseUrl
 
 Algorithm = Literal["EdDSA", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512"]
 
@@ -24,6 +25,22 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL. Without it the service starts one of its own in DATA_DIR."
+    )
+    database_url_unpooled: SecretStr | None = Field(
+        None, description="The same database without a pooler, for migrations. For Neon it is derived."
+    )
+    database_pool_size: int = Field(5, ge=1, le=1000, description="Connections that are kept for a while.")
+    database_pool_overflow: int = Field(10, ge=0, le=1000, description="How many more there may be under load.")
+    database_idle_lifetime: float = Field(
+        120, gt=0, description="Seconds after which an unused connection is closed. Neon ends them after 300."
+    )
+    database_connect_timeout: float = Field(10, gt=0, description="Seconds that one try to connect may take.")
+    database_wait_timeout: float = Field(
+        15, gt=0, description="Seconds in which a statement must have a connection, waiting and retries included."
+    )
+    database_statement_timeout: float = Field(30, gt=0, description="Seconds that a statement may take.")
+    database_application_name: str = Field(
+        "todo-api", max_length=63, pattern=r"^[\x20-\x7E]+$", description="What pg_stat_activity calls us."
     )
     better_auth_jwks_url: str | None = Field(
         None, description="Where Better Auth publishes its keys. With DATABASE_URL this or a secret is needed."
@@ -55,11 +72,13 @@ class Settings(BaseSettings):
         "info", description="The least level that is logged."
     )
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_url_unpooled")
     @classmethod
-    def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
+    def _check_database_url(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value is not None:
-            asyncpg_dsn(value.get_secret_value())
+            url = DatabaseUrl.parse(value.get_secret_value())
+            if info.field_name == "database_url_unpooled" and url.pooled:
+                raise ValueError("names a pooler; the direct URL is needed")
         return value
 
     @field_validator("better_auth_jwks_url")
@@ -90,6 +109,18 @@ class Settings(BaseSettings):
             if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
                 raise ValueError("must be origins such as https://app.example.com, separated by commas")
         return value
+
+    @property
+    def limits(self) -> Limits:
+        """Those of the database."""
+        return Limits(
+            size=self.database_pool_size,
+            overflow=self.database_pool_overflow,
+            idle_lifetime=self.database_idle_lifetime,
+            connect_timeout=self.database_connect_timeout,
+            wait_timeout=self.database_wait_timeout,
+            statement_timeout=self.database_statement_timeout,
+        )
 
 
 def load_settings() -> Settings:

@@ -14,29 +14,28 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 import todo_api.migrations
-from todo_api.database.session import DatabaseUnavailable, is_unavailable
-from todo_api.database.url import asyncpg_dsn
-
-CONNECT_TIMEOUT = 10
-"""Seconds."""
+from todo_api.database.failures import DatabaseUnavailable
+from todo_api.database.pool import Limits, connect_patiently
+from todo_api.database.url import DatabaseUrl
 
 # Alembic keeps what it is doing in globals of its modules.
 _one_at_a_time = threading.Lock()
 
 
-def upgrade(url: str, revision: str = "head") -> None:
-    """Brings the schema to `revision`, in one transaction. Any number of processes may do so at once. Needs a thread
-    in which no event loop runs.
+def upgrade(url: str, limits: Limits | None = None, revision: str = "head") -> None:
+    """Brings the schema to `revision`, in one transaction, on a direct URL. Any number of processes may do so at
+    once. Needs a thread in which no event loop runs. The time that a statement may take becomes a setting of the role
+    in this database, for no other way passes both a pooler and Neon's proxy.
 
     Raises ValueError for a bad URL, DatabaseUnavailable where no database answers, SQLAlchemy's DBAPIError for what
     the database refused.
     """
-    _run(url, lambda config: command.upgrade(config, revision))
+    _run(url, limits or Limits(), lambda config: command.upgrade(config, revision))
 
 
 def downgrade(url: str, revision: str) -> None:
     """Takes the schema back to `revision`; `base` is before the first. As `upgrade`; the data goes with the tables."""
-    _run(url, lambda config: command.downgrade(config, revision))
+    _run(url, Limits(), lambda config: command.downgrade(config, revision))
 
 
 def head() -> str:
@@ -54,20 +53,20 @@ def _config() -> Config:
     return config
 
 
-def _run(url: str, operation: Callable[[Config], None]) -> None:
-    dsn = asyncpg_dsn(url)
+def _run(url: str, limits: Limits, operation: Callable[[Config], None]) -> None:
+    arguments = {"timeout": limits.connect_timeout} | DatabaseUrl.parse(url).arguments()
 
     async def connect() -> asyncpg.Connection:
         try:
-            return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT)
-        except Exception as error:
-            if is_unavailable(error):
-                raise DatabaseUnavailable(f"{type(error).__name__}: {error}") from error
-            raise
+            async with asyncio.timeout(limits.wait_timeout):
+                return await connect_patiently(lambda: asyncpg.connect(**arguments))
+        except TimeoutError:
+            raise DatabaseUnavailable(f"no connection within {limits.wait_timeout} s") from None
 
     def migrate(connection: Connection) -> None:
         config = _config()
         config.attributes["connection"] = connection
+        config.attributes["statement_timeout"] = limits.statement_timeout
         operation(config)
 
     async def run() -> None:

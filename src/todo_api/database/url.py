@@ -1,34 +1,275 @@
-"""The database's URL, as asyncpg takes it. The one place that knows how a URL has to change for it."""
+"""The database's URL, as libpq, Neon and SQLAlchemy spell it, turned into what asyncpg takes.
+
+The one place that knows their differences. What a parameter promises is kept, or the URL is refused: a parameter that
+is dropped in silence is a timeout or a certificate's check that somebody believes in.
+"""
 
 import re
-from urllib.parse import parse_qsl, urlencode
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import unquote
 
 _HOST = r"(?:\[[0-9A-Fa-f:.%]+\]|[^\[\]@:/?#,]*)(?::[0-9]{1,5})?"
 _URL = re.compile(
     rf"""(?:postgres|postgresql|postgresql\+asyncpg)://
-    (?P<target> (?:[^@/?\#]*@)? {_HOST} (?:,{_HOST})* (?:/[^@?\#]*)? )
+    (?:(?P<user>[^@/?\#:]*)(?::(?P<password>[^@/?\#]*))?@)? (?P<hosts>{_HOST}(?:,{_HOST})*) (?:/(?P<database>[^@?\#]*))?
     (?:\?(?P<query>[^\#]*))?""",
     re.VERBOSE,
 )
+_NEON_POOLER = re.compile(r"[^.]+-pooler\..+\.neon\.tech")
+
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+# What says how TLS is to be done. With `allow` and `prefer` it need not be done at all.
+_TLS_PARAMETERS = (
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "sslpassword",
+    "sslcrl",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+)
+_TLS_VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
+_SESSION_ATTRIBUTES = ("any", "primary", "standby", "prefer-standby", "read-write", "read-only")
 
 
-def asyncpg_dsn(url: str) -> str:
-    """Takes `postgres://`, `postgresql://` and SQLAlchemy's `postgresql+asyncpg://`. A directory of a Unix socket is
-    given as `?host=/directory`.
+@dataclass(frozen=True, slots=True)
+class DatabaseUrl:
+    """Where a database is and how it is reached. `parse` makes it."""
 
-    Raises ValueError, with a message that names no part of the URL, for it holds a password.
-    """
-    match = _URL.fullmatch(url)
-    try:
+    hosts: tuple[str, ...]
+    ports: tuple[int, ...]
+    user: str | None
+    password: str | None = field(repr=False)
+    database: str | None
+    ssl_mode: str
+    tls: dict[str, str] = field(repr=False)
+    channel_binding: bool
+    direct_tls: bool
+    application_name: str | None
+    connect_timeout: int | None
+    session_attributes: str
+    pooled: bool
+    """Behind PgBouncer in transaction mode: the next statement may run on another connection of the server."""
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Takes `postgres://`, `postgresql://` and SQLAlchemy's `postgresql+asyncpg://`, with libpq's parameters
+        (https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-PARAMKEYWORDS). `pgbouncer=true` says what the
+        name of a Neon host ends in: that there is a pooler.
+
+        Raises ValueError, with a message that quotes no value of the URL, for it holds a password.
+        """
+        match = _URL.fullmatch(url)
         if match is None or not url.isascii():
-            raise ValueError
-        parameters = parse_qsl(match["query"] or "", keep_blank_values=True, strict_parsing=True)
-    except ValueError:
-        raise ValueError(
-            "not a URL of PostgreSQL: expected postgresql://user:password@host:port/database, "
-            "in ASCII, where @ : / ? # in a user or a password are written %40 %3A %2F %3F %23"
-        ) from None
-    # asyncpg would send it to the server as a setting, which Neon's pooler refuses: asyncpg has no
-    # channel binding.
-    kept = [(name, value) for name, value in parameters if name != "channel_binding"]
-    return f"postgresql://{match['target']}" + (f"?{urlencode(kept)}" if kept else "")
+            raise ValueError(
+                "not a URL of PostgreSQL: expected postgresql://user:password@host:port/database, "
+                "in ASCII, where @ : / ? # in a user or a password are written %40 %3A %2F %3F %23"
+            )
+        parameters = _Parameters(match["query"] or "")
+        hosts, ports = _addresses(match["hosts"], parameters)
+        database, user, password = (_decode(match[part]) for part in ("database", "user", "password"))
+        modes = parameters.take("channel_binding", ("disable", "prefer", "require"))
+        ssl_mode = _ssl_mode(parameters, channel_binding=modes == "require")
+        parameters.take("gssencmode", ("disable", "prefer"))
+        parsed = cls(
+            hosts=hosts,
+            ports=ports,
+            user=parameters.take("user") or user or None,
+            password=parameters.take("password") or password or None,
+            database=parameters.take("dbname") or database or None,
+            ssl_mode=ssl_mode,
+            tls=_tls(parameters, ssl_mode),
+            channel_binding=modes == "require",
+            direct_tls=parameters.take("sslnegotiation", ("postgres", "direct")) == "direct",
+            application_name=parameters.take("application_name"),
+            connect_timeout=parameters.take_seconds("connect_timeout"),
+            session_attributes=parameters.take("target_session_attrs", _SESSION_ATTRIBUTES) or "any",
+            pooled=parameters.take("pgbouncer", ("true", "false")) == "true"
+            or any(_NEON_POOLER.fullmatch(host) for host in hosts),
+        )
+        if parsed.direct_tls and ssl_mode in ("disable", "allow", "prefer"):
+            raise ValueError("sslnegotiation=direct: needs sslmode=require or a stricter one")
+        parameters.refuse_the_rest()
+        return parsed
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `asyncpg.connect`. Reads the certificates.
+
+        Raises ValueError for a certificate that can't be read.
+        """
+        arguments: dict[str, Any] = {
+            "host": list(self.hosts),
+            "port": list(self.ports),
+            "user": self.user,
+            "password": self.password,
+            "database": self.database,
+            "ssl": self._ssl(),
+            "direct_tls": self.direct_tls,
+            "target_session_attrs": self.session_attributes,
+        }
+        if self.connect_timeout is not None:
+            arguments["timeout"] = self.connect_timeout
+        if self.application_name is not None:
+            arguments["server_settings"] = {"application_name": self.application_name}
+        if self.pooled:
+            # A statement that was prepared stays on one connection of the server; the next run may
+            # get another. Without a name it is prepared and run in one go, in two round trips.
+            arguments["statement_cache_size"] = 0
+        return arguments
+
+    def _ssl(self) -> ssl.SSLContext | str | bool:
+        if self.ssl_mode == "disable":
+            return False
+        if self.ssl_mode in ("allow", "prefer"):
+            return self.ssl_mode
+        try:
+            return self._context()
+        except OSError as error:
+            raise ValueError(f"the certificates can't be used: {error.strerror or type(error).__name__}") from None
+
+    def _context(self) -> ssl.SSLContext:
+        """As libpq: `require` looks at the certificate only where a root is given. Where one is wanted and none is
+        given libpq fails; here it is the system's, and then the host's name counts too, for anybody can have a
+        certificate of theirs. asyncpg has no channel binding; what it protects from, somebody in between, such a
+        check does as well."""
+        root = self.tls.get("sslrootcert") or _home("root.crt")
+        if self.ssl_mode == "require" and root is None and not self.channel_binding:
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif root in (None, "system"):
+            context = ssl.create_default_context()
+        else:
+            context = ssl.create_default_context(cafile=root)
+            context.check_hostname = self.ssl_mode == "verify-full" or self.channel_binding
+        if (certificate := self.tls.get("sslcert") or _home("postgresql.crt")) is not None:
+            password = self.tls.get("sslpassword", "")
+            context.load_cert_chain(certificate, self.tls.get("sslkey") or _home("postgresql.key"), password)
+        if (revoked := self.tls.get("sslcrl")) is not None:
+            context.load_verify_locations(cafile=revoked)
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+        # PostgreSQL 17 and newer want it where TLS comes first (sslnegotiation=direct).
+        context.set_alpn_protocols(["postgresql"])
+        context.minimum_version = _TLS_VERSIONS[self.tls.get("ssl_min_protocol_version", "TLSv1.2")]
+        context.maximum_version = _TLS_VERSIONS[self.tls.get("ssl_max_protocol_version", "TLSv1.3")]
+        return context
+
+
+def unpooled(url: str) -> str | None:
+    """The URL of the same database without the pooler: itself where it has none, Neon's other name for it, and None
+    where nobody can tell. Raises ValueError, as `parse`."""
+    if not DatabaseUrl.parse(url).pooled:
+        return url
+    direct = re.sub(r"(?<=[@/,])([^.@/?#,]+)-pooler(?=\.[^/?#,]+\.neon\.tech)", r"\1", url)
+    return direct if direct != url and not DatabaseUrl.parse(direct).pooled else None
+
+
+class _Parameters:
+    """The query of a URL; each parameter can be taken once."""
+
+    def __init__(self, query: str) -> None:
+        self._values: dict[str, str] = {}
+        for part in filter(None, query.split("&")):
+            # As libpq reads it: a plus is a plus.
+            name, equals, value = part.partition("=")
+            if not equals or name in self._values:
+                raise ValueError(f"{_safe(name)}: must be given once, as name=value")
+            self._values[name] = _decode(value) or ""
+
+    def take(self, name: str, choices: tuple[str, ...] | None = None) -> str | None:
+        value = self._values.pop(name, None)
+        if value is not None and choices is not None and value not in choices:
+            raise ValueError(f"{name}: must be one of {', '.join(choices)}")
+        return value
+
+    def peek(self, name: str) -> str | None:
+        return self._values.get(name)
+
+    def take_seconds(self, name: str) -> int | None:
+        value = self.take(name)
+        if value is not None and not re.fullmatch(r"[1-9][0-9]{0,3}", value):
+            raise ValueError(f"{name}: must be seconds, 1 to 9999")
+        return None if value is None else int(value)
+
+    def refuse_the_rest(self) -> None:
+        if "options" in self._values:
+            raise ValueError(
+                "options: a pooler refuses them; for the time a statement may take there is DATABASE_STATEMENT_TIMEOUT"
+            )
+        if self._values:
+            names = ", ".join(map(_safe, sorted(self._values)))
+            raise ValueError(f"{names}: can't be honoured; take it out of the URL")
+
+
+def _safe(name: str) -> str:
+    """Where a password with a bare & or ? was cut off, it is no parameter's name."""
+    return name if re.fullmatch(r"[a-z_]{1,40}", name) else "a parameter"
+
+
+def _decode(text: str | None) -> str | None:
+    try:
+        return None if text is None else unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError("what is percent-encoded must be UTF-8") from None
+
+
+def _addresses(given: str, parameters: _Parameters) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    pairs = [re.fullmatch(r"(\[.*\]|[^:]*)(?::([0-9]+))?", each) for each in given.split(",")]
+    hosts = [(_decode(pair[1]) or "").strip("[]") for pair in pairs if pair]
+    ports = [pair[2] or "5432" for pair in pairs if pair]
+    if (named := parameters.take("host")) is not None:
+        hosts = named.split(",")
+        ports = [ports[0]] * len(hosts)
+    if (named := parameters.take("port")) is not None:
+        ports = named.split(",")
+        if len(ports) == 1:
+            ports *= len(hosts)
+    if not all(hosts):
+        raise ValueError("the host is missing")
+    if len(hosts) != len(ports) or not all(port.isdecimal() and 0 < int(port) < 65536 for port in ports):
+        raise ValueError("port: must be 1 to 65535, one for each host or one for all")
+    return tuple(hosts), tuple(map(int, ports))
+
+
+def _ssl_mode(parameters: _Parameters, *, channel_binding: bool) -> str:
+    mode = parameters.take("sslmode", _SSL_MODES)
+    # SQLAlchemy's and asyncpg's name for it, and JDBC's `true`, which libpq takes as well.
+    other = parameters.take("ssl", (*_SSL_MODES, "true"))
+    if mode is not None and other is not None:
+        raise ValueError("ssl: is sslmode by another name; give one of them")
+    mode = mode or ("require" if other == "true" else other)
+    if parameters.peek("sslrootcert") == "system":
+        if mode not in (None, "verify-full"):
+            raise ValueError("sslrootcert=system: needs sslmode=verify-full")
+        return "verify-full"
+    if channel_binding:
+        if mode in ("disable", "allow"):
+            raise ValueError("channel_binding=require: needs sslmode=require or a stricter one")
+        return "require" if mode in (None, "prefer") else mode
+    return mode or "prefer"
+
+
+def _tls(parameters: _Parameters, ssl_mode: str) -> dict[str, str]:
+    given = {name: value for name in _TLS_PARAMETERS if (value := parameters.take(name)) is not None}
+    if given and ssl_mode in ("disable", "allow", "prefer"):
+        raise ValueError(f"{', '.join(given)}: needs sslmode=require or a stricter one")
+    for name, value in given.items():
+        if name.endswith("_version"):
+            if value not in _TLS_VERSIONS:
+                raise ValueError(f"{name}: must be one of {', '.join(_TLS_VERSIONS)}")
+        elif name != "sslpassword" and (name, value) != ("sslrootcert", "system") and not Path(value).is_file():
+            raise ValueError(f"{name}: there is no such file")
+    return given
+
+
+def _home(name: str) -> str | None:
+    """libpq's own place for certificates."""
+    try:
+        path = Path.home() / ".postgresql" / name
+    except RuntimeError:
+        # A container's user may have no home.
+        return None
+    return str(path) if path.is_file() else None

@@ -11,7 +11,8 @@ from sqlalchemy import insert as insert_into
 from sqlalchemy import update as update_of
 from todo_contract import models
 
-from todo_api.database.session import Session, Statement, prepare
+from todo_api.database.session import Session
+from todo_api.database.statement import Statement, prepare
 from todo_api.tasks.cursor import Position
 from todo_api.tasks.table import task
 

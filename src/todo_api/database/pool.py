@@ -1,0 +1,245 @@
+"""The connections to the database: made when they are needed, lent one at a time, ended before others end them.
+
+asyncpg's pool has no limit for overflow, no retry and no figures, sees a dead connection only once the event loop has,
+and runs a task for each that is given back: a third of the time of a small statement.
+"""
+
+import asyncio
+import logging
+import random
+import select
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import asyncpg
+
+from todo_api.database.failures import DatabaseRefused, DatabaseUnavailable, may_pass
+
+logger = logging.getLogger(__name__)
+
+OVERFLOW_LIFETIME = 10
+"""Seconds after which an unused connection beyond the size is ended. At once, each wave of requests would connect
+anew, which takes Neon ten times as long as a statement."""
+SWEEP_INTERVAL = 1
+"""Seconds between two looks for connections that are unused for too long."""
+CLOSE_TIMEOUT = 5
+"""Seconds for the end of a connection, in which a statement under way is cancelled at the server."""
+LONGEST_PAUSE = 0.5
+"""Seconds between two tries to connect, so that a database that is back is found within a second."""
+EXHAUSTION_INTERVAL = 60
+"""Seconds in which exhaustion is logged once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of the pool and of the statements; times in seconds. `Settings` says what each is for."""
+
+    size: int = 5
+    overflow: int = 10
+    idle_lifetime: float = 120
+    connect_timeout: float = 10
+    wait_timeout: float = 15
+    statement_timeout: float = 30
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFigures:
+    limit: int
+    open: int
+    idle: int
+    waiting: int
+    """Requests that have no connection yet."""
+
+
+async def connect_patiently(connect: Callable[[], Awaitable[asyncpg.Connection]]) -> asyncpg.Connection:
+    """Tries until it is cancelled: a database that sleeps or starts lets the first ones fail.
+
+    Raises DatabaseRefused for what the next try would not change.
+    """
+    pause = 0.05
+    while True:
+        try:
+            return await connect()
+        except Exception as error:
+            if not may_pass(error):
+                raise DatabaseRefused(f"{type(error).__name__}: {error}") from error
+            logger.info("No connection to the database: %s: %s", type(error).__name__, error)
+        # Those that wait for a database that comes back must not all come at once.
+        await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+class Lease:
+    """A connection while it is lent, and between two loans."""
+
+    __slots__ = ("_poll", "connection", "idle_since")
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+        self.idle_since = 0.0
+        self._poll = select.poll()
+        # asyncpg has no public name for it.
+        self._poll.register(connection._transport.get_extra_info("socket").fileno(), select.POLLIN)  # noqa: SLF001
+
+    def is_alive(self) -> bool:
+        """To be asked of an unused one. Costs a microsecond and no round trip: a server that has nothing to answer
+        and sends something says goodbye, or has gone. The event loop may learn that later than we do."""
+        return not self.connection.is_closed() and not self._poll.poll(0)
+
+
+class Pool:
+    """Of up to `size` connections, and `overflow` more under load. Must be used in one event loop."""
+
+    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], limits: Limits) -> None:
+        self._connect = connect
+        self._limits = limits
+        self._idle: list[Lease] = []
+        self._lent: set[Lease] = set()
+        self._waiters: deque[asyncio.Future[Lease | None]] = deque()
+        # Connections, those being made or ended, and promises of one: never above the limit.
+        self._places = 0
+        self._ending: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._exhaustion_logged = float("-inf")
+        self.closed = False
+        self._all_back = asyncio.Event()
+
+    @property
+    def figures(self) -> PoolFigures:
+        limit = self._limits.size + self._limits.overflow
+        return PoolFigures(limit, len(self._idle) + len(self._lent), len(self._idle), len(self._waiters))
+
+    async def acquire(self, deadline: float) -> Lease:
+        """A living connection, which must be given back by `release`. Makes one where there is none, again and again
+        until `deadline`, in the event loop's time.
+
+        Raises DatabaseUnavailable at the deadline, and DatabaseRefused at once.
+        """
+        while self._idle:
+            lease = self._idle.pop()
+            self._lent.add(lease)
+            if lease.is_alive():
+                return lease
+            self.release(lease, reusable=False)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._next()
+        except TimeoutError:
+            raise DatabaseUnavailable(f"no connection in time: {self.figures}") from None
+
+    def release(self, lease: Lease, *, reusable: bool) -> None:
+        """One that is not `reusable`, for an answer may still be on its way, is ended."""
+        self._lent.discard(lease)
+        if self.closed and not self._lent:
+            self._all_back.set()
+        if not reusable or self.closed or lease.connection.is_closed() or lease.connection.is_in_transaction():
+            self._end(lease)
+        elif (waiter := self._next_waiter()) is not None:
+            self._lent.add(lease)
+            waiter.set_result(lease)
+        else:
+            lease.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(lease)
+            self._sweeper = self._sweeper or asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
+
+    async def close(self) -> None:
+        """Waits for what is lent, but not for longer than a connection takes to end."""
+        self.closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        while (waiter := self._next_waiter()) is not None:
+            waiter.set_exception(DatabaseUnavailable("the service ends"))
+        for lease in self._idle:
+            self._end(lease)
+        self._idle.clear()
+        if self._lent:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await self._all_back.wait()
+        for lease in self._lent:
+            lease.connection.terminate()
+        await asyncio.gather(*self._ending)
+
+    async def _next(self) -> Lease:
+        if self.closed:
+            raise DatabaseUnavailable("the pool is closed")
+        if self._places < self._limits.size + self._limits.overflow:
+            self._places += 1
+            return await self._open()
+        self._log_exhaustion()
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            lease = await waiter
+        except asyncio.CancelledError:
+            if waiter.cancelled():
+                with suppress(ValueError):
+                    self._waiters.remove(waiter)
+            elif waiter.exception() is None:
+                # It came in the moment in which nobody wanted it any more.
+                self._hand_back(waiter.result())
+            raise
+        return lease if lease is not None else await self._open()
+
+    async def _open(self) -> Lease:
+        """Fills a place, or gives it up."""
+        try:
+            lease = Lease(await connect_patiently(self._connect))
+        except BaseException:
+            self._give_up_place()
+            raise
+        self._lent.add(lease)
+        return lease
+
+    def _hand_back(self, lease: Lease | None) -> None:
+        if lease is None:
+            self._give_up_place()
+        else:
+            self.release(lease, reusable=True)
+
+    def _end(self, lease: Lease) -> None:
+        """Its place is free once the server has let it go: the limit is the server's, too."""
+        task = asyncio.get_running_loop().create_task(self._close(lease.connection))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _close(self, connection: asyncpg.Connection) -> None:
+        # One that can't be closed in time is terminated by asyncpg.
+        with suppress(Exception):
+            await connection.close(timeout=CLOSE_TIMEOUT)
+        self._give_up_place()
+
+    def _give_up_place(self) -> None:
+        if (waiter := self._next_waiter()) is not None:
+            waiter.set_result(None)
+        else:
+            self._places -= 1
+
+    def _next_waiter(self) -> "asyncio.Future[Lease | None] | None":
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                return waiter
+        return None
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        unused, self._idle = self._idle, []
+        # The longest unused come first.
+        for position, lease in enumerate(unused):
+            remaining = len(self._lent) + len(self._idle) + len(unused) - position
+            beyond = remaining > self._limits.size
+            lifetime = min(OVERFLOW_LIFETIME, self._limits.idle_lifetime) if beyond else self._limits.idle_lifetime
+            if loop.time() - lease.idle_since < lifetime:
+                self._idle.append(lease)
+            else:
+                self._end(lease)
+        self._sweeper = loop.call_later(SWEEP_INTERVAL, self._sweep) if self._idle else None
+
+    def _log_exhaustion(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._exhaustion_logged >= EXHAUSTION_INTERVAL:
+            self._exhaustion_logged = now
+            logger.warning("All connections to the database are in use: %s", self.figures)
