@@ -42,6 +42,28 @@ install_uv() {
     fi
 }
 
+# Leaves Debian's PgBouncer in .tools/pgbouncer, with those of its libraries that this machine lacks: unpacked, not
+# installed, with lists of its own, so that it needs neither root nor a machine whose lists are there.
+unpack_pgbouncer() (
+    rm -rf .tools/pgbouncer
+    mkdir -p .tools/pgbouncer/apt/lists/partial
+    cd .tools/pgbouncer
+    set -- -qq -o "Dir::State=$PWD/apt" -o "Dir::Cache=$PWD/apt" -o Debug::NoLocking=1 -o APT::Sandbox::User=root \
+        -o Acquire::Retries=1 -o Acquire::http::Timeout=10
+    apt-get "$@" update || :
+    # Not libc, which must fit the machine's loader; every machine has it.
+    libraries=$(apt-cache "$@" depends pgbouncer | sed -n 's/^[ |]*Depends: \(lib[^ ]*\)$/\1/p' | grep -v '^libc6') || :
+    for package in $libraries; do
+        dpkg -s "$package" || set -- "$@" "$package"
+    done
+    apt-get download "$@" pgbouncer || exit
+    for package in *.deb; do
+        dpkg -x "$package" . || exit
+    done
+    rm -rf apt ./*.deb
+    touch installed
+) >/dev/null 2>&1
+
 # A container's user may have no home, but pip, uv and npm want one for their caches.
 if [ ! -w "${HOME:-}" ]; then
     export HOME="$PWD/.tools/home"
@@ -97,4 +119,10 @@ if [ "$(cat node_modules/installed 2>/dev/null)" != "$wanted" ]; then
     NODE_USE_SYSTEM_CA=1 "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" \
         ci --ignore-scripts --no-audit --no-fund --no-update-notifier
     echo "$wanted" >node_modules/installed
+fi
+
+# The tests find Debian's own place for it without the PATH.
+if command -v apt-get >/dev/null && ! command -v pgbouncer >/dev/null && [ ! -x /usr/sbin/pgbouncer ] &&
+    [ ! -e .tools/pgbouncer/installed ]; then
+    unpack_pgbouncer || echo "PgBouncer can't be fetched from Debian: the tests that need it can't run." >&2
 fi

@@ -5,6 +5,8 @@ of its own in a thread. Every test uses users of its own, so that none sees anot
 """
 
 import asyncio
+import itertools
+import logging
 import os
 import shutil
 import ssl
@@ -22,9 +24,11 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import httpx
 import pytest
+import structlog
 import uvicorn
 from contract_watch import ContractWatch
 from fastapi import FastAPI
+from pgbouncer import PgBouncer, pgbouncer
 from waivers import WAIVERS
 
 from todo_api import logs
@@ -52,6 +56,9 @@ def _is_worker(config: pytest.Config) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     logs.configure("console", "info")
+    # By way of logging, and to pytest alone: it shows the lines of a test that fails, and no others.
+    structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
+    logging.getLogger().handlers.clear()
     if _is_worker(config) or config.option.collectonly:
         return
     # Directly under the system's: as root the server runs as another user, who can't reach pytest's own.
@@ -95,6 +102,11 @@ _UNSEEN = pytest.StashKey[list[str]]()
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for line in config.stash.get(_UNSEEN, []):
         terminalreporter.write_line(f"contract: {line}", red=True)
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        # The last report of a test has all that it noted.
+        if getattr(report, "when", None) == "teardown":
+            for name, value in report.user_properties:
+                terminalreporter.write_line(f"{name}: {value}")
 
 
 # --- databases
@@ -208,6 +220,19 @@ def settings_for(database_url: str, **others: Any) -> Settings:
 @pytest.fixture(scope="session")
 def service(database_url: str) -> Iterator[Service]:
     with running(create_app(settings_for(database_url))) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def pooler(database_url: str) -> Iterator[PgBouncer]:
+    """In front of the database of this worker."""
+    with pgbouncer(database_url) as pooler:
+        yield pooler
+
+
+@pytest.fixture(scope="session")
+def pooled_service(pooler: PgBouncer) -> Iterator[Service]:
+    with running(create_app(settings_for(pooler.url))) as service:
         yield service
 
 

@@ -1,19 +1,20 @@
 """What the log tells of attempts to get in: enough to find them, nothing to get in with, and never too much."""
 
 import hashlib
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from clock import Clock
 from conftest import Service
+from structlog.testing import capture_logs
 from test_authorization import BAD_TOKENS, GOOD, SECURED, make_token, secured, send
 
 from todo_api.auth import bearer, events
 from todo_api.auth.events import MAX_EVENTS, SecurityLog
 from todo_api.contract import Operation
+from todo_api.logs import add_request_id
 
 Events = Callable[[], list[dict[str, Any]]]
 
@@ -28,15 +29,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture) -> Events:
+def lines() -> Iterator[list[dict[str, Any]]]:
+    """All that the service logs while a test runs."""
+    with capture_logs(processors=[add_request_id]) as lines:
+        yield lines
+
+
+@pytest.fixture
+def logged(lines: list[dict[str, Any]]) -> Events:
     """The security events since it was asked last."""
-    caplog.set_level(logging.DEBUG)
 
     def take() -> list[dict[str, Any]]:
-        # structlog hands a dict to the standard library, which expects text.
-        taken: list[Any] = [record.msg for record in caplog.records if record.name == events.__name__]
-        caplog.clear()
-        return [{name: value for name, value in event.items() if name not in {"level", "timestamp"}} for event in taken]
+        taken = [{name: value for name, value in line.items() if name != "log_level"} for line in lines]
+        lines.clear()
+        return [event for event in taken if event["event"] != "request"]
 
     return take
 
@@ -118,19 +124,17 @@ class TestNothingElse:
         assert logged() == []
 
     def test_is_told_of_tokens_claims_and_users(
-        self, service: Service, caplog: pytest.LogCaptureFixture, clock: Clock
+        self, service: Service, lines: list[dict[str, Any]], clock: Clock
     ) -> None:
         """In no line of the service, that of the request included."""
-        caplog.set_level(logging.DEBUG)
         foreign = make_token({**GOOD, "sub": "my-subject", "email": "my-email"})
         for token in (foreign, foreign[:-4] + "AAAA", make_token({"sub": "my-subject", "exp": 1})):
             for operation in SECURED:
                 clock.now += 1
                 send(service.client(), operation, "my-victim", headers=authorize(token))
-        lines = [str(record.msg) for record in caplog.records if record.name.startswith("todo_api")]
-        assert len([line for line in lines if "'request'" not in line]) == 3 * len(SECURED)
+        assert len([line for line in lines if line["event"] != "request"]) == 3 * len(SECURED)
         secrets = ["my-subject", "my-email", "my-victim", *foreign.split(".")]
-        assert not [(secret, line) for line in lines for secret in secrets if secret in line]
+        assert not [(secret, line) for line in lines for secret in secrets if secret in str(line)]
 
 
 class TestFlood:

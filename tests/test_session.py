@@ -1,17 +1,23 @@
 """A session gives its connection back whatever happens, and tells a lost database from a fault."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
 from conftest import execute
 from sqlalchemy import bindparam, column, insert, literal_column, select, table
+from test_serve import free_port
 
-from todo_api.database.failures import DatabaseRefused, DatabaseUnavailable
+from todo_api.database import session as module
+from todo_api.database.failures import DatabaseUnavailable, StatementLost
 from todo_api.database.pool import Limits
-from todo_api.database.session import Database
+from todo_api.database.session import Database, Session
 from todo_api.database.statement import Statement, prepare
 
 SLEEP = Statement("SELECT pg_sleep(60)")
@@ -20,12 +26,16 @@ PID = Statement("SELECT pg_backend_pid() AS pid")
 note = table("note", column("text"))
 ADD = prepare(insert(note).values(text=bindparam("text")))
 NOTES = prepare(select(note.c.text).order_by(note.c.text))
-
+# Sleeps until there is a note. The sequence tells how often it was sent, for nothing undoes that.
+READ = Statement(
+    "SELECT nextval('sent') AS sent, pg_sleep(CASE WHEN EXISTS (SELECT FROM note) THEN 0 ELSE 600 END)", repeatable=True
+)
+WRITE = replace(READ, repeatable=False)
 
 MAX_CONNECTIONS = Limits().size + Limits().overflow
 
 
-def run(url: str, test: Callable[[Database], Awaitable[None]], **limits: float) -> None:
+def run(url: str, test: Callable[[Database], Awaitable[None]], **limits: Any) -> None:
     async def main() -> None:
         async with Database(url, replace(Limits(), **limits)) as database:
             await test(database)
@@ -37,9 +47,40 @@ async def notes(database: Database) -> list[str]:
     return [row["text"] for row in await database.session().fetch_all(NOTES)]
 
 
+async def ask(url: str, sql: str) -> Any:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+async def asleep_on_server(url: str, count: int) -> None:
+    """Waits until that many statements are asleep."""
+    connection = await asyncpg.connect(url)
+    sleepers = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+    try:
+        async with asyncio.timeout(30):
+            while await connection.fetchval(sleepers) != count:
+                await asyncio.sleep(0.01)
+    finally:
+        await connection.close()
+
+
+async def end_sleepers(url: str) -> None:
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    assert await ask(url, f"{ended} AND datname = current_database()")
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(30):
+        while not await condition():
+            await asyncio.sleep(0.005)
+
+
 @pytest.fixture
 def url(empty_database_url: str) -> str:
-    execute(empty_database_url, "CREATE TABLE note (text varchar NOT NULL CHECK (text <> 'bad'))")
+    execute(empty_database_url, "CREATE SEQUENCE sent; CREATE TABLE note (text varchar NOT NULL CHECK (text <> 'bad'))")
     return empty_database_url
 
 
@@ -100,7 +141,7 @@ class TestConnections:
             session = database.session()
             for _ in range(2):
                 asleep = [asyncio.create_task(session.fetch_one(SLEEP)) for _ in range(MAX_CONNECTIONS)]
-                await self.busy(url, MAX_CONNECTIONS)
+                await asleep_on_server(url, MAX_CONNECTIONS)
                 for task in asleep:
                     task.cancel()
                 await asyncio.gather(*asleep, return_exceptions=True)
@@ -116,7 +157,7 @@ class TestConnections:
         async def test(database: Database) -> None:
             session = database.session()
             asleep = [asyncio.create_task(session.fetch_one(SLEEP)) for _ in range(MAX_CONNECTIONS)]
-            await self.busy(url, MAX_CONNECTIONS)
+            await asleep_on_server(url, MAX_CONNECTIONS)
             with pytest.raises(DatabaseUnavailable):
                 await session.fetch_one(ONE)
             for task in asleep:
@@ -131,42 +172,180 @@ class TestConnections:
             row = await database.session().fetch_one(PID)
             assert row is not None
             asleep = asyncio.create_task(database.session().fetch_one(SLEEP))
-            await self.busy(url, 1)
-            connection = await asyncpg.connect(url)
-            ended = (
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)' AND pid <> $1"
-            )
-            await connection.fetch(ended, connection.get_server_pid())
-            await connection.close()
+            await asleep_on_server(url, 1)
+            await end_sleepers(url)
             with pytest.raises(DatabaseUnavailable):
                 await asleep
             assert await database.session().fetch_one(ONE) is not None
 
         run(url, test)
 
-    async def busy(self, url: str, count: int) -> None:
-        """Waits until that many statements are asleep."""
-        connection = await asyncpg.connect(url)
-        try:
-            async with asyncio.timeout(30):
-                while (
-                    await connection.fetchval(
-                        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-                        "AND wait_event = 'PgSleep'"
-                    )
-                ) < count:
-                    await asyncio.sleep(0.01)
-        finally:
-            await connection.close()
+
+class TestLostStatement:
+    def test_that_reads_is_sent_again(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            reading = asyncio.create_task(database.session().fetch_one(READ))
+            await asleep_on_server(url, 1)
+            await database.session().fetch_one(ADD, text="a")
+            await end_sleepers(url)
+            row = await reading
+            assert row is not None
+            assert row["sent"] == 2
+
+        run(url, test)
+
+    def test_that_writes_is_not(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            writing = asyncio.create_task(database.session().fetch_one(WRITE))
+            await asleep_on_server(url, 1)
+            await end_sleepers(url)
+            with pytest.raises(StatementLost):
+                await writing
+            assert await ask(url, "SELECT last_value FROM sent") == 1
+
+        run(url, test)
+
+    def test_of_a_transaction_is_not(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            async def transact() -> None:
+                async with database.session().transaction() as session:
+                    await session.fetch_one(ADD, text="a")
+                    await session.fetch_one(SLEEP)
+
+            transacting = asyncio.create_task(transact())
+            await asleep_on_server(url, 1)
+            await end_sleepers(url)
+            with pytest.raises(StatementLost):
+                await transacting
+            assert await notes(database) == []
+
+        run(url, test)
+
+    @pytest.mark.parametrize(
+        ("error", "never_sent"),
+        [
+            (asyncpg.ProtocolViolationError("query_wait_timeout"), True),
+            (asyncpg.ProtocolViolationError("server login has been failing, try again later"), True),
+            (asyncpg.ProtocolViolationError("server conn crashed?"), False),
+            (asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"), False),
+            (ConnectionResetError("query_wait_timeout"), False),
+        ],
+        ids=str,
+    )
+    def test_may_be_known_to_have_reached_no_server(self, error: Exception, never_sent: bool) -> None:
+        assert StatementLost(error).never_sent is never_sent
+
+
+class TestStatementTimeout:
+    def test_is_told_and_not_tried_again(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            with pytest.raises(DatabaseUnavailable, match="took too long") as late:
+                await database.session().fetch_one(READ)
+            assert not isinstance(late.value, StatementLost)
+            await asleep_on_server(url, 0)
+            assert await ask(url, "SELECT last_value FROM sent") == 1
+            assert await database.session().fetch_one(ONE) is not None
+
+        run(url, test, statement_timeout=0.1)
+
+    def test_may_be_the_servers(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            await ask(url, "ALTER ROLE CURRENT_USER IN DATABASE {} SET statement_timeout = 100".format(url_path(url)))
+            with pytest.raises(DatabaseUnavailable, match="took too long"):
+                await database.session().fetch_one(READ)
+            assert await ask(url, "SELECT last_value FROM sent") == 1
+
+        run(url, test)
+
+
+def url_path(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/")
+
+
+class Relay:
+    """On a port of its own in front of PostgreSQL's socket: it is not there, or silent, whenever a test wants."""
+
+    def __init__(self, database_url: str) -> None:
+        parts = urlsplit(database_url)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        self._target = f"{query['host']}/.s.PGSQL.{query['port']}"
+        self._port = free_port()
+        self.url = f"postgresql://{parts.username}:{parts.password}@127.0.0.1:{self._port}{parts.path}?sslmode=disable"
+        self.passing = asyncio.Event()
+        self.passing.set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        relayed: set[asyncio.Task[None]] = set()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            server_reader, server_writer = await asyncio.open_unix_connection(self._target)
+            async with asyncio.TaskGroup() as group:
+                for source, target in ((reader, server_writer), (server_reader, writer)):
+                    relayed.add(group.create_task(self._pass(source, target)))
+
+        async with await asyncio.start_server(serve, "127.0.0.1", self._port) as server:
+            yield
+            server.close()
+            for task in relayed:
+                task.cancel()
+
+    async def _pass(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            try:
+                while data := await source.read(65536):
+                    await self.passing.wait()
+                    target.write(data)
+            finally:
+                target.close()
 
 
 class TestReadiness:
-    def test_is_the_last_known_state(self, url: str) -> None:
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[Statement]:
+        """Every statement that a session is given."""
+        asked, fetch_one = [], Session.fetch_one
+
+        async def watch(session: Session, statement: Statement, /, **parameters: Any) -> Any:
+            asked.append(statement)
+            return await fetch_one(session, statement, **parameters)
+
+        monkeypatch.setattr(Session, "fetch_one", watch)
+        return asked
+
+    def test_is_asked_once_by_many(self, url: str, asked: list[Statement]) -> None:
+        async def good(database: Database) -> None:
+            assert asked == []
+            assert await asyncio.gather(*(database.ready() for _ in range(20))) == [True] * 20
+
+        async def bad(database: Database) -> None:
+            assert await asyncio.gather(*(database.ready(check=True) for _ in range(20))) == [False] * 20
+
+        run(url, good)
+        assert len(asked) == 1
+        run("postgresql://nobody@127.0.0.1:1/nothing", bad, wait_timeout=0.1)
+        assert len(asked) == 2
+
+    def test_is_the_last_known_state(self, url: str, asked: list[Statement], monkeypatch: pytest.MonkeyPatch) -> None:
+        async def test(database: Database) -> None:
+            # What others asked counts as well.
+            await database.session().fetch_one(ONE)
+            asked.clear()
+            for _ in range(3):
+                assert await database.ready()
+                assert await database.ready(check=True)
+            assert asked == []
+            monkeypatch.setattr(module, "STATE_LIFETIME", -1)
+            assert await database.ready()
+            assert asked == []
+            assert await database.ready(check=True)
+            assert len(asked) == 1
+
+        run(url, test)
+
+    def test_of_a_database_that_is_left_is_bad(self, url: str) -> None:
         async def test(database: Database) -> None:
             assert await database.ready()
-            async with Database("postgresql://nobody@127.0.0.1:1/nothing", Limits(wait_timeout=0.1)) as dead:
-                assert not await dead.ready()
-            # Known to be good: it is not asked again, which would wake a sleeping one.
             await database.close()
             assert await database.ready()
             with pytest.raises(DatabaseUnavailable):
@@ -174,6 +353,60 @@ class TestReadiness:
             assert not await database.ready()
 
         run(url, test)
+
+    def test_comes_back_by_itself(
+        self, url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "RECOVERY_INTERVAL", 0.01)
+
+        def logged() -> list[str]:
+            texts = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+            return [text.partition(":")[0] for text in texts]
+
+        async def test() -> None:
+            relay = Relay(url)
+            async with Database(relay.url, Limits(wait_timeout=0.1)) as database:
+
+                async def back() -> bool:
+                    return await database.ready() and logged()[-1] == "The database is back."
+
+                for lost in ("at the start", "later"):
+                    assert await database.ready() is (lost == "later")
+                    for _ in range(3):
+                        with pytest.raises(DatabaseUnavailable):
+                            await database.session().fetch_one(ONE)
+                    assert not await database.ready()
+                    async with relay.open():
+                        await until(back)
+                    caplog_of_one_loss = logged()
+                    assert caplog_of_one_loss == ["The database is lost", "The database is back."]
+                    caplog.clear()
+
+        with caplog.at_level(logging.WARNING):
+            asyncio.run(test())
+
+    def test_of_a_silent_database_is_bad(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "RECOVERY_INTERVAL", 0.01)
+        monkeypatch.setattr(module, "STATE_LIFETIME", -1)
+
+        async def test(limits: Limits) -> None:
+            relay = Relay(url)
+            async with relay.open(), Database(relay.url, limits) as database:
+                assert await database.ready(check=True)
+                relay.passing.clear()
+                assert not await database.ready(check=True)
+                relay.passing.set()
+                await until(database.ready)
+
+        asyncio.run(test(Limits(statement_timeout=0.1, connect_timeout=0.1, wait_timeout=0.2)))
+        monkeypatch.setattr(module, "ASK_TIMEOUT", 0.1)
+        asyncio.run(test(Limits()))
+
+    def test_of_a_database_that_refuses_is_bad(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            assert not await database.ready()
+
+        run(url.replace(f":{urlsplit(url).password}@", ":hunter2@"), test)
 
 
 class TestRevision:

@@ -1,7 +1,8 @@
 """The application: settings, lifespan, routers, errors. Wiring only; the one module that knows all the others."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -15,9 +16,10 @@ from todo_api.database.failures import DatabaseUnavailable
 from todo_api.database.session import Database
 from todo_api.middleware import ProblemCORSMiddleware, RequestContext
 from todo_api.settings import Settings
+from todo_api.shortcut import Shortcut
 from todo_api.tasks import handlers as tasks
 
-_TRANSLATIONS: dict[type[Exception], Callable[[], problems.Problem]] = {
+_TRANSLATIONS: problems.Translations = {
     DatabaseUnavailable: problems.DatabaseUnavailable,
     IssuerUnavailable: problems.IssuerUnavailable,
 }
@@ -71,6 +73,11 @@ def create_app(settings: Settings) -> FastAPI:
                 expose_headers=["Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
             ),
             Middleware(problems.CatchFaults),
+            Middleware(
+                Shortcut,
+                routes=[*tasks.router.routes, *health.router.routes],
+                answer=partial(problems.answer, translations=_TRANSLATIONS),
+            ),
         ],
     )
     app.state.database = database

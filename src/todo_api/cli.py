@@ -26,7 +26,7 @@ from todo_api.settings import Settings, SettingsError, load_settings
 TOKEN_LIFETIME = 3600
 """Seconds."""
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class CommandError(Exception):

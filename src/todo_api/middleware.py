@@ -1,21 +1,22 @@
 """What holds for every request and every answer, in pure ASGI: BaseHTTPMiddleware costs more than all the rest of a
 small request (130 µs against 60 measured)."""
 
+import random
 import re
 import time
-import uuid
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from todo_api import logs
 from todo_api.problems import InvalidRequest, respond
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._~-]{1,128}")
 
 
 class RequestContext:
@@ -29,24 +30,25 @@ class RequestContext:
             await self.app(scope, receive, send)
             return
         start = time.perf_counter()
-        sent = Headers(scope=scope).get("x-request-id", "")
-        request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        request_id = _request_id(scope)
+        logs.request_id.set(request_id)
         method = scope["method"]
         status: int | None = None
-        # uvicorn leaves out the body of an answer to HEAD.
-        scope = {**scope, "method": "GET" if method == "HEAD" else method}
+        if method == "HEAD":
+            # uvicorn leaves out the body of an answer to HEAD.
+            scope = {**scope, "method": "GET"}
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers.setdefault("Cache-Control", "no-store")
+                headers = message["headers"] = list(message["headers"])
+                headers.append((b"x-request-id", request_id.encode()))
+                headers.append((b"x-content-type-options", b"nosniff"))
+                if not any(name == b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-store"))
             await send(message)
 
-        structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             if (fault := _host_fault(scope)) is not None:
                 await respond(InvalidRequest(fault, {"Connection": "close"}))(scope, receive, send_with_headers)
@@ -63,7 +65,14 @@ class RequestContext:
                 status=status,
                 duration_ms=round((time.perf_counter() - start) * 1000, 2),
             )
-            structlog.contextvars.clear_contextvars()
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value, "ascii")
+    # It need not be hard to guess, and uuid4 takes four times as long.
+    return f"{random.getrandbits(128):032x}"
 
 
 def _host_fault(scope: Scope) -> str | None:
@@ -82,3 +91,17 @@ class ProblemCORSMiddleware(CORSMiddleware):
         if response.status_code == 400:
             return respond(InvalidRequest(f"The preflight is refused: {bytes(response.body).decode()}."))
         return response
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or any(name == b"origin" for name, _ in scope["headers"]):
+            await super().__call__(scope, receive, send)
+            return
+
+        async def send_with_vary(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # A cache must not give this answer to a page of another origin.
+                message["headers"] = [*message["headers"], (b"vary", b"Origin")]
+            await send(message)
+
+        # Starlette's takes 8 µs for the same.
+        await self.app(scope, receive, send_with_vary)

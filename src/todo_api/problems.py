@@ -5,7 +5,7 @@ A class's docstring is what `GET /problems/<name>` tells the person who opens it
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 from urllib.parse import quote
 
 import structlog
@@ -15,7 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
+from todo_api import logs
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 MAX_ERRORS = 100
 MAX_DETAIL = 1000
@@ -253,27 +255,37 @@ TYPES: dict[str, type[Problem]] = {problem.type: problem for problem in Problem.
 
 
 def respond(problem: Problem) -> Response:
-    """The problem as an answer to the request under way, whose id `RequestContext` has bound."""
-    request_id = structlog.contextvars.get_contextvars()["request_id"]
+    """The problem as an answer to the request under way, whose id `RequestContext` has set."""
     # ASCII: a name that the caller sent may hold what UTF-8 can't.
-    body = json.dumps({**problem.members(), "instance": request_id}, separators=(",", ":"))
+    body = json.dumps({**problem.members(), "instance": logs.request_id.get()}, separators=(",", ":"))
     return Response(body, problem.status, problem.headers, "application/problem+json")
 
 
-def install(
-    app: FastAPI,
-    allowed_methods: Callable[[str], str],
-    translations: Mapping[type[Exception], Callable[[], Problem]],
-) -> None:
+Translations: TypeAlias = Mapping[type[Exception], Callable[[], Problem]]
+"""The problem for each exception of a layer that knows nothing of HTTP."""
+
+
+def answer(error: Exception, translations: Translations) -> Response | None:
+    """The response to an exception; None for a fault of ours."""
+    if isinstance(error, Problem):
+        return respond(error)
+    for kind, problem in translations.items():
+        if isinstance(error, kind):
+            log.warning("failed", error=str(error))
+            return respond(problem())
+    return None
+
+
+def install(app: FastAPI, allowed_methods: Callable[[str], str], translations: Translations) -> None:
     """Makes every failure of the app a problem, the framework's own included.
 
     `allowed_methods` tells the Allow header of a path; Starlette knows only the methods of the first route.
-    `translations` has the problem for each exception of a layer that knows nothing of HTTP.
     """
 
-    async def on_problem(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)
-        return respond(error)
+    async def on_known(request: Request, error: Exception) -> Response:
+        response = answer(error, translations)
+        assert response is not None
+        return response
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -293,15 +305,11 @@ def install(
         errors = [InputError.from_pydantic(item) for item in error.errors()]
         return respond(ValidationFailed(errors))
 
-    async def translate(request: Request, error: Exception) -> Response:
-        log.warning("failed", error=str(error))
-        return respond(translations[type(error)]())
-
-    app.add_exception_handler(Problem, on_problem)
+    failures: list[type[Exception]] = [Problem, *translations]
+    for failure in failures:
+        app.add_exception_handler(failure, on_known)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, on_validation_error)
-    for failure in translations:
-        app.add_exception_handler(failure, translate)
 
 
 class CatchFaults:

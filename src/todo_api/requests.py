@@ -8,11 +8,12 @@ any media type that ends in `+json`.
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
+from starlette.types import Message
 
 from todo_api import strict_json
 from todo_api.problems import (
@@ -35,32 +36,32 @@ _BOOLEANS = {"true": True, "false": False}
 _JSON = re.compile(r"application/json[ \t]*(?:;[ \t]*charset=\"?utf-8\"?[ \t]*)?", re.IGNORECASE)
 
 
+class ContractRoute(APIRoute):
+    """A route that does first what the contract wants first."""
+
+    guards: ClassVar[Sequence[Guard]]
+    """Are called before the body is read, so that a stranger learns nothing of it."""
+    path_types: ClassVar[Mapping[str, str]]
+    query_types: ClassVar[Mapping[str, str]]
+    """The JSON type of every parameter by its name."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_strictly(received: Request) -> Response:
+            request = ContractRequest(received.scope, received.receive)
+            await request.prepare(self)
+            return await handle(request)
+
+        return handle_strictly
+
+
 def contract_route(
     guards: Sequence[Guard], path_types: Mapping[str, str], query_types: Mapping[str, str]
-) -> type[APIRoute]:
-    """A route that does first what the contract wants first.
-
-    `guards` are called before the body is read, so that a stranger learns nothing of it; `path_types` and
-    `query_types` have the JSON type of every parameter by its name.
-    """
-
-    class ContractRoute(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
-            has_body = self.body_field is not None
-
-            async def handle_strictly(received: Request) -> Response:
-                request = ContractRequest(received.scope, received.receive)
-                for guard in guards:
-                    await guard(request)
-                request.decode(path_types, query_types)
-                if has_body:
-                    await request.load()
-                return await handle(request)
-
-            return handle_strictly
-
-    return ContractRoute
+) -> type[ContractRoute]:
+    """The class of one operation's route, for FastAPI makes the route itself."""
+    members = {"guards": guards, "path_types": path_types, "query_types": query_types}
+    return type("ContractRoute", (ContractRoute,), members)
 
 
 class ContractRequest(Request):
@@ -70,8 +71,33 @@ class ContractRequest(Request):
     Starlette keeps what it has read of a request (`_query_params`, `_body`, `_json`); here that is filled ahead.
     """
 
-    def decode(self, path_types: Mapping[str, str], query_types: Mapping[str, str]) -> None:
+    parsed: Any = None
+    """What the body says; None where there is none."""
+
+    async def prepare(self, route: ContractRoute) -> None:
+        """Raises what the guards raise, and what is wrong with the request before its values are looked at."""
+        for guard in route.guards:
+            await guard(self)
+        self._decode(route.path_types, route.query_types)
+        if route.body_field is not None:
+            await self._load()
+
+    async def replay(self) -> Message:
+        """What `receive` said: another reader gets the body that was read here."""
+        if not hasattr(self, "_body"):
+            return await self.receive()
+        body = self._body
+        del self._body
+        return {"type": "http.request", "body": body}
+
+    def _decode(self, path_types: Mapping[str, str], query_types: Mapping[str, str]) -> None:
         """Raises ValidationFailed for an unknown or repeated query parameter."""
+        self.scope["path_params"] = {
+            name: _decode(path_types.get(name, "string"), text) for name, text in self.path_params.items()
+        }
+        if not self.scope["query_string"]:
+            self._query_params = {}  # type: ignore[assignment]
+            return
         received = QueryParams(self.scope["query_string"]).multi_items()
         errors = [
             InputError(f"There is no such parameter. Known are: {', '.join(query_types) or 'none'}.", parameter=name)
@@ -83,11 +109,8 @@ class ContractRequest(Request):
         if errors:
             raise ValidationFailed(errors)
         self._query_params = {name: _decode(query_types[name], text) for name, text in received}  # type: ignore[assignment]
-        self.scope["path_params"] = {
-            name: _decode(path_types.get(name, "string"), text) for name, text in self.path_params.items()
-        }
 
-    async def load(self) -> None:
+    async def _load(self) -> None:
         """Reads the body and parses it.
 
         Raises ContentTooLarge as soon as it is known, UnsupportedMediaType, MalformedBody, and
@@ -105,10 +128,10 @@ class ContractRequest(Request):
             if not _JSON.fullmatch(self.headers.get("content-type", "").strip()):
                 raise UnsupportedMediaType
             try:
-                self._json = strict_json.loads(self._body)
+                self.parsed = self._json = strict_json.loads(self._body)
             except strict_json.StrictJSONError as error:
                 raise MalformedBody(str(error)) from None
-            if self._json is None:
+            if self.parsed is None:
                 # FastAPI takes null for no body at all where the body is optional.
                 raise ValidationFailed([InputError("The body must not be null.", pointer="#")])
 

@@ -10,7 +10,7 @@ from fastapi import Request
 MAX_EVENTS = 10
 """Of a kind in a second. A flood of bad tokens must not fill a disk; what is left out is counted."""
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class SecurityLog:
@@ -42,5 +42,4 @@ class SecurityLog:
         for event, count in self._counts.items():
             if count > MAX_EVENTS:
                 # They are of earlier requests, and not of the one under way.
-                with structlog.contextvars.bound_contextvars(request_id=None):
-                    log.warning("security events left out", kind=event, count=count - MAX_EVENTS)
+                log.warning("security events left out", kind=event, count=count - MAX_EVENTS, request_id=None)

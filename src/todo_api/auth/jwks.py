@@ -37,7 +37,7 @@ MAX_KEYS = 100
 
 _MAX_AGE = re.compile(r"\bmax-age=([0-9]{1,9})\b", re.IGNORECASE)
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class IssuerUnavailable(Exception):

@@ -27,6 +27,7 @@ _UNAVAILABLE = (
     asyncpg.PostgresConnectionError,  # Class 08. Everything that PgBouncer itself says is an 08P01.
     asyncpg.OperatorInterventionError,  # Class 57: shuts down, starts, ran out of time.
     asyncpg.TooManyConnectionsError,
+    asyncpg.TargetServerAttributeNotMatched,  # No primary, while one takes over.
 )
 # Everything that Neon's proxy says is an XX000, a wrong password too. These pass by themselves.
 _PASSES_AT_NEON = (
@@ -35,8 +36,9 @@ _PASSES_AT_NEON = (
     "too many connections",
     "failed to acquire permit",
 )
-# PgBouncer's, which do not.
-_STAYS_AT_PGBOUNCER = (
+# PgBouncer's, which do not; and asyncpg's, for a server that has no TLS.
+_STAYS = (
+    "rejected ssl upgrade",
     "authentication failed",
     "no such database",
     "no such user",
@@ -60,7 +62,7 @@ def is_unavailable(error: Exception) -> bool:
 
 def may_pass(error: Exception) -> bool:
     """Whether a connection that failed like this may be made a moment later."""
-    if isinstance(error, ssl.SSLCertVerificationError) or _says(error, _STAYS_AT_PGBOUNCER):
+    if isinstance(error, ssl.SSLCertVerificationError) or _says(error, _STAYS):
         return False
     return is_unavailable(error)
 

@@ -61,7 +61,10 @@ async def connect_patiently(connect: Callable[[], Awaitable[asyncpg.Connection]]
     pause = 0.05
     while True:
         try:
-            return await connect()
+            connection = await connect()
+            if not connection.is_closed():
+                return connection
+            raise ConnectionResetError("it ended as soon as it was made")
         except Exception as error:
             if not may_pass(error):
                 raise DatabaseRefused(f"{type(error).__name__}: {error}") from error

@@ -146,10 +146,9 @@ class Database:
                 await self.session().fetch_one(_PING)
         except TimeoutError:
             self._lost(DatabaseUnavailable(f"no answer in {ASK_TIMEOUT} s"))
-        except DatabaseUnavailable:
-            # Already remembered.
-            pass
-        except asyncpg.PostgresError as error:
+        except DatabaseUnavailable as error:
+            self._lost(error)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             self._lost(DatabaseUnavailable(f"{type(error).__name__}: {error}"))
 
 
@@ -204,6 +203,11 @@ class Session:
         while True:
             try:
                 return await self._run_once(deadline, fetch, statement.sql, arguments)
+            except asyncpg.InvalidCachedStatementError:
+                # A migration has changed a table. It did not run, and asyncpg prepares it anew; where the
+                # next migration comes in between, asyncpg gives up.
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
             except StatementLost as lost:
                 harmless = statement.repeatable or lost.never_sent
                 if not harmless or asyncio.get_running_loop().time() >= deadline:

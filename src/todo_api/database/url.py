@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote
 
-_HOST = r"(?:\[[0-9A-Fa-f:.%]+\]|[^\[\]@:/?#,]*)(?::[0-9]{1,5})?"
+_HOST = r"(?:\[[0-9A-Za-z:.%]+\]|[^\[\]@:/?#,]*)(?::[0-9]{1,5})?"
 _URL = re.compile(
     rf"""(?:postgres|postgresql|postgresql\+asyncpg)://
     (?:(?P<user>[^@/?\#:]*)(?::(?P<password>[^@/?\#]*))?@)? (?P<hosts>{_HOST}(?:,{_HOST})*) (?:/(?P<database>[^@?\#]*))?
-    (?:\?(?P<query>[^\#]*))?""",
+    (?:\?(?P<query>[^@\#]*))?""",
     re.VERBOSE,
 )
 _NEON_POOLER = re.compile(r"[^.]+-pooler\..+\.neon\.tech")
@@ -63,7 +63,7 @@ class DatabaseUrl:
         Raises ValueError, with a message that quotes no value of the URL, for it holds a password.
         """
         match = _URL.fullmatch(url)
-        if match is None or not url.isascii():
+        if match is None or not (url.isascii() and url.isprintable()):
             raise ValueError(
                 "not a URL of PostgreSQL: expected postgresql://user:password@host:port/database, "
                 "in ASCII, where @ : / ? # in a user or a password are written %40 %3A %2F %3F %23"
@@ -135,7 +135,7 @@ class DatabaseUrl:
         given libpq fails; here it is the system's, and then the host's name counts too, for anybody can have a
         certificate of theirs. asyncpg has no channel binding; what it protects from, somebody in between, such a
         check does as well."""
-        root = self.tls.get("sslrootcert") or _home("root.crt")
+        root, revoked = self.tls.get("sslrootcert") or _home("root.crt"), self.tls.get("sslcrl")
         if self.ssl_mode == "require" and root is None and not self.channel_binding:
             context = ssl.create_default_context()
             context.check_hostname = False
@@ -145,10 +145,11 @@ class DatabaseUrl:
         else:
             context = ssl.create_default_context(cafile=root)
             context.check_hostname = self.ssl_mode == "verify-full" or self.channel_binding
+            revoked = revoked or _home("root.crl")
         if (certificate := self.tls.get("sslcert") or _home("postgresql.crt")) is not None:
             password = self.tls.get("sslpassword", "")
             context.load_cert_chain(certificate, self.tls.get("sslkey") or _home("postgresql.key"), password)
-        if (revoked := self.tls.get("sslcrl")) is not None:
+        if revoked is not None:
             context.load_verify_locations(cafile=revoked)
             context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
         # PostgreSQL 17 and newer want it where TLS comes first (sslnegotiation=direct).
@@ -172,11 +173,12 @@ class _Parameters:
 
     def __init__(self, query: str) -> None:
         self._values: dict[str, str] = {}
+        self._has_password = "password=" in query
         for part in filter(None, query.split("&")):
             # As libpq reads it: a plus is a plus.
             name, equals, value = part.partition("=")
             if not equals or name in self._values:
-                raise ValueError(f"{_safe(name)}: must be given once, as name=value")
+                raise ValueError(f"{self._safe(name)}: must be given once, as name=value")
             self._values[name] = _decode(value) or ""
 
     def take(self, name: str, choices: tuple[str, ...] | None = None) -> str | None:
@@ -200,18 +202,22 @@ class _Parameters:
                 "options: a pooler refuses them; for the time a statement may take there is DATABASE_STATEMENT_TIMEOUT"
             )
         if self._values:
-            names = ", ".join(map(_safe, sorted(self._values)))
+            names = ", ".join(map(self._safe, sorted(self._values)))
             raise ValueError(f"{names}: can't be honoured; take it out of the URL")
 
-
-def _safe(name: str) -> str:
-    """Where a password with a bare & or ? was cut off, it is no parameter's name."""
-    return name if re.fullmatch(r"[a-z_]{1,40}", name) else "a parameter"
+    def _safe(self, name: str) -> str:
+        """Where a password with a bare & was cut off, it is no parameter's name."""
+        return name if re.fullmatch(r"[a-z_]{1,40}", name) and not self._has_password else "a parameter"
 
 
 def _decode(text: str | None) -> str | None:
+    if text is None:
+        return None
+    # A NUL ends a text in PostgreSQL's protocol: what follows it would be another parameter.
+    if re.search(r"%(?![0-9A-Fa-f]{2})|%00", text):
+        raise ValueError("% must be written %25 where it does not begin a percent-encoded character")
     try:
-        return None if text is None else unquote(text, errors="strict")
+        return unquote(text, errors="strict")
     except UnicodeDecodeError:
         raise ValueError("what is percent-encoded must be UTF-8") from None
 
@@ -222,11 +228,10 @@ def _addresses(given: str, parameters: _Parameters) -> tuple[tuple[str, ...], tu
     ports = [pair[2] or "5432" for pair in pairs if pair]
     if (named := parameters.take("host")) is not None:
         hosts = named.split(",")
-        ports = [ports[0]] * len(hosts)
     if (named := parameters.take("port")) is not None:
         ports = named.split(",")
-        if len(ports) == 1:
-            ports *= len(hosts)
+    if len(ports) == 1:
+        ports *= len(hosts)
     if not all(hosts):
         raise ValueError("the host is missing")
     if len(hosts) != len(ports) or not all(port.isdecimal() and 0 < int(port) < 65536 for port in ports):
@@ -260,8 +265,11 @@ def _tls(parameters: _Parameters, ssl_mode: str) -> dict[str, str]:
         if name.endswith("_version"):
             if value not in _TLS_VERSIONS:
                 raise ValueError(f"{name}: must be one of {', '.join(_TLS_VERSIONS)}")
-        elif name != "sslpassword" and (name, value) != ("sslrootcert", "system") and not Path(value).is_file():
+        elif name != "sslpassword" and (name, value) != ("sslrootcert", "system") and not _is_file(Path(value)):
             raise ValueError(f"{name}: there is no such file")
+    least, most = given.get("ssl_min_protocol_version", ""), given.get("ssl_max_protocol_version", "TLSv1.3")
+    if least > most:
+        raise ValueError("ssl_min_protocol_version: is above ssl_max_protocol_version")
     return given
 
 
@@ -272,4 +280,12 @@ def _home(name: str) -> str | None:
     except RuntimeError:
         # A container's user may have no home.
         return None
-    return str(path) if path.is_file() else None
+    return str(path) if _is_file(path) else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # One that we may not look at, such as in the home of root, whose HOME we have.
+        return False

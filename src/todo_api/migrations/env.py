@@ -14,11 +14,11 @@ LIMIT_STATEMENTS = """
 
 context.configure(connection=context.config.attributes["connection"])
 with context.begin_transaction():
+    # A migration may take long, and so may the wait for another's end.
+    context.execute(text("SET LOCAL statement_timeout = 0"))
     # Of two that start at once the second waits here, and then finds nothing to do. A lock of the
     # transaction, since one of the session does not pass a pooler.
     context.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-    # A migration may take long.
-    context.execute(text("SET LOCAL statement_timeout = 0"))
     context.run_migrations()
     # Neon's proxy drops the timeout as a parameter of the connection, and its pooler refuses it as an
     # option; what the role has holds through both.

@@ -94,7 +94,7 @@ async def list_page(
     if after is not None:
         parameters |= after._asdict()
     rows = await session.fetch_all(_page(filtered=completed is not None, after=after is not None), **parameters)
-    tasks = [models.Task.model_construct(**row) for row in rows[:limit]]
+    tasks = [_task(row) for row in rows[:limit]]
     if len(rows) <= limit:
         return tasks, None
     return tasks, Position(tasks[-1].created_at, tasks[-1].id)
@@ -139,5 +139,16 @@ async def set_completed(session: Session, owner: str, task_id: int, completed: b
 
 async def _fetch(session: Session, statement: Statement, **parameters: Any) -> models.Task | None:
     row = await session.fetch_one(statement, **parameters)
-    # The database keeps the contract by itself: no need to validate each row.
-    return None if row is None else models.Task.model_construct(**row)
+    return None if row is None else _task(row)
+
+
+_MEMBERS = set(models.Task.model_fields)
+
+
+def _task(row: Any) -> models.Task:
+    """The database keeps the contract by itself: no need to validate each row. `model_construct` would look for
+    defaults and aliases in it: 2.7 µs instead of 0.4."""
+    task = models.Task.__new__(models.Task)
+    task.__dict__.update(row)
+    object.__setattr__(task, "__pydantic_fields_set__", _MEMBERS)
+    return task

@@ -1,0 +1,198 @@
+"""The way of a good request, decided once: which route, which parameters, which dependencies, in which order.
+
+FastAPI decides all of it anew for each request. Here it is read once out of FastAPI's own description of the route, so
+that handlers stay FastAPI's. The shortcut is left where input does not fit, or the path is none of the contract's:
+FastAPI gets the request as it came, and has the words for the refusal. docs/decisions/0008-shortcut.md has the figures.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+from fastapi import Response
+from fastapi._compat import ModelField, lenient_issubclass
+from fastapi.dependencies.models import Dependant
+from pydantic import BaseModel, TypeAdapter
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from todo_api.requests import ContractRequest, ContractRoute
+
+_JSON = (b"content-type", b"application/json")
+
+
+class _UnfitError(Exception):
+    """A value is not what its parameter wants."""
+
+
+class _Call:
+    """One request on its way to its handler."""
+
+    __slots__ = ("request", "response", "solved")
+
+    def __init__(self, request: ContractRequest, response: Response | None) -> None:
+        self.request = request
+        self.response = response
+        self.solved: list[Any] = []
+
+
+_Source: TypeAlias = Callable[[_Call], Any]
+"""Where the value of an argument comes from. Raises _UnfitError."""
+
+
+class Shortcut:
+    """ASGI middleware, the innermost. `answer` has the response to an exception, or None where it is a fault."""
+
+    def __init__(
+        self, app: ASGIApp, routes: Sequence[BaseRoute], answer: Callable[[Exception], Response | None]
+    ) -> None:
+        self.app = app
+        self._answer = answer
+        self._routes: dict[tuple[str, int], list[_CompiledRoute]] = {}
+        for route in routes:
+            if isinstance(route, ContractRoute) and _is_plain(route.dependant):
+                compiled = _CompiledRoute(route)
+                for method in route.methods or ():
+                    self._routes.setdefault((method, compiled.length), []).append(compiled)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            parts = scope["path"].split("/")
+            for route in self._routes.get((scope["method"], len(parts)), ()):
+                if (path_params := route.match(parts)) is not None:
+                    await self._take(route, path_params, scope, receive, send)
+                    return
+        await self.app(scope, receive, send)
+
+    async def _take(
+        self, route: "_CompiledRoute", path_params: dict[str, Any], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        scope["route"] = route.route
+        request = ContractRequest({**scope, "path_params": path_params}, receive)
+        try:
+            head, body = await route.run(request)
+        except _UnfitError:
+            await self.app(scope, request.replay, send)
+        except Exception as error:
+            response = self._answer(error)
+            if response is None:
+                raise
+            await response(scope, receive, send)
+        else:
+            await send(head)
+            await send({"type": "http.response.body", "body": body})
+
+
+class _CompiledRoute:
+    def __init__(self, route: ContractRoute) -> None:
+        self.route = route
+        segments = route.path.split("/")
+        self.length = len(segments)
+        self._names = [(place, segment[1:-1]) for place, segment in enumerate(segments) if segment.startswith("{")]
+        literals = [place for place, segment in enumerate(segments) if not segment.startswith("{")]
+        self._literals: Callable[[list[str]], Any] = itemgetter(*literals)
+        self._wanted = self._literals(segments)
+        self._serialize = TypeAdapter(route.response_model).dump_json if route.response_model else None
+        self._steps: list[tuple[Callable[..., Any], list[tuple[str, _Source]]]] = []
+        self._places: dict[Callable[..., Any], int] = {}
+        self._wants_response = False
+        self._arguments = list(self._compile(route.dependant))
+
+    def match(self, parts: list[str]) -> dict[str, Any] | None:
+        """The values of the path's parameters, none of which may be empty."""
+        if self._literals(parts) != self._wanted:
+            return None
+        values = {name: parts[place] for place, name in self._names}
+        return values if all(values.values()) else None
+
+    async def run(self, request: ContractRequest) -> tuple[Message, bytes]:
+        """The start of the answer, and its body. Raises what the guards, the dependencies and the handler raise."""
+        await request.prepare(self.route)
+        call = _Call(request, Response() if self._wants_response else None)
+        for dependency, sources in self._steps:
+            call.solved.append(await dependency(**{name: source(call) for name, source in sources}))
+        result = await self.route.endpoint(**{name: source(call) for name, source in self._arguments})
+        # The first one is the length of nothing.
+        headers = call.response.raw_headers[1:] if call.response is not None else []
+        body = b""
+        if self._serialize is not None:
+            body = self._serialize(result)
+            headers = [(b"content-length", b"%d" % len(body)), _JSON, *headers]
+        return {"type": "http.response.start", "status": self.route.status_code, "headers": headers}, body
+
+    def _compile(self, dependant: Dependant) -> Iterator[tuple[str, _Source]]:
+        """The arguments of a callable; what it depends on becomes steps ahead of it."""
+        for dependency in dependant.dependencies:
+            assert dependency.call is not None
+            sources = list(self._compile(dependency))
+            if dependency.call not in self._places:
+                self._places[dependency.call] = len(self._steps)
+                self._steps.append((dependency.call, sources))
+            if dependency.name is not None:
+                yield dependency.name, _solved(self._places[dependency.call])
+        for field in dependant.path_params:
+            yield field.name, _path(field)
+        for field in dependant.query_params:
+            yield field.name, _query(field)
+        for field in dependant.body_params:
+            yield field.name, _body(field)
+        if dependant.request_param_name:
+            yield dependant.request_param_name, lambda call: call.request
+        if dependant.response_param_name:
+            self._wants_response = True
+            yield dependant.response_param_name, lambda call: call.response
+
+
+def _is_plain(dependant: Dependant) -> bool:
+    """Whether a route uses nothing but what is known here; any other takes FastAPI's way, always."""
+    call = dependant.call
+    unknown = (
+        *dependant.header_params,
+        *dependant.cookie_params,
+        *dependant.body_params[1:],
+        *dependant.query_params[1:],
+        *(field for field in dependant.query_params if not _is_model(field)),
+        dependant.http_connection_param_name,
+        dependant.websocket_param_name,
+        dependant.background_tasks_param_name,
+        dependant.security_scopes_param_name,
+        dependant.concurrency,
+        not dependant.use_cache,
+    )
+    is_coroutine = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
+    return is_coroutine and not any(unknown) and all(map(_is_plain, dependant.dependencies))
+
+
+def _is_model(field: ModelField) -> bool:
+    return lenient_issubclass(field.field_info.annotation, BaseModel)
+
+
+def _solved(place: int) -> _Source:
+    return lambda call: call.solved[place]
+
+
+def _path(field: ModelField) -> _Source:
+    return lambda call: _validated(field, call.request.path_params[field.alias])
+
+
+def _query(field: ModelField) -> _Source:
+    return lambda call: _validated(field, call.request.query_params)
+
+
+def _body(field: ModelField) -> _Source:
+    def source(call: _Call) -> Any:
+        if call.request.parsed is None:
+            if field.field_info.is_required():
+                raise _UnfitError
+            return field.get_default()
+        return _validated(field, call.request.parsed)
+
+    return source
+
+
+def _validated(field: ModelField, value: Any) -> Any:
+    value, errors = field.validate(value)
+    if errors:
+        raise _UnfitError
+    return value

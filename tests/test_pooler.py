@@ -1,0 +1,197 @@
+"""Behind PgBouncer in transaction mode nothing is used that it can't carry, and all holds that holds without it."""
+
+import asyncio
+import threading
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from conftest import Service, running, settings_for
+from pgbouncer import SERVER_CONNECTIONS, PgBouncer, pgbouncer
+from test_serve import run
+
+from todo_api.app import create_app
+from todo_api.database import migrate
+from todo_api.database.failures import DatabaseUnavailable
+from todo_api.database.pool import Limits
+from todo_api.database.session import Database
+from todo_api.database.statement import Statement
+from todo_api.database.url import DatabaseUrl
+
+AT_ONCE = 50
+SLEEP = Statement("SELECT pg_sleep(600)")
+
+# What PgBouncer itself sets for each client that it lends a connection to.
+KEPT_BY_PGBOUNCER = ["application_name", "client_encoding", "DateStyle", "standard_conforming_strings", "TimeZone"]
+LEFT_OVER = """
+    SELECT 'prepared statement', name FROM pg_prepared_statements WHERE name <> ''
+    UNION ALL SELECT 'setting', name FROM pg_settings WHERE source = 'session' AND name <> ALL ($1)
+    UNION ALL SELECT 'channel', channel FROM pg_listening_channels() AS channel
+    UNION ALL SELECT 'lock', objid::text FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()
+    UNION ALL SELECT 'table', relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()
+"""
+
+# A column more, and another type for one that is in use: this is what a prepared statement does not outlive.
+CHANGES = [
+    "ALTER TABLE task ADD COLUMN added integer NOT NULL DEFAULT 0",
+    "ALTER TABLE task ALTER COLUMN title TYPE varchar(201)",
+    "ALTER TABLE task ALTER COLUMN title TYPE varchar(200)",
+    "ALTER TABLE task DROP COLUMN added",
+]
+
+
+async def connect(url: str) -> asyncpg.Connection:
+    return await asyncpg.connect(**DatabaseUrl.parse(url).arguments())
+
+
+def answered(response: httpx.Response) -> httpx.Response:
+    assert response.is_success, response.text
+    return response
+
+
+def live(service: Service) -> None:
+    """All that a user does; every answer must be this user's."""
+    user = f"user-{uuid.uuid4().hex}"
+    client, url = service.client(user), f"/api/{user}/tasks"
+    for number in range(2):
+        created = answered(client.post(url, json={"title": f"{user} {number}"})).json()
+        assert (created["user_id"], created["title"]) == (user, f"{user} {number}")
+        one = f"{url}/{created['id']}"
+        assert answered(client.get(one)).json() == created
+        listed = answered(client.get(url, params={"include_total": "true", "completed": "false"})).json()
+        assert (listed["items"], listed["total"]) == ([created], 1)
+        assert answered(client.put(one, json={"description": user})).json()["description"] == user
+        assert answered(client.patch(f"{one}/complete")).json()["completed"] is True
+    answered(client.delete(one))
+    assert [task["title"] for task in answered(client.get(url)).json()["items"]] == [f"{user} 0"]
+
+
+def live_at_once(service: Service) -> None:
+    """Many users, each with another statement under way."""
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        list(threads.map(live, [service] * AT_ONCE))
+
+
+@contextmanager
+def changing(url: str) -> Iterator[Callable[[], int]]:
+    """Changes the table of the tasks again and again. Tells how often."""
+    stopping, changes = threading.Event(), 0
+
+    async def change() -> None:
+        nonlocal changes
+        connection = await connect(url)
+        while not stopping.is_set():
+            for statement in CHANGES:
+                await connection.execute(statement)
+                changes += 1
+                # A table can have had 1600 columns in its life.
+                await asyncio.sleep(0.005)
+        await connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        changed = thread.submit(asyncio.run, change())
+        try:
+            yield lambda: changes
+        finally:
+            stopping.set()
+        changed.result()
+
+
+@pytest.fixture
+def migrated_url(empty_database_url: str) -> str:
+    migrate.upgrade(empty_database_url)
+    return empty_database_url
+
+
+class TestFiftyAtOnce:
+    def test_get_their_own_answers(self, pooled_service: Service) -> None:
+        live_at_once(pooled_service)
+
+    @pytest.mark.parametrize("pooled", [True, False])
+    def test_do_not_notice_that_the_table_changes(self, migrated_url: str, pooled: bool) -> None:
+        with pgbouncer(migrated_url) as pooler:
+            app = create_app(settings_for(pooler.url if pooled else migrated_url))
+            with running(app) as service, changing(migrated_url) as changes:
+                live_at_once(service)
+                assert changes() > len(CHANGES)
+
+    def test_leave_nothing_to_the_next_client(self, pooled_service: Service, pooler: PgBouncer) -> None:
+        async def left_over() -> tuple[int, list[asyncpg.Record]]:
+            async with AsyncExitStack() as stack:
+                servers, found = set(), []
+                # Within a transaction each has a connection of its own to the server: these are all.
+                for _ in range(SERVER_CONNECTIONS):
+                    connection = await connect(pooler.url)
+                    stack.push_async_callback(connection.close)
+                    await stack.enter_async_context(connection.transaction())
+                    servers.add(await connection.fetchval("SELECT pg_backend_pid()"))
+                    found += await connection.fetch(LEFT_OVER, KEPT_BY_PGBOUNCER)
+                return len(servers), found
+
+        live_at_once(pooled_service)
+        assert asyncio.run(left_over()) == (SERVER_CONNECTIONS, [])
+
+
+class TestMigrations:
+    def test_take_the_direct_url(self, empty_database_url: str, tmp_path: Path) -> None:
+        with pgbouncer(empty_database_url) as pooler:
+            urls = {"DATABASE_URL": pooler.url, "DATABASE_URL_UNPOOLED": empty_database_url}
+            pooler.stop()
+            migrated = run(tmp_path, "migrate", **urls)
+            assert (migrated.returncode, migrated.stderr) == (0, "")
+            pooler.start()
+            with running(create_app(settings_for(pooler.url))) as service:
+                live(service)
+                migrate.downgrade(empty_database_url, "base")
+                migrate.upgrade(empty_database_url)
+                live(service)
+
+
+class TestStatementTimeout:
+    """Of a statement that takes longer nothing is left."""
+
+    @staticmethod
+    async def sleepers(connection: asyncpg.Connection) -> int:
+        running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+        return int(await connection.fetchval(running))
+
+    def ends(self, direct_url: str, sleep: Callable[[], Awaitable[None]]) -> None:
+        async def main() -> None:
+            await sleep()
+            connection = await connect(direct_url)
+            async with asyncio.timeout(30):
+                while await self.sleepers(connection):
+                    await asyncio.sleep(0.01)
+            await connection.close()
+
+        asyncio.run(main())
+
+    @pytest.mark.parametrize("in_transaction", [False, True])
+    def test_is_the_clients(self, pooler: PgBouncer, database_url: str, in_transaction: bool) -> None:
+        async def sleep() -> None:
+            async with Database(pooler.url, Limits(statement_timeout=0.2)) as database:
+                with pytest.raises(DatabaseUnavailable):
+                    if in_transaction:
+                        async with database.session().transaction() as session:
+                            await session.fetch_one(SLEEP)
+                    else:
+                        await database.session().fetch_one(SLEEP)
+
+        self.ends(database_url, sleep)
+
+    def test_is_the_servers_too(self, empty_database_url: str) -> None:
+        migrate.upgrade(empty_database_url, Limits(statement_timeout=0.2))
+        with pgbouncer(empty_database_url) as pooler:
+
+            async def sleep() -> None:
+                connection = await connect(pooler.url)
+                with pytest.raises(asyncpg.QueryCanceledError):
+                    await connection.fetch(SLEEP.sql)
+                await connection.close()
+
+            self.ends(empty_database_url, sleep)

@@ -1,0 +1,28 @@
+"""Each task operation through PgBouncer, as without it."""
+
+import pytest
+from conftest import Service
+from test_tasks import (
+    TestCreateTask,
+    TestDeleteTask,
+    TestGetTask,
+    TestListTasks,
+    TestToggleTaskCompletion,
+    TestUpdateTask,
+    task,
+)
+
+__all__ = [
+    "TestCreateTask",
+    "TestDeleteTask",
+    "TestGetTask",
+    "TestListTasks",
+    "TestToggleTaskCompletion",
+    "TestUpdateTask",
+    "task",
+]
+
+
+@pytest.fixture(scope="module")
+def service(pooled_service: Service) -> Service:
+    return pooled_service
