@@ -47,12 +47,12 @@ class Postgres:
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Ends when it answers."""
+        """Returns when it answers."""
         settings = SETTINGS | {"listen_addresses": _HOST, "port": str(self._port)}
         # The machine outlives the server: it keeps what a killed process has written, and recovery takes no second.
         settings |= {"unix_socket_directories": str(self._cluster), "fsync": "off"}
         owner = self._cluster.stat()
-        # As root: PostgreSQL refuses to run as root.
+        # PostgreSQL refuses to run as root.
         account = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
         with (self._cluster.parent / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -84,7 +84,7 @@ class Postgres:
             time.sleep(0.01)
 
     def ask(self, statement: str) -> Any:
-        """The superuser's question."""
+        """As the superuser."""
 
         async def ask() -> Any:
             connection = await asyncpg.connect(self.admin_url)
@@ -129,12 +129,12 @@ class Postgres:
     def paused(self) -> Iterator[None]:
         """Connections stay open, and nothing answers."""
         assert self._process is not None
-        # Its own parent first, which would start new ones.
-        postmaster = psutil.Process(self._process.pid)
-        postmaster.suspend()
-        processes = [postmaster, *postmaster.children(recursive=True)]
+        processes = [psutil.Process(self._process.pid)]
         try:
-            for process in processes:
+            # The parent of the others first, which would start new ones.
+            processes[0].suspend()
+            processes += processes[0].children(recursive=True)
+            for process in processes[1:]:
                 process.suspend()
             yield
         finally:

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
-from todo_api.database.migrate import downgrade, head, upgrade
 from todo_api.database.failures import DatabaseUnavailable
+from todo_api.database.migrate import downgrade, head, upgrade
 from todo_api.database.pool import Limits
 from todo_api.database.session import Database
 from todo_api.database.url import DatabaseUrl
@@ -106,6 +106,48 @@ def test_may_be_run_in_several_threads_at_once(empty_database_url: str) -> None:
 
     asyncio.run(run())
     assert revision(empty_database_url) == head()
+
+
+# Of migrations/env.py.
+LOCK = 0x746F646F
+
+
+def test_leave_the_time_that_a_statement_may_take(empty_database_url: str) -> None:
+    async def shown() -> Any:
+        connection = await asyncpg.connect(empty_database_url)
+        try:
+            return await connection.fetchval("SHOW statement_timeout")
+        finally:
+            await connection.close()
+
+    assert asyncio.run(shown()) == "0"
+    for timeout, text in ((30.0, "30s"), (0.25, "250ms")):
+        upgrade(empty_database_url, Limits(statement_timeout=timeout))
+        assert asyncio.run(shown()) == text
+
+
+@pytest.mark.parametrize("obstacle", ["LOCK TABLE alembic_version", f"SELECT pg_advisory_xact_lock({LOCK})"])
+def test_take_longer_than_a_statement_may(empty_database_url: str, obstacle: str) -> None:
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+        "AND clock_timestamp() > query_start + interval '0.2 s'"
+    )
+
+    async def run() -> None:
+        holder, observer = [await asyncpg.connect(empty_database_url) for _ in range(2)]
+        async with holder.transaction():
+            await holder.execute(obstacle)
+            migrating = asyncio.create_task(asyncio.to_thread(upgrade, empty_database_url))
+            async with asyncio.timeout(60):
+                while not await observer.fetchval(waiting):
+                    assert not migrating.done()
+                    await asyncio.sleep(0.01)
+        await migrating
+        await holder.close()
+        await observer.close()
+
+    upgrade(empty_database_url, Limits(statement_timeout=0.1))
+    asyncio.run(run())
 
 
 def test_say_that_no_database_answers() -> None:

@@ -442,7 +442,9 @@ class TestUnused:
 
         run(test, idle_lifetime=60)
 
-    def test_may_have_less_time_than_those_beyond_the_size(self, run: Run) -> None:
+    def test_may_have_less_time_than_those_beyond_the_size(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "OVERFLOW_LIFETIME", 3600)
+
         async def test(bench: Bench) -> None:
             leases = [await bench.acquire() for _ in range(3)]
             bench.release(*leases)
@@ -452,7 +454,9 @@ class TestUnused:
 
 
 class TestClose:
-    def test_waits_for_what_is_lent(self, run: Run) -> None:
+    def test_waits_for_what_is_lent_and_no_longer(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "CLOSE_TIMEOUT", 3600)
+
         async def test(bench: Bench) -> None:
             idle, lent = [await bench.acquire() for _ in range(2)]
             bench.release(idle)

@@ -42,6 +42,34 @@ class TestDatabaseUnavailable:
         assert client.get("/").status_code == 200
 
 
+class TestReadiness:
+    @pytest.fixture
+    def checks(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+        """What the database was asked."""
+        checks = []
+
+        async def ready(*, check: bool) -> bool:
+            checks.append(check)
+            return True
+
+        monkeypatch.setattr(service.app.state.database, "ready", ready)
+        return checks
+
+    def test_looks_only_where_it_is_asked_to(self, service: Service, checks: list[bool]) -> None:
+        for query in ("", "?check=false", "?check=true"):
+            assert service.client().get(f"/health/ready{query}").json() == {"status": "ready"}
+        assert checks == [False, False, True]
+
+    @pytest.mark.parametrize("query", ["check=1", "check=TRUE", "check=", "check=true&check=true", "other=1"])
+    def test_refuses_what_it_does_not_know(self, service: Service, checks: list[bool], query: str) -> None:
+        refused = service.client().get(f"/health/ready?{query}")
+        assert (refused.status_code, refused.json()["type"]) == (422, "/problems/validation-failed")
+        assert checks == []
+
+    def test_of_a_lost_database_is_bad_when_it_looks_too(self, without_database: Service) -> None:
+        assert without_database.client().get("/health/ready?check=true").status_code == 503
+
+
 class TestInternalError:
     @pytest.fixture
     def broken(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
+import pytest
 from conftest import SECRET
 from issuer import issuer
 
@@ -236,6 +238,24 @@ class TestOwnDatabase:
             ready = httpx.get(f"http://127.0.0.1:{service.port}/health/ready")
             assert ready.status_code == 503
             assert "hunter2" not in service.output
+
+    def test_is_migrated_without_the_pooler(self, tmp_path: Path, empty_database_url: str) -> None:
+        pooled = f"postgresql://todo:hunter2@127.0.0.1:{free_port()}/todo?pgbouncer=true"
+        refused = run(tmp_path, "migrate", DATABASE_URL=pooled)
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("todo-api: DATABASE_URL_UNPOOLED: is needed to migrate")
+        assert refused.stderr.count("\n") == 1
+        migrated = run(tmp_path, "migrate", DATABASE_URL=pooled, DATABASE_URL_UNPOOLED=empty_database_url)
+        assert (migrated.returncode, migrated.stderr) == (0, "")
+
+    @pytest.mark.parametrize("command", ["serve", "migrate"])
+    def test_that_refuses_the_password_is_told(self, tmp_path: Path, database_url: str, command: str) -> None:
+        wrong = database_url.replace(f":{urlsplit(database_url).password}@", ":hunter2@")
+        refused = run(tmp_path, command, DATABASE_URL=wrong, BETTER_AUTH_SECRET=SECRET)
+        assert refused.returncode == 1
+        (line,) = [line for line in refused.stderr.splitlines() if not line.startswith("{")]
+        assert line.startswith("todo-api: InvalidPasswordError: password authentication failed")
+        assert "hunter2" not in refused.stderr + refused.stdout
 
 
 class TestSettings:

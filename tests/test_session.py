@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -14,6 +14,7 @@ from conftest import execute
 from sqlalchemy import bindparam, column, insert, literal_column, select, table
 from test_serve import free_port
 
+from todo_api.database import migrate
 from todo_api.database import session as module
 from todo_api.database.failures import DatabaseUnavailable, StatementLost
 from todo_api.database.pool import Limits
@@ -79,9 +80,11 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 @pytest.fixture
-def url(empty_database_url: str) -> str:
-    execute(empty_database_url, "CREATE SEQUENCE sent; CREATE TABLE note (text varchar NOT NULL CHECK (text <> 'bad'))")
-    return empty_database_url
+def url(database_url: str) -> Iterator[str]:
+    """With a table of this test."""
+    execute(database_url, "CREATE SEQUENCE sent; CREATE TABLE note (text varchar NOT NULL CHECK (text <> 'bad'))")
+    yield database_url
+    execute(database_url, "DROP SEQUENCE sent; DROP TABLE note")
 
 
 def test_a_value_written_into_a_statement_is_refused() -> None:
@@ -248,18 +251,13 @@ class TestStatementTimeout:
 
         run(url, test, statement_timeout=0.1)
 
-    def test_may_be_the_servers(self, url: str) -> None:
+    def test_may_be_the_servers(self, empty_database_url: str) -> None:
         async def test(database: Database) -> None:
-            await ask(url, "ALTER ROLE CURRENT_USER IN DATABASE {} SET statement_timeout = 100".format(url_path(url)))
             with pytest.raises(DatabaseUnavailable, match="took too long"):
-                await database.session().fetch_one(READ)
-            assert await ask(url, "SELECT last_value FROM sent") == 1
+                await database.session().fetch_one(SLEEP)
 
-        run(url, test)
-
-
-def url_path(url: str) -> str:
-    return urlsplit(url).path.removeprefix("/")
+        migrate.upgrade(empty_database_url, Limits(statement_timeout=0.1))
+        run(empty_database_url, test)
 
 
 class Relay:
@@ -378,8 +376,7 @@ class TestReadiness:
                     assert not await database.ready()
                     async with relay.open():
                         await until(back)
-                    caplog_of_one_loss = logged()
-                    assert caplog_of_one_loss == ["The database is lost", "The database is back."]
+                    assert logged() == ["The database is lost", "The database is back."]
                     caplog.clear()
 
         with caplog.at_level(logging.WARNING):
@@ -410,8 +407,8 @@ class TestReadiness:
 
 
 class TestRevision:
-    def test_is_none_before_the_first_migration(self, url: str) -> None:
+    def test_is_none_before_the_first_migration(self, empty_database_url: str) -> None:
         async def test(database: Database) -> None:
             assert await database.revision() is None
 
-        run(url, test)
+        run(empty_database_url, test)

@@ -39,6 +39,18 @@ def test_the_example_shows_the_default_or_a_value_that_is_taken(name: str, monke
     [
         ("DATABASE_URL", "mysql://root:hunter2@localhost/x"),
         ("DATABASE_URL", "hunter2"),
+        ("DATABASE_URL", "postgresql://a:1?hunter2@b/c"),
+        ("DATABASE_URL", "postgresql://a:b@c/d?options=hunter2"),
+        ("DATABASE_URL_UNPOOLED", "hunter2"),
+        ("DATABASE_URL_UNPOOLED", "postgresql://a:hunter2@ep-b-pooler.eu-central-1.aws.neon.tech/c"),
+        ("DATABASE_URL_UNPOOLED", "postgresql://a:hunter2@b/c?pgbouncer=true"),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("DATABASE_POOL_OVERFLOW", "-1"),
+        ("DATABASE_IDLE_LIFETIME", "0"),
+        ("DATABASE_CONNECT_TIMEOUT", "0"),
+        ("DATABASE_WAIT_TIMEOUT", "hunter2"),
+        ("DATABASE_STATEMENT_TIMEOUT", "0"),
+        ("DATABASE_APPLICATION_NAME", "hunter2".ljust(64)),
         ("BETTER_AUTH_SECRET", "hunter2"),
         ("BETTER_AUTH_SECRET", "hunter2".ljust(31)),
         ("BETTER_AUTH_SECRET_PREVIOUS", "hunter2"),
@@ -83,6 +95,13 @@ def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings().allowed_origins == ("https://a.example", "http://localhost:3000")
 
 
+def test_the_unpooled_url_says_what_it_must_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL_UNPOOLED", "postgresql://a:hunter2@b/c?pgbouncer=true")
+    with pytest.raises(SettingsError, match="DATABASE_URL_UNPOOLED: names a pooler; the direct URL is needed"):
+        load_settings()
+
+
 def test_secrets_do_not_show() -> None:
-    settings = Settings(_env_file=None, better_auth_secret="hunter2" * 8, database_url="postgresql://a:hunter2@b/c")
+    url = "postgresql://a:hunter2@b/c"
+    settings = Settings(_env_file=None, better_auth_secret="hunter2" * 8, database_url=url, database_url_unpooled=url)
     assert "hunter2" not in repr(settings)

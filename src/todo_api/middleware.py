@@ -16,6 +16,8 @@ from todo_api.problems import InvalidRequest, respond
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
+# An id need not be hard to guess, and uuid4 takes four times as long. Not the common one, which others may seed.
+_random = random.Random()  # noqa: S311
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~-]{1,128}")
 
 
@@ -71,8 +73,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
-    # It need not be hard to guess, and uuid4 takes four times as long.
-    return f"{random.getrandbits(128):032x}"
+    return f"{_random.getrandbits(128):032x}"
 
 
 def _host_fault(scope: Scope) -> str | None:

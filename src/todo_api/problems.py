@@ -3,6 +3,7 @@
 A class's docstring is what `GET /problems/<name>` tells the person who opens it.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
@@ -335,6 +336,11 @@ class CatchFaults:
         except ClientDisconnect:
             # The caller has gone while the body was read: nobody is there to be answered, and nothing failed.
             return
+        except asyncio.CancelledError:
+            if started:
+                raise
+            # The service ends, and this request has waited for the database until the last moment.
+            await respond(DatabaseUnavailable())(scope, receive, send)
         except Exception:
             if scope["type"] != "http" or started:
                 raise

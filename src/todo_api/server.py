@@ -15,7 +15,9 @@ from todo_api.app import create_app
 from todo_api.settings import load_settings
 
 GRACE = 10
-"""Seconds that requests under way may take after SIGTERM."""
+"""Seconds in which the process ends after SIGTERM. Most platforms kill it then."""
+REQUESTS_GRACE = GRACE - 2
+"""Seconds that requests under way have of it. The end of the pool takes up to two."""
 
 
 class ProblemProtocol(HttpToolsProtocol):
@@ -48,7 +50,7 @@ def run(app: FastAPI, host: str, port: int, workers: int) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=REQUESTS_GRACE,
     )
 
 

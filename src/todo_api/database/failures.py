@@ -18,7 +18,8 @@ class StatementLost(DatabaseUnavailable):
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(f"{type(cause).__name__}: {cause}")
-        self.never_sent = isinstance(cause, asyncpg.ProtocolViolationError) and _says(cause, _NEVER_SENT_BY_PGBOUNCER)
+        told = isinstance(cause, asyncpg.PostgresConnectionError | asyncpg.InternalClientError)
+        self.never_sent = told and _says(cause, _NEVER_SENT)
         """It is certain that the statement was not carried out."""
 
 
@@ -45,11 +46,13 @@ _STAYS = (
     "unsupported startup parameter",
     "ssl required",
 )
-# PgBouncer's, for a statement that no server has seen.
-_NEVER_SENT_BY_PGBOUNCER = (
+# PgBouncer's, for a statement that no server has seen; and asyncpg's, for a connection on which the server had said
+# goodbye. asyncpg finds that out before it writes.
+_NEVER_SENT = (
     "server login has been failing",
     "query_wait_timeout",
     "cannot connect to server",
+    "cannot switch to state",
 )
 
 
@@ -57,6 +60,8 @@ def is_unavailable(error: Exception) -> bool:
     """Whether this is one of the ways in which they say that there is no database now."""
     if isinstance(error, asyncpg.InternalServerError):
         return _says(error, _PASSES_AT_NEON)
+    if isinstance(error, asyncpg.InternalClientError):
+        return _says(error, _NEVER_SENT)
     return isinstance(error, _UNAVAILABLE)
 
 

@@ -24,7 +24,7 @@ OVERFLOW_LIFETIME = 10
 anew, which takes Neon ten times as long as a statement."""
 SWEEP_INTERVAL = 1
 """Seconds between two looks for connections that are unused for too long."""
-CLOSE_TIMEOUT = 5
+CLOSE_TIMEOUT = 1
 """Seconds for the end of a connection, in which a statement under way is cancelled at the server."""
 LONGEST_PAUSE = 0.5
 """Seconds between two tries to connect, so that a database that is back is found within a second."""
@@ -171,7 +171,8 @@ class Pool:
         if self._places < self._limits.size + self._limits.overflow:
             self._places += 1
             return await self._open()
-        self._log_exhaustion()
+        if self._lent:
+            self._log_exhaustion()
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:

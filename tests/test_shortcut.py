@@ -1,0 +1,146 @@
+"""Whoever takes the shortcut gets what FastAPI would have answered: every request goes both ways."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Annotated, Any, cast
+
+import fastapi.routing
+import httpx
+import pytest
+from conftest import Service, running, settings_for
+from fastapi import BackgroundTasks, Body, Cookie, Depends, Header, Query, Request, Response
+from fastapi.routing import APIRoute
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_authorization import CONTRACT, send
+
+from todo_api.app import create_app
+from todo_api.contract import Operation
+from todo_api.shortcut import Shortcut, _is_plain
+
+
+@pytest.fixture(scope="module")
+def roundabout(database_url: str) -> Iterator[Service]:
+    """The same service without the shortcut."""
+    app = create_app(settings_for(database_url))
+    app.user_middleware = [each for each in app.user_middleware if cast(object, each.cls) is not Shortcut]
+    with running(app) as service:
+        yield service
+
+
+@pytest.mark.parametrize("operation", CONTRACT.operations.values(), ids=lambda operation: operation.id)
+def test_is_taken_by_every_good_request(
+    service: Service, user: str, operation: Operation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(**_: object) -> None:
+        raise AssertionError("FastAPI decides")
+
+    monkeypatch.setattr(fastapi.routing, "solve_dependencies", refuse)
+    client = service.client(user)
+    task = client.post(f"/api/{user}/tasks", json={"title": "x"}).json()
+    assert send(client, operation, user, task["id"]).status_code == operation.status
+
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+PATHS = [
+    "/", "/health", "/health/ready", "/health/", "/nothing", "/api//tasks", "/api/USER/tasks",
+    "/api/USER/tasks/TASK", "/api/USER/tasks/TASK/complete", "/api/USER/tasks/0", "/api/USER/tasks/+1",
+    "/api/USER/tasks/9007199254740991", "/api/USER/tasks/x", "/api/USER/tasks/", "/api/USER/tasks/TASK/",
+    "/api/USER/tasks/TASK/else", "/api/stranger/tasks", "/api/stranger/tasks/x", "/api/USER/tasks/TASK%2Fcomplete",
+]  # fmt: skip
+QUERIES = [
+    "", "", "limit=1", "limit=0", "limit=x", "limit=1&limit=1", "completed=true&limit=2", "completed=yes", "offset=1",
+    "offset=1&cursor=x", "cursor=AAAAAAAAAAAAAAAAAAAAAAAAAAA", "include_total=true", "unknown=1", "check=true",
+    "check=maybe", "=", "&",
+]  # fmt: skip
+BODIES = [
+    b"", b"{}", b"null", b"[]", b"{", b'{"title": "x"}', b'{"title": ""}', b'{"title": null}', b'{"title": 1, "a": 2}',
+    b'{"completed": true}', b'{"completed": 1}', b'{"description": null}', b'{"title": "x", "title": "y"}', b"\xff",
+    b'{"title": "x", "description": "y", "completed": false}',
+]  # fmt: skip
+HEADERS: list[dict[str, str]] = [
+    {"Content-Type": "application/json"},
+    {"Content-Type": "application/json"},
+    {"Content-Type": "text/plain"},
+    {},
+    {"Content-Type": "application/json", "Origin": "http://localhost:3000"},
+    {"Content-Type": "application/json", "Authorization": "Bearer x"},
+    {"Content-Type": "application/json", "Authorization": ""},
+]
+
+
+@pytest.fixture(scope="module")
+def both(service: Service, roundabout: Service) -> list[httpx.Client]:
+    return [server.client("shortcut") for server in (service, roundabout)]
+
+
+@given(st.sampled_from(METHODS), st.sampled_from(PATHS), st.sampled_from(QUERIES), st.sampled_from(BODIES),
+       st.sampled_from(HEADERS))  # fmt: skip
+@settings(derandomize=True, database=None, deadline=None, max_examples=400)
+def test_makes_no_difference(
+    both: list[httpx.Client], method: str, path: str, query: str, body: bytes, headers: dict[str, str]
+) -> None:
+    def answer(client: httpx.Client) -> object:
+        task = client.post("/api/shortcut/tasks", json={"title": "x"}).json()["id"]
+        url = path.replace("USER", "shortcut").replace("TASK", str(task)) + (f"?{query}" if query else "")
+        response = client.request(method, url, content=body, headers=headers)
+        client.delete(f"/api/shortcut/tasks/{task}")
+        return _comparable(response)
+
+    here, there = map(answer, both)
+    assert here == there
+
+
+def _comparable(response: httpx.Response) -> object:
+    """Without what is new each time: ids, times, cursors."""
+    volatile = {"date", "x-request-id", "content-length", "location", "link"}
+    values = sorted((name, value) for name, value in response.headers.multi_items() if name not in volatile)
+    body = re.sub(r'"(id|instance|next_cursor|created_at|updated_at)":("[^"]*"|\d+)', r'"\1":0', response.text)
+    return response.status_code, sorted(response.headers), values, body
+
+
+async def generator() -> AsyncIterator[int]:
+    yield 1
+
+
+def synchronous() -> int:
+    return 1
+
+
+class TestIsNotForRoutes:
+    """That use what it does not know: they take FastAPI's way."""
+
+    def is_plain(self, handler: Callable[..., Any]) -> bool:
+        return _is_plain(APIRoute("/", handler).dependant)
+
+    def test_but_for_plain_ones(self) -> None:
+        async def handler(request: Request, response: Response) -> None: ...
+
+        assert self.is_plain(handler)
+
+    @pytest.mark.parametrize(
+        "annotation",
+        [
+            Annotated[str, Header()],
+            Annotated[str, Cookie()],
+            Annotated[str, Query()],
+            Annotated[int, Depends(generator)],
+            Annotated[int, Depends(synchronous)],
+            BackgroundTasks,
+        ],
+    )
+    def test_with(self, annotation: Any) -> None:
+        async def handler(value: Any) -> None: ...
+
+        handler.__annotations__["value"] = annotation
+        assert not self.is_plain(handler)
+
+    def test_with_two_bodies(self) -> None:
+        async def handler(one: Annotated[str, Body()], two: Annotated[str, Body()]) -> None: ...
+
+        assert not self.is_plain(handler)
+
+    def test_that_are_no_coroutines(self) -> None:
+        def handler() -> None: ...
+
+        assert not self.is_plain(handler)
