@@ -320,6 +320,18 @@ class TestHome:
         assert arguments(f"{NEON}/neondb?sslmode=require")["ssl"] == NOTHING
 
 
+def context(url: str) -> ssl.SSLContext:
+    made: ssl.SSLContext = DatabaseUrl.parse(url).arguments()["ssl"]
+    return made
+
+
+def test_bounds_the_version_of_tls() -> None:
+    bounds = "ssl_min_protocol_version=TLSv1.2&ssl_max_protocol_version=TLSv1.2"
+    bounded, default = context(f"{NEON}/b?sslmode=require&{bounds}"), context(f"{NEON}/b?sslmode=require")
+    assert (bounded.minimum_version, bounded.maximum_version) == (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
+    assert (default.minimum_version, default.maximum_version) == (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+
+
 class TestTls:
     """With a real handshake. The server's certificate is for localhost, and it refuses whoever it hears after that."""
 

@@ -219,20 +219,38 @@ class TestWaiters:
 
         run(test, size=1, overflow=0)
 
-    @pytest.mark.parametrize("others", [0, 1])
-    def test_that_give_up_when_they_are_handed_a_place_lose_nothing(self, run: Run, others: int) -> None:
+    def test_get_what_is_given_back_while_others_are_still_connecting(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
-            bench.before_connect = asyncio.Event().wait
-            connecting, impatient, *patient = bench.asking(2 + others)
+            lease = await bench.acquire()
+            bench.before_connect = asyncio.Event().wait  # Never.
+            (waiter,) = bench.asking()
+            await bench.until(lambda: bench.tries == 2)
+            bench.release(lease)
+            assert await waiter is lease
+            bench.release(lease)
+
+        run(test)
+
+    @pytest.mark.parametrize("others", [0, 1])
+    def test_that_give_up_while_one_is_made_leave_it_to_others(self, run: Run, others: int) -> None:
+        async def test(bench: Bench) -> None:
+            made = asyncio.Event()
+
+            async def wait() -> None:
+                await made.wait()
+
+            bench.before_connect = wait
+            impatient, *patient = bench.asking(1 + others)
             await bench.waiting(1 + others)
             bench.before_connect = None
-            # The first one gives up its place, and before the second one hears of it, it is gone itself.
-            connecting.cancel()
-            asyncio.get_running_loop().call_soon(impatient.cancel)
-            await asyncio.wait([connecting, impatient])
-            assert (connecting.cancelled(), impatient.cancelled()) == (True, True)
+            impatient.cancel()
+            made.set()
             for each in patient:
                 bench.release(await each)
+            await asyncio.wait([impatient])
+            await bench.until(lambda: bench.pool.figures.waiting == 0)
+            (later,) = bench.asking()
+            bench.release(await later)
             await bench.is_whole()
 
         run(test, size=1, overflow=0)
@@ -274,12 +292,13 @@ class TestConnecting:
                 raise asyncpg.InvalidPasswordError("no")
 
             bench.before_connect = fail
-            first, second = bench.asking(2)
-            await bench.waiting(1)
+            refused = bench.asking(2)
+            await bench.waiting(2)
             failing.set()
-            with pytest.raises(DatabaseRefused):
-                await first
-            bench.release(await second)
+            for each in refused:
+                with pytest.raises(DatabaseRefused):
+                    await each
+            bench.release(await bench.acquire())
             await bench.is_whole()
 
         run(test, size=1, overflow=0)
@@ -396,6 +415,8 @@ class TestUnused:
             leases = [await bench.acquire() for _ in range(3)]
             bench.release(*leases)
             oldest, *others = leases
+            assert await bench.acquire() is leases[-1], "the longest unused ones are left alone"
+            bench.release(leases[-1])
             for lease in leases:
                 lease.idle_since -= module.OVERFLOW_LIFETIME + 1
             await bench.until_on_server(*others)
@@ -522,8 +543,7 @@ class TestExhaustion:
             for _ in range(3):
                 with pytest.raises(DatabaseUnavailable):
                     await bench.acquire(0.001)
-            assert logged() == [f"All connections to the database are in use: {bench.pool.figures}"]
-            assert "limit=3, open=3, idle=0" in logged()[0]
+            assert logged() == [f"All connections to the database are in use: {PoolFigures(3, 3, 0, 1)}"]
             monkeypatch.setattr(module, "EXHAUSTION_INTERVAL", 0)
             with pytest.raises(DatabaseUnavailable):
                 await bench.acquire(0.001)

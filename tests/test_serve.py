@@ -300,7 +300,7 @@ class TestLog:
             with socket.create_connection(("127.0.0.1", service.port)) as connection:
                 connection.sendall(head.encode() + b"{")
             wait_for(lambda: '"createTask"' in service.output, "line")
-            assert '"status": null' in service.output
+            assert '"status":null' in service.output
             assert "Traceback" not in service.output
 
     def test_ends_with_the_requests_under_way(self, tmp_path: Path) -> None:

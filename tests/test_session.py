@@ -245,6 +245,7 @@ class TestStatementTimeout:
             with pytest.raises(DatabaseUnavailable, match="took too long") as late:
                 await database.session().fetch_one(READ)
             assert not isinstance(late.value, StatementLost)
+            assert isinstance(late.value.__cause__, TimeoutError), "not the server's limit"
             await asleep_on_server(url, 0)
             assert await ask(url, "SELECT last_value FROM sent") == 1
             assert await database.session().fetch_one(ONE) is not None
@@ -388,7 +389,7 @@ class TestReadiness:
 
         async def test(limits: Limits) -> None:
             relay = Relay(url)
-            async with relay.open(), Database(relay.url, limits) as database:
+            async with asyncio.timeout(30), relay.open(), Database(relay.url, limits) as database:
                 assert await database.ready(check=True)
                 relay.passing.clear()
                 assert not await database.ready(check=True)
@@ -397,7 +398,7 @@ class TestReadiness:
 
         asyncio.run(test(Limits(statement_timeout=0.1, connect_timeout=0.1, wait_timeout=0.2)))
         monkeypatch.setattr(module, "ASK_TIMEOUT", 0.1)
-        asyncio.run(test(Limits()))
+        asyncio.run(test(Limits(statement_timeout=3600, connect_timeout=3600, wait_timeout=3600)))
 
     def test_of_a_database_that_refuses_is_bad(self, url: str) -> None:
         async def test(database: Database) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
 
 from todo_api import logs
 from todo_api.auth.tokens import sign
@@ -94,7 +95,10 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
 def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
     with _database(settings) as embedded:
         if not embedded:
-            migrate.upgrade(_unpooled(settings), settings.limits)
+            try:
+                migrate.upgrade(_unpooled(settings), settings.limits)
+            except DBAPIError as error:
+                raise CommandError(f"the database refuses the migration: {error.orig}") from None
     print(f"The schema is at {migrate.head()}.")
 
 

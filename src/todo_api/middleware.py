@@ -47,7 +47,7 @@ class RequestContext:
                 headers = message["headers"] = list(message["headers"])
                 headers.append((b"x-request-id", request_id.encode()))
                 headers.append((b"x-content-type-options", b"nosniff"))
-                if not any(name == b"cache-control" for name, _ in headers):
+                if b"cache-control" not in dict(headers):
                     headers.append((b"cache-control", b"no-store"))
             await send(message)
 
@@ -78,7 +78,7 @@ def _request_id(scope: Scope) -> str:
 
 def _host_fault(scope: Scope) -> str | None:
     """RFC 9112, section 3.2: a request of HTTP/1.1 has exactly one Host. httptools takes none and several."""
-    hosts = sum(name == b"host" for name, _ in scope["headers"])
+    hosts = [name for name, _ in scope["headers"]].count(b"host")
     if hosts == 1 or (hosts == 0 and scope["http_version"] == "1.0"):
         return None
     return f"The request must have exactly one Host header, and has {hosts}."
@@ -94,7 +94,7 @@ class ProblemCORSMiddleware(CORSMiddleware):
         return response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or any(name == b"origin" for name, _ in scope["headers"]):
+        if scope["type"] != "http" or b"origin" in dict(scope["headers"]):
             await super().__call__(scope, receive, send)
             return
 

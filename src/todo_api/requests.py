@@ -9,10 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from todo_api import strict_json
@@ -98,16 +99,10 @@ class ContractRequest(Request):
         if not self.scope["query_string"]:
             self._query_params = {}  # type: ignore[assignment]
             return
-        received = QueryParams(self.scope["query_string"]).multi_items()
-        errors = [
-            InputError(f"There is no such parameter. Known are: {', '.join(query_types) or 'none'}.", parameter=name)
-            if name not in query_types
-            else InputError("The parameter stands more than once. Send it once.", parameter=name)
-            for name, count in Counter(name for name, _ in received).items()
-            if name not in query_types or count > 1
-        ]
-        if errors:
-            raise ValidationFailed(errors)
+        received = parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        values = dict(received)
+        if len(values) < len(received) or not values.keys() <= query_types.keys():
+            raise ValidationFailed(_query_errors(received, query_types))
         self._query_params = {name: _decode(query_types[name], text) for name, text in received}  # type: ignore[assignment]
 
     async def _load(self) -> None:
@@ -118,12 +113,7 @@ class ContractRequest(Request):
         """
         if int(self.headers.get("content-length", 0)) > MAX_BODY:
             raise ContentTooLarge(MAX_BODY)
-        body = bytearray()
-        async for chunk in self.stream():
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise ContentTooLarge(MAX_BODY)
-        self._body = bytes(body)
+        self._body = await self._read()
         if self._body:
             if not _JSON.fullmatch(self.headers.get("content-type", "").strip()):
                 raise UnsupportedMediaType
@@ -134,6 +124,28 @@ class ContractRequest(Request):
             if self.parsed is None:
                 # FastAPI takes null for no body at all where the body is optional.
                 raise ValidationFailed([InputError("The body must not be null.", pointer="#")])
+
+    async def _read(self) -> bytes:
+        body: bytes = b""
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            body += message.get("body", b"")
+            if len(body) > MAX_BODY:
+                raise ContentTooLarge(MAX_BODY)
+            if not message.get("more_body", False):
+                return body
+
+
+def _query_errors(received: Sequence[tuple[str, str]], known: Mapping[str, str]) -> list[InputError]:
+    return [
+        InputError(f"There is no such parameter. Known are: {', '.join(known) or 'none'}.", parameter=name)
+        if name not in known
+        else InputError("The parameter stands more than once. Send it once.", parameter=name)
+        for name, count in Counter(name for name, _ in received).items()
+        if name not in known or count > 1
+    ]
 
 
 def _decode(json_type: str, text: str) -> int | bool | str:

@@ -12,6 +12,8 @@ from todo_api.database.url import DatabaseUrl
 
 Algorithm = Literal["EdDSA", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512"]
 
+Seconds = Annotated[float, Field(ge=0.01, le=3600, allow_inf_nan=False)]
+
 MIN_SECRET = 32
 """Bytes. An HS256 key must be at least as long as the hash (RFC 7518, section 3.2)."""
 
@@ -31,14 +33,14 @@ class Settings(BaseSettings):
     )
     database_pool_size: int = Field(5, ge=1, le=1000, description="Connections that are kept for a while.")
     database_pool_overflow: int = Field(10, ge=0, le=1000, description="How many more there may be under load.")
-    database_idle_lifetime: float = Field(
-        120, gt=0, description="Seconds after which an unused connection is closed. Neon ends them after 300."
+    database_idle_lifetime: Seconds = Field(
+        120, description="Seconds after which an unused connection is closed. Neon ends them after 300."
     )
-    database_connect_timeout: float = Field(10, gt=0, description="Seconds that one try to connect may take.")
-    database_wait_timeout: float = Field(
-        15, gt=0, description="Seconds in which a statement must have a connection, waiting and retries included."
+    database_connect_timeout: Seconds = Field(10, description="Seconds that one try to connect may take.")
+    database_wait_timeout: Seconds = Field(
+        15, description="Seconds in which a statement must have a connection, waiting and retries included."
     )
-    database_statement_timeout: float = Field(30, gt=0, description="Seconds that a statement may take.")
+    database_statement_timeout: Seconds = Field(30, description="Seconds that a statement may take.")
     database_application_name: str = Field(
         "todo-api", max_length=63, pattern=r"^[\x20-\x7E]+$", description="What pg_stat_activity calls us."
     )
@@ -77,6 +79,9 @@ class Settings(BaseSettings):
     def _check_database_url(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value is not None:
             url = DatabaseUrl.parse(value.get_secret_value())
+            if url.tls:
+                # Certificates that can't be read are told now.
+                url.arguments()
             if info.field_name == "database_url_unpooled" and url.pooled:
                 raise ValueError("names a pooler; the direct URL is needed")
         return value

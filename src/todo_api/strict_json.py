@@ -12,7 +12,7 @@ class StrictJSONError(ValueError):
 def loads(data: bytes | bytearray) -> Any:
     """Raises StrictJSONError."""
     try:
-        return json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
+        return _DECODER.decode(data.decode())
     except StrictJSONError:
         raise
     except UnicodeDecodeError as error:
@@ -35,3 +35,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> NoReturn:
     raise StrictJSONError(f"{constant} is not JSON")
+
+
+# Made once: json.loads makes one for each call.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)

@@ -60,9 +60,9 @@ def is_unavailable(error: Exception) -> bool:
     """Whether this is one of the ways in which they say that there is no database now."""
     if isinstance(error, asyncpg.InternalServerError):
         return _says(error, _PASSES_AT_NEON)
-    if isinstance(error, asyncpg.InternalClientError):
-        return _says(error, _NEVER_SENT)
-    return isinstance(error, _UNAVAILABLE)
+    if isinstance(error, _UNAVAILABLE):
+        return True
+    return isinstance(error, asyncpg.InternalClientError) and _says(error, _NEVER_SENT)
 
 
 def may_pass(error: Exception) -> bool:

@@ -9,9 +9,10 @@ import logging
 import random
 import select
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 
@@ -100,14 +101,15 @@ class Pool:
         self._limits = limits
         self._idle: list[Lease] = []
         self._lent: set[Lease] = set()
-        self._waiters: deque[asyncio.Future[Lease | None]] = deque()
-        # Connections, those being made or ended, and promises of one: never above the limit.
+        self._waiters: deque[asyncio.Future[Lease]] = deque()
+        # Connections, and those being made or ended: never above the limit.
         self._places = 0
+        self._opening: set[asyncio.Task[None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._exhaustion_logged = float("-inf")
-        self.closed = False
         self._all_back = asyncio.Event()
+        self.closed = False
 
     @property
     def figures(self) -> PoolFigures:
@@ -115,8 +117,8 @@ class Pool:
         return PoolFigures(limit, len(self._idle) + len(self._lent), len(self._idle), len(self._waiters))
 
     async def acquire(self, deadline: float) -> Lease:
-        """A living connection, which must be given back by `release`. Makes one where there is none, again and again
-        until `deadline`, in the event loop's time.
+        """A living connection, which must be given back by `release`: one that is given back by then or one that is
+        made, whichever comes first. Tries to make one again and again until `deadline`, in the event loop's time.
 
         Raises DatabaseUnavailable at the deadline, and DatabaseRefused at once.
         """
@@ -126,11 +128,20 @@ class Pool:
             if lease.is_alive():
                 return lease
             self.release(lease, reusable=False)
+        if self.closed:
+            raise DatabaseUnavailable("the pool is closed")
+        waiter: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        self._grow()
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._next()
+                return await waiter
         except TimeoutError:
+            self._leave(waiter)
             raise DatabaseUnavailable(f"no connection in time: {self.figures}") from None
+        except asyncio.CancelledError:
+            self._leave(waiter)
+            raise
 
     def release(self, lease: Lease, *, reusable: bool) -> None:
         """One that is not `reusable`, for an answer may still be on its way, is ended."""
@@ -138,24 +149,20 @@ class Pool:
         if self.closed and not self._lent:
             self._all_back.set()
         if not reusable or self.closed or lease.connection.is_closed() or lease.connection.is_in_transaction():
-            self._end(lease)
-        elif (waiter := self._next_waiter()) is not None:
-            self._lent.add(lease)
-            waiter.set_result(lease)
+            self._spawn(self._ending, self._end(lease))
         else:
-            lease.idle_since = asyncio.get_running_loop().time()
-            self._idle.append(lease)
-            self._sweeper = self._sweeper or asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
+            self._offer(lease)
 
     async def close(self) -> None:
         """Waits for what is lent, but not for longer than a connection takes to end."""
         self.closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        while (waiter := self._next_waiter()) is not None:
-            waiter.set_exception(DatabaseUnavailable("the service ends"))
+        self._refuse(DatabaseUnavailable("the service ends"))
+        for task in self._opening:
+            task.cancel()
         for lease in self._idle:
-            self._end(lease)
+            self._spawn(self._ending, self._end(lease))
         self._idle.clear()
         if self._lent:
             with suppress(TimeoutError):
@@ -163,70 +170,80 @@ class Pool:
                     await self._all_back.wait()
         for lease in self._lent:
             lease.connection.terminate()
-        await asyncio.gather(*self._ending)
+        await asyncio.gather(*self._opening, *self._ending, return_exceptions=True)
 
-    async def _next(self) -> Lease:
-        if self.closed:
-            raise DatabaseUnavailable("the pool is closed")
-        if self._places < self._limits.size + self._limits.overflow:
+    def _grow(self) -> None:
+        """As many are made as are waited for."""
+        limit = self._limits.size + self._limits.overflow
+        while len(self._opening) < len(self._waiters) and self._places < limit and not self.closed:
             self._places += 1
-            return await self._open()
-        if self._lent:
+            self._spawn(self._opening, self._open())
+        if len(self._opening) < len(self._waiters):
             self._log_exhaustion()
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            lease = await waiter
-        except asyncio.CancelledError:
-            if waiter.cancelled():
-                with suppress(ValueError):
-                    self._waiters.remove(waiter)
-            elif waiter.exception() is None:
-                # It came in the moment in which nobody wanted it any more.
-                self._hand_back(waiter.result())
-            raise
-        return lease if lease is not None else await self._open()
 
-    async def _open(self) -> Lease:
+    async def _open(self) -> None:
         """Fills a place, or gives it up."""
+        task, lease = asyncio.current_task(), None
+        assert task is not None
         try:
             lease = Lease(await connect_patiently(self._connect))
-        except BaseException:
-            self._give_up_place()
-            raise
-        self._lent.add(lease)
-        return lease
-
-    def _hand_back(self, lease: Lease | None) -> None:
-        if lease is None:
-            self._give_up_place()
-        else:
+        except DatabaseRefused as refused:
+            self._refuse(refused)
+        finally:
+            # Now, for who comes next counts them.
+            self._opening.discard(task)
+            if lease is None:
+                self._give_up_place()
+        if lease is not None:
+            self._lent.add(lease)
             self.release(lease, reusable=True)
 
-    def _end(self, lease: Lease) -> None:
-        """Its place is free once the server has let it go: the limit is the server's, too."""
-        task = asyncio.get_running_loop().create_task(self._close(lease.connection))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-
-    async def _close(self, connection: asyncpg.Connection) -> None:
-        # One that can't be closed in time is terminated by asyncpg.
-        with suppress(Exception):
-            await connection.close(timeout=CLOSE_TIMEOUT)
-        self._give_up_place()
-
-    def _give_up_place(self) -> None:
-        if (waiter := self._next_waiter()) is not None:
-            waiter.set_result(None)
-        else:
-            self._places -= 1
-
-    def _next_waiter(self) -> "asyncio.Future[Lease | None] | None":
+    def _offer(self, lease: Lease) -> None:
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
-                return waiter
-        return None
+                self._lent.add(lease)
+                waiter.set_result(lease)
+                return
+        lease.idle_since = asyncio.get_running_loop().time()
+        self._idle.append(lease)
+        self._sweeper = self._sweeper or asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
+
+    def _leave(self, waiter: "asyncio.Future[Lease]") -> None:
+        """Somebody waits no longer."""
+        if not waiter.cancelled():
+            # It was handed one in this very moment, or refused.
+            if waiter.exception() is None:
+                self.release(waiter.result(), reusable=True)
+            return
+        with suppress(ValueError):
+            self._waiters.remove(waiter)
+        if not self._waiters:
+            # Nobody is left to try on for.
+            for task in self._opening:
+                task.cancel()
+
+    def _refuse(self, error: DatabaseUnavailable) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(error)
+
+    async def _end(self, lease: Lease) -> None:
+        """Its place is free once the server has let it go: the limit is the server's, too."""
+        # One that can't be closed in time is terminated by asyncpg.
+        with suppress(Exception):
+            await lease.connection.close(timeout=CLOSE_TIMEOUT)
+        self._give_up_place()
+
+    def _give_up_place(self) -> None:
+        self._places -= 1
+        self._grow()
+
+    def _spawn(self, tasks: "set[asyncio.Task[None]]", work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -239,7 +256,7 @@ class Pool:
             if loop.time() - lease.idle_since < lifetime:
                 self._idle.append(lease)
             else:
-                self._end(lease)
+                self._spawn(self._ending, self._end(lease))
         self._sweeper = loop.call_later(SWEEP_INTERVAL, self._sweep) if self._idle else None
 
     def _log_exhaustion(self) -> None:

@@ -98,7 +98,9 @@ class Database:
         try:
             return await self._pool.acquire(deadline)
         except DatabaseUnavailable as error:
-            self._lost(error)
+            # Where all are in use there is a database.
+            if not self.figures.open:
+                self._lost(error)
             raise
 
     def release(self, lease: Lease, *, reusable: bool) -> None:
@@ -201,35 +203,31 @@ class Session:
             return await self._watch(self._lease, fetch, self._lease.connection, statement.sql, *arguments)
         deadline = self._database.deadline()
         while True:
+            lease = await self._database.acquire(deadline)
+            reusable = False
             try:
-                return await self._run_once(deadline, fetch, statement.sql, arguments)
+                result = await self._watch(lease, fetch, lease.connection, statement.sql, *arguments)
             except asyncpg.InvalidCachedStatementError:
                 # A migration has changed a table. It did not run, and asyncpg prepares it anew; where the
                 # next migration comes in between, asyncpg gives up.
+                reusable = True
                 if asyncio.get_running_loop().time() >= deadline:
                     raise
+            except asyncpg.PostgresError:
+                # It has answered.
+                reusable = True
+                raise
             except StatementLost as lost:
                 harmless = statement.repeatable or lost.never_sent
                 if not harmless or asyncio.get_running_loop().time() >= deadline:
                     raise
-                # Many have lost theirs at the same time.
-                await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311
-
-    async def _run_once(
-        self, deadline: float, fetch: Callable[..., Awaitable[Any]], sql: str, arguments: list[Any]
-    ) -> Any:
-        lease = await self._database.acquire(deadline)
-        reusable = False
-        try:
-            result = await self._watch(lease, fetch, lease.connection, sql, *arguments)
-            reusable = True
-        except asyncpg.PostgresError:
-            # It has answered.
-            reusable = True
-            raise
-        finally:
-            self._database.release(lease, reusable=reusable)
-        return result
+            else:
+                reusable = True
+                return result
+            finally:
+                self._database.release(lease, reusable=reusable)
+            # Many have lost theirs at the same time.
+            await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311
 
     async def _watch(self, lease: Lease, call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         try:

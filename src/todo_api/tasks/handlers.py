@@ -1,7 +1,7 @@
 """The six task operations of the contract: load, act, answer."""
 
 from typing import Annotated
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from fastapi import Query, Response
 from pydantic import MISSING
@@ -92,6 +92,7 @@ def _collection(owner: str) -> str:
 
 
 def _next_page(owner: str, query: models.ListTasksParametersQuery, next_cursor: str) -> str:
-    sent = query.model_dump(mode="json", exclude_unset=True, exclude={"offset", "cursor"})
-    text = {name: str(value).lower() for name, value in sent.items()}
-    return f"{_collection(owner)}?{urlencode({**text, 'cursor': next_cursor})}"
+    """The same list further on. Numbers, booleans and cursors need no escaping."""
+    kept = sorted(query.model_fields_set - {"offset", "cursor"})
+    sent = "".join(f"{name}={str(getattr(query, name)).lower()}&" for name in kept)
+    return f"{_collection(owner)}?{sent}cursor={next_cursor}"
