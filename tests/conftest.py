@@ -128,7 +128,7 @@ def execute(url: str, statement: str) -> None:
 
 
 @contextmanager
-def _new_database() -> Iterator[str]:
+def new_database() -> Iterator[str]:
     name, admin = f"test_{uuid.uuid4().hex}", os.environ["TEST_ADMIN_URL"]
     url = os.environ["TEST_DATABASE_URL"]
     execute(admin, f"CREATE DATABASE {name} OWNER {urlsplit(url).username}")
@@ -141,14 +141,14 @@ def _new_database() -> Iterator[str]:
 @pytest.fixture
 def empty_database_url() -> Iterator[str]:
     """A database of this test alone, without a schema."""
-    with _new_database() as url:
+    with new_database() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
     """The migrated database of this worker."""
-    with _new_database() as url:
+    with new_database() as url:
         migrate.upgrade(url)
         yield url
 

@@ -3,22 +3,26 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, Connection, inspect
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
+from todo_api import migrations
 from todo_api.database.failures import DatabaseUnavailable
-from todo_api.database.migrate import downgrade, head, upgrade
+from todo_api.database.migrate import downgrade, upgrade
 from todo_api.database.pool import Limits
 from todo_api.database.session import Database
 from todo_api.database.url import DatabaseUrl
+from todo_api.migrations import HEAD
 from todo_api.tasks.table import task
 
 
@@ -50,14 +54,19 @@ def tables(url: str) -> set[str]:
 def test_up_down_and_up_again(empty_database_url: str) -> None:
     assert revision(empty_database_url) is None
     upgrade(empty_database_url)
-    assert revision(empty_database_url) == head()
+    assert revision(empty_database_url) == HEAD
     assert tables(empty_database_url) == {"alembic_version", "task"}
     upgrade(empty_database_url)
     downgrade(empty_database_url, "base")
     assert revision(empty_database_url) is None
     assert tables(empty_database_url) == {"alembic_version"}
     upgrade(empty_database_url)
-    assert revision(empty_database_url) == head()
+    assert revision(empty_database_url) == HEAD
+
+
+def test_end_where_the_code_says() -> None:
+    folder = Path(migrations.__file__).parent
+    assert ScriptDirectory(str(folder)).get_current_head() == HEAD
 
 
 def test_make_the_tables_that_the_code_describes(database_url: str) -> None:
@@ -97,7 +106,7 @@ def test_may_be_run_by_several_at_once(empty_database_url: str) -> None:
         return codes
 
     assert asyncio.run(run()) == [0, 0, 0]
-    assert revision(empty_database_url) == head()
+    assert revision(empty_database_url) == HEAD
 
 
 def test_may_be_run_in_several_threads_at_once(empty_database_url: str) -> None:
@@ -105,7 +114,7 @@ def test_may_be_run_in_several_threads_at_once(empty_database_url: str) -> None:
         await asyncio.gather(*(asyncio.to_thread(upgrade, empty_database_url) for _ in range(3)))
 
     asyncio.run(run())
-    assert revision(empty_database_url) == head()
+    assert revision(empty_database_url) == HEAD
 
 
 # Of migrations/env.py.

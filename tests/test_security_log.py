@@ -9,6 +9,7 @@ import pytest
 from clock import Clock
 from conftest import Service
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 from test_authorization import BAD_TOKENS, GOOD, SECURED, make_token, secured, send
 
 from todo_api.auth import bearer, events
@@ -29,14 +30,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def lines() -> Iterator[list[dict[str, Any]]]:
+def lines() -> Iterator[list[EventDict]]:
     """All that the service logs while a test runs."""
     with capture_logs(processors=[add_request_id]) as lines:
         yield lines
 
 
 @pytest.fixture
-def logged(lines: list[dict[str, Any]]) -> Events:
+def logged(lines: list[EventDict]) -> Events:
     """The security events since it was asked last."""
 
     def take() -> list[dict[str, Any]]:
@@ -123,9 +124,7 @@ class TestNothingElse:
         service.client(user).get(f"/api/{user}/tasks/1")
         assert logged() == []
 
-    def test_is_told_of_tokens_claims_and_users(
-        self, service: Service, lines: list[dict[str, Any]], clock: Clock
-    ) -> None:
+    def test_is_told_of_tokens_claims_and_users(self, service: Service, lines: list[EventDict], clock: Clock) -> None:
         """In no line of the service, that of the request included."""
         foreign = make_token({**GOOD, "sub": "my-subject", "email": "my-email"})
         for token in (foreign, foreign[:-4] + "AAAA", make_token({"sub": "my-subject", "exp": 1})):

@@ -23,7 +23,7 @@ from todo_api.shortcut import Shortcut, _is_plain
 def roundabout(database_url: str) -> Iterator[Service]:
     """The same service without the shortcut."""
     app = create_app(settings_for(database_url))
-    app.user_middleware = [each for each in app.user_middleware if cast(object, each.cls) is not Shortcut]
+    app.user_middleware = [each for each in app.user_middleware if cast("object", each.cls) is not Shortcut]
     with running(app) as service:
         yield service
 

@@ -17,11 +17,11 @@ from sqlalchemy.exc import DBAPIError
 from todo_api import logs
 from todo_api.auth.tokens import sign
 from todo_api.contract import ContractError
-from todo_api.database import migrate
 from todo_api.database.embedded import EmbeddedPostgresError, embedded_postgres
 from todo_api.database.failures import DatabaseRefused, DatabaseUnavailable
 from todo_api.database.session import Database
 from todo_api.database.url import unpooled
+from todo_api.migrations import HEAD
 from todo_api.settings import Settings, SettingsError, load_settings
 
 TOKEN_LIFETIME = 3600
@@ -93,13 +93,15 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
+    from todo_api.database import migrate
+
     with _database(settings) as embedded:
         if not embedded:
             try:
                 migrate.upgrade(_unpooled(settings), settings.limits)
             except DBAPIError as error:
                 raise CommandError(f"the database refuses the migration: {error.orig}") from None
-    print(f"The schema is at {migrate.head()}.")
+    print(f"The schema is at {HEAD}.")
 
 
 def _token(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -115,6 +117,8 @@ def _database(settings: Settings) -> Iterator[bool]:
     if settings.database_url is not None:
         yield False
         return
+    from todo_api.database import migrate
+
     with embedded_postgres(_data_dir(settings) / "postgres") as server:
         migrate.upgrade(server.url, settings.limits)
         settings.database_url = SecretStr(server.url)
@@ -144,10 +148,9 @@ def _refuse_old_schema(settings: Settings) -> None:
     except DatabaseUnavailable:
         log.warning("database unavailable", hint="the schema is not checked; requests are answered 503 until it is up")
         return
-    if found != migrate.head():
+    if found != HEAD:
         raise CommandError(
-            f"the database's schema is at {found or 'nothing'}, this version needs {migrate.head()}. "
-            "Run: todo-api migrate"
+            f"the database's schema is at {found or 'nothing'}, this version needs {HEAD}. Run: todo-api migrate"
         )
 
 

@@ -1,5 +1,6 @@
 """Runs the application under uvicorn, with the event loop and the parser that are fastest: uvloop and httptools."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -38,6 +39,7 @@ class ProblemProtocol(HttpToolsProtocol):
 
 def run(app: FastAPI, host: str, port: int, workers: int) -> None:
     """Serves until SIGINT or SIGTERM. More than one worker: each makes its own app from the environment."""
+    _settle()
     uvicorn.run(
         app if workers == 1 else "todo_api.server:create_worker_app",
         factory=workers > 1,
@@ -58,7 +60,15 @@ def create_worker_app() -> FastAPI:
     settings = load_settings()
     logs.configure(settings.log_format, settings.log_level)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    return create_app(settings)
+    app = create_app(settings)
+    _settle()
+    return app
+
+
+def _settle() -> None:
+    """What is there by now stays: the collector of garbage need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _end_with_parent() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -36,13 +35,6 @@ def upgrade(url: str, limits: Limits | None = None, revision: str = "head") -> N
 def downgrade(url: str, revision: str) -> None:
     """Takes the schema back to `revision`; `base` is before the first. As `upgrade`; the data goes with the tables."""
     _run(url, Limits(), lambda config: command.downgrade(config, revision))
-
-
-def head() -> str:
-    """The revision that this code needs. Asks no database."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    assert revision is not None
-    return revision
 
 
 def _config() -> Config:

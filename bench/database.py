@@ -1,0 +1,101 @@
+"""The database of the measurements: an embedded PostgreSQL in a temporary directory, and copies of one seeded database,
+so that each server finds the same rows and no dead ones."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from todo_api.database import migrate
+from todo_api.database.embedded import embedded_postgres
+
+USERS = 1000
+TASKS = 200
+"""Of each user. The task `n` (from 0) of the user `u` (from 1) has the id `n * USERS + u`: a user's tasks lie as far
+apart as if all users had written them over time."""
+
+SEED = f"""
+INSERT INTO task (id, user_id, title, description, completed, created_at, updated_at)
+OVERRIDING SYSTEM VALUE
+SELECT n * {USERS} + u, 'user-' || u, 'Task ' || n, CASE WHEN n % 2 = 0 THEN repeat('Two litres. ', 5) END, n % 3 = 0,
+       created_at, created_at
+FROM generate_series(0, {TASKS} - 1) AS n, generate_series(1, {USERS}) AS u,
+     LATERAL (SELECT TIMESTAMPTZ '2026-01-01Z' + (n * {USERS} + u) * INTERVAL '61.000001 seconds') AS t (created_at)
+ORDER BY 1;
+SELECT setval(pg_get_serial_sequence('task', 'id'), {USERS * TASKS});
+"""  # noqa: S608 - numbers of our own
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running PostgreSQL with a seeded database, and a directory for the output of servers."""
+
+    directory: Path
+    url: str
+    admin_url: str
+    pid: int
+    version: str
+
+    @contextmanager
+    def copy(self) -> Iterator[str]:
+        """The URL of a copy of the seeded database, which is dropped afterwards."""
+        name = f"copy_{next(_number)}"
+        execute(self.admin_url, f"CREATE DATABASE {name} TEMPLATE seeded OWNER {urlsplit(self.url).username}")
+        # The copy's pages are written now, not by whoever comes first.
+        execute(self.admin_url, "CHECKPOINT")
+        try:
+            yield _with_database(self.url, name)
+        finally:
+            execute(self.admin_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+_number = count()
+
+
+@contextmanager
+def seeded_cluster() -> Iterator[Cluster]:
+    # Directly under the system's: as root PostgreSQL runs as another user, who must reach it.
+    directory = Path(tempfile.mkdtemp(prefix="todo-api-bench-"))
+    try:
+        with embedded_postgres(directory / "postgres") as server:
+            execute(server.admin_url, f"CREATE DATABASE seeded OWNER {urlsplit(server.url).username}")
+            seeded = _with_database(server.url, "seeded")
+            migrate.upgrade(seeded)
+            execute(seeded, SEED)
+            # By itself, for it can't be part of a transaction.
+            execute(seeded, "VACUUM ANALYZE task")
+            pid = int((directory / "postgres/cluster/postmaster.pid").read_text().split()[0])
+            version = asyncio.run(_value(seeded, "SHOW server_version"))
+            yield Cluster(directory, server.url, server.admin_url, pid, version)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def execute(url: str, statements: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(statements)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+async def _value(url: str, statement: str) -> str:
+    connection = await asyncpg.connect(url)
+    try:
+        return str(await connection.fetchval(statement))
+    finally:
+        await connection.close()
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

@@ -1,0 +1,119 @@
+"""Instructions per request under callgrind: what an operation costs, on a machine that is too noisy for a clock.
+Requests are sent one after another; a run repeats within one percent."""
+
+import re
+import shutil
+import subprocess
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+import httpx
+
+from database import Cluster, seeded_cluster
+from report import conditions, main, number, progress, publish, table
+from servers import BY_NAME, SERVERS, Server, ServerError, running
+from workload import CALLERS, MIX, calls, verify
+
+WARM_UP = 2 * CALLERS
+"""Requests that are not counted: each token is known to the server afterwards."""
+START_LIMIT = 180
+"""Seconds. Under valgrind everything takes up to fifty times as long."""
+
+
+class Counter:
+    """The instructions of a process under callgrind, counted from the making on."""
+
+    def __init__(self, pid: int, output: Path) -> None:
+        self._pid, self._output = pid, output
+        self._parts = 0
+        self._command("instrumentation", "on")
+
+    def _command(self, *words: str) -> None:
+        subprocess.run(["vgdb", f"--pid={self._pid}", *words], check=True, capture_output=True, timeout=60)
+
+    def restart(self) -> None:
+        self._command("zero")
+
+    def read(self) -> int:
+        """Since the last restart."""
+        self._command("dump")
+        self._parts += 1
+        part = self._output.with_suffix(f".{self._parts}")
+        found = re.search(r"^summary: ([0-9]+)$", part.read_text(), re.MULTILINE)
+        if found is None:
+            raise ServerError(f"callgrind left no sum in {part}")
+        return int(found[1])
+
+
+def count(server: Server, cluster: Cluster, requests: int) -> dict[str, float]:
+    """Thousand instructions per request, of each operation."""
+    output = cluster.directory / f"{server.name}-callgrind"
+    prefix = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={output}"]
+    with (
+        cluster.copy() as url,
+        running(
+            server,
+            url,
+            cluster.directory / f"{server.name}.log",
+            prefix=prefix,
+            # The order in sets of text differs from run to run otherwise, and with it what is done.
+            environment={"PYTHONHASHSEED": "0"},
+            start_limit=START_LIMIT,
+        ) as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+        verify(service.url)
+        counter = Counter(service.pid, output)
+        counts = {}
+        for operation, call in calls(client).items():
+            for _ in range(WARM_UP):
+                call().raise_for_status()
+            counter.restart()
+            for _ in range(requests):
+                call().raise_for_status()
+            counts[operation] = counter.read() / requests / 1000
+    return counts
+
+
+def run(arguments: Namespace) -> None:
+    missing = [name for name in ("valgrind", "vgdb") if shutil.which(name) is None]
+    if missing:
+        raise ServerError(f"{missing[0]} is missing (Debian, Ubuntu: apt install valgrind)")
+    counted = {}
+    with seeded_cluster() as cluster:
+        for name in arguments.only:
+            counts = count(BY_NAME[name], cluster, arguments.requests)
+            mix = sum(counts[operation] * share for operation, share in MIX.items()) / 100
+            counted[name] = {**counts, "mix": mix}
+            progress(f"{name}: {mix:,.0f} thousand instructions a request")
+        least = min(counts["mix"] for counts in counted.values())
+        rows = [
+            [BY_NAME[name].title, *(number(value) for value in counts.values()), number(counts["mix"] / least)]
+            for name, counts in counted.items()
+        ]
+        text = (
+            f"Thousand instructions per request of the server's process, {arguments.requests} requests of each "
+            f"operation one after another; the mix is weighted.\n\n"
+            f"{table(['server', *MIX, 'mix', '× least'], rows)}\n{conditions(cluster.version)}"
+        )
+    publish(arguments.write, "instructions", text)
+
+
+def parser() -> ArgumentParser:
+    parser = ArgumentParser(description=__doc__)
+    # Node compiles while it runs: under valgrind it does something else than it does alone.
+    names = [server.name for server in SERVERS if server.name not in ("express", "fastify")]
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=names,
+        default=["todo-api", "bare_asgi"],
+        metavar="SERVER",
+        help=f"{', '.join(names)}; default: todo-api bare_asgi",
+    )
+    parser.add_argument("--requests", type=int, default=100, help="of each operation; default: %(default)s")
+    return parser
+
+
+if __name__ == "__main__":
+    main(parser(), run)
