@@ -16,19 +16,19 @@ test: lint ## install what the checks need, and run them all
 fuzz: install ## fuzz for ten minutes a service of its own, or the one at BASE_URL; reports in reports/
 	.venv/bin/python tests/fuzz.py $(ARGS)
 
-bench: install ## measure the service beside its peers; writes docs/performance.md
+bench: ## measure the service beside its peers; writes docs/performance.md
 	@bench/install.sh
 	.venv/bin/python bench/run.py --write docs $(ARGS)
 
-bench-instructions: install ## count instructions per request (needs valgrind)
+bench-instructions: ## count instructions per request (needs valgrind)
 	@bench/install.sh
 	.venv/bin/python bench/instructions.py --write docs $(ARGS)
 
-bench-network: install ## measure with 1, 5 and 20 ms to the database
+bench-network: ## measure with 1, 5 and 20 ms to the database
 	@bench/install.sh
 	.venv/bin/python bench/network.py --write docs $(ARGS)
 
-bench-growth: install ## measure with ten million tasks (some GB of disk)
+bench-growth: ## measure with ten million tasks (some GB of disk)
 	@bench/install.sh
 	.venv/bin/python bench/growth.py --write docs $(ARGS)
 
