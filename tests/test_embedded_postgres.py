@@ -33,9 +33,12 @@ PACKAGE = Path(embedded.__file__).parent
 
 # A user of the server in a process of its own: says where the server is, stays until told to go.
 USER = """
+import signal
 import sys
 from pathlib import Path
 from todo_api.database.embedded import embedded_postgres
+# What a shell starts in the background ignores it, and so would we.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded_postgres(Path(sys.argv[1])) as server:
     print(server.url, flush=True)
     sys.stdin.read()
@@ -264,7 +267,7 @@ def test_user_ended_by_signal(existing: Path, ending: signal.Signals, status: in
     with running_user(existing) as (user, url):
         assert query(url, "SELECT number FROM kept") == 7
         os.killpg(user.pid, ending)
-        user.wait(timeout=15)
+        user.wait(timeout=60)
         if status is None:
             # It left in order, and so waited for the server's end.
             wait_for(lambda: is_deserted(existing), "the server has stopped", 2)

@@ -2,17 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 from conftest import execute
+from relay import Relay
 from sqlalchemy import bindparam, column, insert, literal_column, select, table
-from test_serve import free_port
 
 from todo_api.database import migrate
 from todo_api.database import session as module
@@ -259,44 +258,6 @@ class TestStatementTimeout:
 
         migrate.upgrade(empty_database_url, Limits(statement_timeout=0.1))
         run(empty_database_url, test)
-
-
-class Relay:
-    """On a port of its own in front of PostgreSQL's socket: it is not there, or silent, whenever a test wants."""
-
-    def __init__(self, database_url: str) -> None:
-        parts = urlsplit(database_url)
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        self._target = f"{query['host']}/.s.PGSQL.{query['port']}"
-        self._port = free_port()
-        self.url = f"postgresql://{parts.username}:{parts.password}@127.0.0.1:{self._port}{parts.path}?sslmode=disable"
-        self.passing = asyncio.Event()
-        self.passing.set()
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        relayed: set[asyncio.Task[None]] = set()
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            server_reader, server_writer = await asyncio.open_unix_connection(self._target)
-            async with asyncio.TaskGroup() as group:
-                for source, target in ((reader, server_writer), (server_reader, writer)):
-                    relayed.add(group.create_task(self._pass(source, target)))
-
-        async with await asyncio.start_server(serve, "127.0.0.1", self._port) as server:
-            yield
-            server.close()
-            for task in relayed:
-                task.cancel()
-
-    async def _pass(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            try:
-                while data := await source.read(65536):
-                    await self.passing.wait()
-                    target.write(data)
-            finally:
-                target.close()
 
 
 class TestReadiness:

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
-from starlette.middleware import Middleware
 
 from todo_api import docs, health, problems
 from todo_api.auth.jwks import IssuerUnavailable, PublishedKeys
@@ -63,22 +62,6 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         # 38 µs a request with it, 32 without.
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        middleware=[
-            Middleware(RequestContext),
-            Middleware(
-                ProblemCORSMiddleware,
-                allow_origins=settings.allowed_origins,
-                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-                allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-                expose_headers=["Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
-            ),
-            Middleware(problems.CatchFaults),
-            Middleware(
-                Shortcut,
-                routes=[*tasks.router.routes, *health.router.routes],
-                answer=partial(problems.answer, translations=_TRANSLATIONS),
-            ),
-        ],
     )
     app.state.database = database
     app.state.tokens = TokenVerifier(
@@ -89,4 +72,18 @@ def create_app(settings: Settings) -> FastAPI:
     docs.install(app, contract)
     problems.install(app, contract.allowed_methods, _TRANSLATIONS)
     publish(app, contract)
+    # Around FastAPI's own layers, so that a good request passes none of these.
+    shortcut = Shortcut(
+        app.build_middleware_stack(),
+        routes=[*tasks.router.routes, *health.router.routes],
+        answer=partial(problems.answer, translations=_TRANSLATIONS),
+    )
+    cors = ProblemCORSMiddleware(
+        problems.CatchFaults(shortcut),
+        allow_origins=settings.allowed_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        expose_headers=["Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
+    )
+    app.middleware_stack = RequestContext(cors)
     return app

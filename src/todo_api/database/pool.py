@@ -116,18 +116,24 @@ class Pool:
         limit = self._limits.size + self._limits.overflow
         return PoolFigures(limit, len(self._idle) + len(self._lent), len(self._idle), len(self._waiters))
 
-    async def acquire(self, deadline: float) -> Lease:
-        """A living connection, which must be given back by `release`: one that is given back by then or one that is
-        made, whichever comes first. Tries to make one again and again until `deadline`, in the event loop's time.
-
-        Raises DatabaseUnavailable at the deadline, and DatabaseRefused at once.
-        """
+    def take(self) -> Lease | None:
+        """A living connection, if one is idle, to be given back by `release`."""
         while self._idle:
             lease = self._idle.pop()
             self._lent.add(lease)
             if lease.is_alive():
                 return lease
             self.release(lease, reusable=False)
+        return None
+
+    async def acquire(self, deadline: float) -> Lease:
+        """A living connection, which must be given back by `release`: one that is given back by then or one that is
+        made, whichever comes first. Tries to make one again and again until `deadline`, in the event loop's time.
+
+        Raises DatabaseUnavailable at the deadline, and DatabaseRefused at once.
+        """
+        if (idle := self.take()) is not None:
+            return idle
         if self.closed:
             raise DatabaseUnavailable("the pool is closed")
         waiter: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()

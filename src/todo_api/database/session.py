@@ -93,6 +93,10 @@ class Database:
         """Until when a statement must have been sent, in the event loop's time."""
         return asyncio.get_running_loop().time() + self._limits.wait_timeout
 
+    def take(self) -> Lease | None:
+        """A connection that is idle, if there is one. It must go back by `release`."""
+        return self._pool.take()
+
     async def acquire(self, deadline: float) -> Lease:
         """A connection, which must go back by `release`."""
         try:
@@ -203,7 +207,7 @@ class Session:
             return await self._watch(self._lease, fetch, self._lease.connection, statement.sql, *arguments)
         deadline = self._database.deadline()
         while True:
-            lease = await self._database.acquire(deadline)
+            lease = self._database.take() or await self._database.acquire(deadline)
             reusable = False
             try:
                 result = await self._watch(lease, fetch, lease.connection, statement.sql, *arguments)
