@@ -231,6 +231,16 @@ class TestWaiters:
 
         run(test)
 
+    def test_that_give_up_before_one_is_begun_lose_nothing(self, run: Run) -> None:
+        async def test(bench: Bench) -> None:
+            for _ in range(5):
+                with pytest.raises(DatabaseUnavailable):
+                    await bench.acquire(-1)
+            assert bench.tries == 0
+            await bench.is_whole()
+
+        run(test)
+
     @pytest.mark.parametrize("others", [0, 1])
     def test_that_give_up_while_one_is_made_leave_it_to_others(self, run: Run, others: int) -> None:
         async def test(bench: Bench) -> None:

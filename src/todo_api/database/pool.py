@@ -9,10 +9,9 @@ import logging
 import random
 import select
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import asyncpg
 
@@ -104,7 +103,7 @@ class Pool:
         self._waiters: deque[asyncio.Future[Lease]] = deque()
         # Connections, and those being made or ended: never above the limit.
         self._places = 0
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opening: set[asyncio.Task[Lease]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._exhaustion_logged = float("-inf")
@@ -155,7 +154,7 @@ class Pool:
         if self.closed and not self._lent:
             self._all_back.set()
         if not reusable or self.closed or lease.connection.is_closed() or lease.connection.is_in_transaction():
-            self._spawn(self._ending, self._end(lease))
+            self._end(lease)
         else:
             self._offer(lease)
 
@@ -168,7 +167,7 @@ class Pool:
         for task in self._opening:
             task.cancel()
         for lease in self._idle:
-            self._spawn(self._ending, self._end(lease))
+            self._end(lease)
         self._idle.clear()
         if self._lent:
             with suppress(TimeoutError):
@@ -183,26 +182,26 @@ class Pool:
         limit = self._limits.size + self._limits.overflow
         while len(self._opening) < len(self._waiters) and self._places < limit and not self.closed:
             self._places += 1
-            self._spawn(self._opening, self._open())
+            task = asyncio.get_running_loop().create_task(self._open())
+            self._opening.add(task)
+            task.add_done_callback(self._opened)
         if len(self._opening) < len(self._waiters):
             self._log_exhaustion()
 
-    async def _open(self) -> None:
-        """Fills a place, or gives it up."""
-        task, lease = asyncio.current_task(), None
-        assert task is not None
-        try:
-            lease = Lease(await connect_patiently(self._connect))
-        except DatabaseRefused as refused:
-            self._refuse(refused)
-        finally:
-            # Now, for who comes next counts them.
-            self._opening.discard(task)
-            if lease is None:
-                self._give_up_place()
-        if lease is not None:
-            self._lent.add(lease)
-            self.release(lease, reusable=True)
+    async def _open(self) -> Lease:
+        return Lease(await connect_patiently(self._connect))
+
+    def _opened(self, task: "asyncio.Task[Lease]") -> None:
+        """Fills the place, or gives it up. A callback, for a task may be cancelled before its first line."""
+        self._opening.discard(task)
+        if task.cancelled():
+            self._give_up_place()
+        elif (error := task.exception()) is not None:
+            self._refuse(error)
+            self._give_up_place()
+        else:
+            self._lent.add(task.result())
+            self.release(task.result(), reusable=True)
 
     def _offer(self, lease: Lease) -> None:
         while self._waiters:
@@ -229,13 +228,18 @@ class Pool:
             for task in self._opening:
                 task.cancel()
 
-    def _refuse(self, error: DatabaseUnavailable) -> None:
+    def _refuse(self, error: BaseException) -> None:
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_exception(error)
 
-    async def _end(self, lease: Lease) -> None:
+    def _end(self, lease: Lease) -> None:
+        task = asyncio.get_running_loop().create_task(self._close(lease))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _close(self, lease: Lease) -> None:
         """Its place is free once the server has let it go: the limit is the server's, too."""
         # One that can't be closed in time is terminated by asyncpg.
         with suppress(Exception):
@@ -245,11 +249,6 @@ class Pool:
     def _give_up_place(self) -> None:
         self._places -= 1
         self._grow()
-
-    def _spawn(self, tasks: "set[asyncio.Task[None]]", work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -262,7 +261,7 @@ class Pool:
             if loop.time() - lease.idle_since < lifetime:
                 self._idle.append(lease)
             else:
-                self._spawn(self._ending, self._end(lease))
+                self._end(lease)
         self._sweeper = loop.call_later(SWEEP_INTERVAL, self._sweep) if self._idle else None
 
     def _log_exhaustion(self) -> None:
