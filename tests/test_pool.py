@@ -231,15 +231,17 @@ class TestWaiters:
 
         run(test)
 
-    def test_that_give_up_before_one_is_begun_lose_nothing(self, run: Run) -> None:
+    def test_get_another_where_one_is_given_up_before_its_first_step(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
-            for _ in range(5):
-                with pytest.raises(DatabaseUnavailable):
-                    await bench.acquire(-1)
+            (waiter,) = bench.asking()
+            await asyncio.sleep(0)
+            (opening,) = bench.pool._opening  # noqa: SLF001
+            assert opening.cancel()
             assert bench.tries == 0
+            bench.release(await waiter)
             await bench.is_whole()
 
-        run(test)
+        run(test, size=1, overflow=0)
 
     @pytest.mark.parametrize("others", [0, 1])
     def test_that_give_up_while_one_is_made_leave_it_to_others(self, run: Run, others: int) -> None:
