@@ -15,7 +15,7 @@ from test_authorization import BAD_TOKENS, GOOD, SECURED, make_token, secured, s
 from todo_api.auth import bearer, events
 from todo_api.auth.events import MAX_EVENTS, SecurityLog
 from todo_api.contract import Operation
-from todo_api.logs import add_request_id
+from todo_api.logs import add_context
 
 Events = Callable[[], list[dict[str, Any]]]
 
@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def lines() -> Iterator[list[EventDict]]:
     """All that the service logs while a test runs."""
-    with capture_logs(processors=[add_request_id]) as lines:
+    with capture_logs(processors=[add_context]) as lines:
         yield lines
 
 
@@ -41,7 +41,10 @@ def logged(lines: list[EventDict]) -> Events:
     """The security events since it was asked last."""
 
     def take() -> list[dict[str, Any]]:
-        taken = [{name: value for name, value in line.items() if name != "log_level"} for line in lines]
+        taken = [
+            {name: value for name, value in line.items() if name not in {"level", "log_level", "timestamp"}}
+            for line in lines
+        ]
         lines.clear()
         return [event for event in taken if event["event"] != "request"]
 

@@ -70,9 +70,9 @@ class RequestContext:
 
 
 def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return str(value, "ascii")
+    sent = dict(scope["headers"]).get(b"x-request-id")
+    if sent is not None and _REQUEST_ID.fullmatch(sent):
+        return str(sent, "ascii")
     return f"{_random.getrandbits(128):032x}"
 
 

@@ -115,15 +115,16 @@ class Database:
         self._answers = True
         self._known_at = asyncio.get_running_loop().time()
 
-    def explain(self, error: Exception, lease: Lease) -> None:
-        """Raises DatabaseUnavailable, and remembers it, where this is what `error` means. asyncpg and the event loop
-        have many exceptions for the use of a connection that is closed."""
+    def explain(self, error: Exception, lease: Lease) -> StatementLost | None:
+        """What `error` means where it means that the connection has gone, and remembers that. asyncpg and the event
+        loop have many exceptions for the use of one that is closed. Raises DatabaseUnavailable where time ran out."""
         if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
             raise DatabaseUnavailable("the statement took too long") from error
         if is_unavailable(error) or lease.connection.is_closed():
-            unavailable = StatementLost(error)
-            self._lost(unavailable)
-            raise unavailable from error
+            lost = StatementLost(error)
+            self._lost(lost)
+            return lost
+        return None
 
     async def _connect(self) -> asyncpg.Connection:
         return await asyncpg.connect(**self._arguments)
@@ -210,23 +211,25 @@ class Session:
             lease = self._database.take() or await self._database.acquire(deadline)
             reusable = False
             try:
-                result = await self._watch(lease, fetch, lease.connection, statement.sql, *arguments)
+                result = await fetch(lease.connection, statement.sql, *arguments)
             except asyncpg.InvalidCachedStatementError:
                 # A migration has changed a table. It did not run, and asyncpg prepares it anew; where the
                 # next migration comes in between, asyncpg gives up.
                 reusable = True
                 if asyncio.get_running_loop().time() >= deadline:
                     raise
-            except asyncpg.PostgresError:
-                # It has answered.
-                reusable = True
-                raise
-            except StatementLost as lost:
+            except Exception as error:
+                # A refusal is an answer too.
+                reusable = isinstance(error, asyncpg.PostgresError)
+                lost = self._database.explain(error, lease)
+                if lost is None:
+                    raise
                 harmless = statement.repeatable or lost.never_sent
                 if not harmless or asyncio.get_running_loop().time() >= deadline:
-                    raise
+                    raise lost from error
             else:
                 reusable = True
+                self._database.answered()
                 return result
             finally:
                 self._database.release(lease, reusable=reusable)
@@ -237,7 +240,8 @@ class Session:
         try:
             result = await call(*arguments)
         except Exception as error:
-            self._database.explain(error, lease)
+            if (lost := self._database.explain(error, lease)) is not None:
+                raise lost from error
             raise
         self._database.answered()
         return result
