@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import random
 import shutil
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import certificates
 import pytest
+from ports import free_port
 
 DEADLINE = 30.0
 """Seconds for the start."""
@@ -111,7 +111,7 @@ def pgbouncer(database_url: str) -> Iterator[PgBouncer]:
 def _configure(directory: Path, database_url: str) -> PgBouncer:
     target = urlsplit(database_url)
     query = {name: values[0] for name, values in parse_qs(target.query).items()}
-    issued, port = certificates.issue(directory), _free_port()
+    issued, port = certificates.issue(directory), free_port()
     (directory / "users.txt").write_text(f'"{target.username}" "{unquote(target.password or "")}"\n')
     (directory / "pgbouncer.ini").write_text(
         CONFIGURATION.format(
@@ -142,12 +142,3 @@ def _program() -> str | None:
 def _environment() -> dict[str, str]:
     libraries = {str(path.parent) for path in UNPACKED.glob("**/*.so.*")}
     return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)} if libraries else {**os.environ}
-
-
-def _free_port() -> int:
-    """None of those that the system gives to outgoing connections: it must still be free after a restart."""
-    while True:
-        port = random.randrange(20000, 30000)  # noqa: S311
-        with suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port

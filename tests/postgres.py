@@ -5,10 +5,8 @@ The embedded server makes the cluster. It can't be the one that is stopped: its 
 
 import asyncio
 import os
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import psutil
 from conftest import execute
+from ports import free_port
 
 from todo_api.database.embedded import embedded_postgres
 from todo_api.database.embedded.supervisor import SETTINGS
@@ -159,7 +158,7 @@ def new_postgres() -> Iterator[Postgres]:
 
 
 def _make(directory: Path) -> Postgres:
-    cluster, port = directory / "cluster", _quiet_port()
+    cluster, port = directory / "cluster", free_port()
     with embedded_postgres(directory) as embedded:
         postmaster = (cluster / "postmaster.pid").read_text().splitlines()[0]
         program = Path(psutil.Process(int(postmaster)).exe())
@@ -172,12 +171,3 @@ def _make(directory: Path) -> Postgres:
     with (cluster / "pg_hba.conf").open("a") as rules:
         rules.write(f"host all all {_HOST}/32 scram-sha-256\n")
     return Postgres(url, socket_url, admin_url, program, cluster, port)
-
-
-def _quiet_port() -> int:
-    """Below those that the system gives to connections: one of them could take it while the server is stopped."""
-    while True:
-        port = 20000 + secrets.randbelow(10000)
-        with socket.socket() as listener, suppress(OSError):
-            listener.bind((_HOST, port))
-            return port

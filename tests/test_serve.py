@@ -20,17 +20,11 @@ import psutil
 import pytest
 from conftest import SECRET
 from issuer import issuer
+from ports import free_port
 
 COMMAND = [sys.executable, "-m", "todo_api"]
 LIMIT = 60
 """Seconds that a start or an end may take on a busy machine."""
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def environment(directory: Path, **settings: str) -> dict[str, str]:
