@@ -565,6 +565,20 @@ class TestExhaustion:
         with caplog.at_level(logging.WARNING):
             run(test)
 
+    def test_is_not_told_where_the_database_is_missing(self, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+        async def test(bench: Bench) -> None:
+            async def fail() -> None:
+                raise ConnectionRefusedError
+
+            bench.before_connect = fail
+            asking = [bench.acquire(0.05) for _ in range(5)]
+            errors = await asyncio.gather(*asking, return_exceptions=True)
+            assert {type(error) for error in errors} == {DatabaseUnavailable}
+
+        with caplog.at_level(logging.WARNING):
+            run(test)
+        assert "are in use" not in caplog.text
+
 
 class Chaos:
     """Uses a pool in every way that there is."""

@@ -2,7 +2,7 @@
 
 FastAPI decides all of it anew for each request. Here it is read once out of FastAPI's own description of the route, so
 that handlers stay FastAPI's. The shortcut is left where input does not fit, or the path is none of the contract's:
-FastAPI gets the request as it came, and has the words for the refusal. docs/decisions/0008-shortcut.md has the figures.
+FastAPI gets the request as it came, and has the words for the refusal. docs/performance.md has the figures.
 """
 
 import inspect

@@ -185,7 +185,8 @@ class Pool:
             task = asyncio.get_running_loop().create_task(self._open())
             self._opening.add(task)
             task.add_done_callback(self._opened)
-        if len(self._opening) < len(self._waiters):
+        # Where none is lent it is the database that is missing.
+        if self._lent and len(self._opening) < len(self._waiters):
             self._log_exhaustion()
 
     async def _open(self) -> Lease:
