@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import parse_qs, urlsplit
 
-from ports import free_port
+from ports import next_port
 
 
 class Relay:
@@ -15,7 +15,7 @@ class Relay:
         parts = urlsplit(database_url)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         self._target = f"{query['host']}/.s.PGSQL.{query['port']}"
-        self._port = free_port()
+        self._port = next_port()
         self.url = f"postgresql://{parts.username}:{parts.password}@127.0.0.1:{self._port}{parts.path}?sslmode=disable"
         self.trips = 0
         """How often the client has sent something, and the server has answered."""

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from conftest import SECRET
 from issuer import issuer
-from ports import free_port
+from ports import next_port
 
 COMMAND = [sys.executable, "-m", "todo_api"]
 LIMIT = 60
@@ -83,7 +83,7 @@ class Serving:
 
 @contextmanager
 def serving(directory: Path, *arguments: str, **settings: str) -> Iterator[Serving]:
-    port = free_port()
+    port = next_port()
     with (directory / "output").open("w") as output:
         process = subprocess.Popen(
             [*COMMAND, "serve", "--port", str(port), *arguments],
@@ -227,14 +227,14 @@ class TestOwnDatabase:
             assert refused.stderr.startswith("todo-api: BETTER_AUTH_SECRET: is needed to sign a token")
 
     def test_may_be_away_at_the_start(self, tmp_path: Path) -> None:
-        url = f"postgresql://todo:hunter2@127.0.0.1:{free_port()}/todo"
+        url = f"postgresql://todo:hunter2@127.0.0.1:{next_port()}/todo"
         with serving(tmp_path, DATABASE_URL=url, BETTER_AUTH_SECRET=SECRET, DATABASE_WAIT_TIMEOUT="0.5") as service:
             ready = httpx.get(f"http://127.0.0.1:{service.port}/health/ready")
             assert ready.status_code == 503
             assert "hunter2" not in service.output
 
     def test_is_migrated_without_the_pooler(self, tmp_path: Path, empty_database_url: str) -> None:
-        pooled = f"postgresql://todo:hunter2@127.0.0.1:{free_port()}/todo?pgbouncer=true"
+        pooled = f"postgresql://todo:hunter2@127.0.0.1:{next_port()}/todo?pgbouncer=true"
         refused = run(tmp_path, "migrate", DATABASE_URL=pooled)
         assert refused.returncode == 1
         assert refused.stderr.startswith("todo-api: DATABASE_URL_UNPOOLED: is needed to migrate")
