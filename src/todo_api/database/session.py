@@ -7,8 +7,10 @@ leaves one family of exceptions.
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from typing import Any, Self
 
 import asyncpg
@@ -90,8 +92,8 @@ class Database:
         return None if row is None else str(row["version_num"])
 
     def deadline(self) -> float:
-        """Until when a statement must have been sent, in the event loop's time."""
-        return asyncio.get_running_loop().time() + self._limits.wait_timeout
+        """Until when a statement must have been sent, in the time of time.monotonic()."""
+        return time.monotonic() + self._limits.wait_timeout
 
     def take(self) -> Lease | None:
         """A connection that is idle, if there is one. It must go back by `release`."""
@@ -113,7 +115,7 @@ class Database:
     def answered(self) -> None:
         """Remembers that the database has carried out a statement."""
         self._answers = True
-        self._known_at = asyncio.get_running_loop().time()
+        self._known_at = time.monotonic()
 
     def explain(self, error: Exception, lease: Lease) -> StatementLost | None:
         """What `error` means where it means that the connection has gone, and remembers that. asyncpg and the event
@@ -127,13 +129,22 @@ class Database:
         return None
 
     async def _connect(self) -> asyncpg.Connection:
-        return await asyncpg.connect(**self._arguments)
+        connection = await asyncpg.connect(**self._arguments)
+        if not connection.is_closed() and _writes_utc(connection):
+            await connection.set_type_codec(
+                "timestamptz",
+                schema="pg_catalog",
+                encoder=datetime.isoformat,
+                decoder=datetime.fromisoformat,
+                format="text",
+            )
+        return connection
 
     def _lost(self, error: DatabaseUnavailable) -> None:
         if self._answers is not False:
             logger.warning("The database is lost: %s", error)
         self._answers = False
-        self._known_at = asyncio.get_running_loop().time()
+        self._known_at = time.monotonic()
         if not self._pool.closed and (self._recovery is None or self._recovery.done()):
             self._recovery = asyncio.get_running_loop().create_task(self._recover())
 
@@ -145,7 +156,7 @@ class Database:
         logger.warning("The database is back.")
 
     def _is_old(self) -> bool:
-        return asyncio.get_running_loop().time() - self._known_at > STATE_LIFETIME
+        return time.monotonic() - self._known_at > STATE_LIFETIME
 
     async def _ask(self) -> None:
         try:
@@ -157,6 +168,13 @@ class Database:
             self._lost(error)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             self._lost(DatabaseUnavailable(f"{type(error).__name__}: {error}"))
+
+
+def _writes_utc(connection: asyncpg.Connection) -> bool:
+    """Whether the server writes timestamps as `datetime.fromisoformat` reads them: in the time of UTC, and ISO. asyncpg
+    makes them out of the binary form in Python's arithmetic: 1.0 µs each, and not 0.2."""
+    server = connection.get_settings()
+    return server.TimeZone in {"UTC", "GMT", "Etc/UTC"} and server.DateStyle.startswith("ISO")
 
 
 class Session:
@@ -216,7 +234,7 @@ class Session:
                 # A migration has changed a table. It did not run, and asyncpg prepares it anew; where the
                 # next migration comes in between, asyncpg gives up.
                 reusable = True
-                if asyncio.get_running_loop().time() >= deadline:
+                if time.monotonic() >= deadline:
                     raise
             except Exception as error:
                 # A refusal is an answer too.
@@ -225,7 +243,7 @@ class Session:
                 if lost is None:
                     raise
                 harmless = statement.repeatable or lost.never_sent
-                if not harmless or asyncio.get_running_loop().time() >= deadline:
+                if not harmless or time.monotonic() >= deadline:
                     raise lost from error
             else:
                 reusable = True
