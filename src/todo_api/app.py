@@ -13,7 +13,7 @@ from todo_api.auth.tokens import Policy, TokenVerifier
 from todo_api.contract import load_contract, publish
 from todo_api.database.failures import DatabaseUnavailable
 from todo_api.database.session import Database
-from todo_api.middleware import ProblemCORSMiddleware, RequestContext
+from todo_api.middleware import CrossOrigin, RequestContext
 from todo_api.settings import Settings
 from todo_api.shortcut import Shortcut
 from todo_api.tasks import handlers as tasks
@@ -78,12 +78,11 @@ def create_app(settings: Settings) -> FastAPI:
         routes=[*tasks.router.routes, *health.router.routes],
         answer=partial(problems.answer, translations=_TRANSLATIONS),
     )
-    cors = ProblemCORSMiddleware(
-        problems.CatchFaults(shortcut),
-        allow_origins=settings.allowed_origins,
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-        expose_headers=["Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
+    cross_origin = CrossOrigin(
+        settings.allowed_origins,
+        methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        headers=["Authorization", "Content-Type", "X-Request-ID"],
+        exposed_headers=["Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
     )
-    app.middleware_stack = RequestContext(cors)
+    app.middleware_stack = RequestContext(shortcut, app, cross_origin)
     return app

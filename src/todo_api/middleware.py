@@ -1,39 +1,88 @@
-"""What holds for every request and every answer, in pure ASGI: BaseHTTPMiddleware costs more than all the rest of a
-small request (130 µs against 60 measured)."""
+"""What holds for every request and every answer, in one layer of pure ASGI: BaseHTTPMiddleware costs more than all the
+rest of a small request (130 µs against 60 measured), and each layer more adds 3 µs."""
 
+import asyncio
 import random
 import re
 import time
+from collections.abc import Mapping, Sequence
 
 import structlog
+from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api import logs
-from todo_api.problems import InvalidRequest, respond
+from todo_api.problems import DatabaseUnavailable, InternalError, InvalidRequest, respond
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 # An id need not be hard to guess, and uuid4 takes four times as long. Not the common one, which others may seed.
 _random = random.Random()  # noqa: S311
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+_NO_STORE = (b"cache-control", b"no-store")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~-]{1,128}")
 
 
-class RequestContext:
-    """Gives every request an id and a log line, and every answer the headers that all of them have."""
+class CrossOrigin:
+    """Who may call from a browser (CORS, https://fetch.spec.whatwg.org/#http-cors-protocol)."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(
+        self, origins: Sequence[str], methods: Sequence[str], headers: Sequence[str], exposed_headers: Sequence[str]
+    ) -> None:
+        # For preflights alone, which never reach an app.
+        self._starlette = CORSMiddleware(
+            Response(), allow_origins=origins, allow_methods=methods, allow_headers=headers
+        )
+        # A cache must not give the answer for one origin to a page of another.
+        vary = (b"vary", b"Origin")
+        exposed = (b"access-control-expose-headers", ", ".join(exposed_headers).encode())
+        self._headers: dict[bytes | None, tuple[tuple[bytes, bytes], ...]] = {
+            origin.encode(): (vary, (b"access-control-allow-origin", origin.encode()), exposed) for origin in origins
+        }
+        self._others = (vary,)
+
+    def headers(self, origin: bytes | None) -> tuple[tuple[bytes, bytes], ...]:
+        """Those of every answer. Starlette's takes 8 µs for them."""
+        return self._headers.get(origin, self._others)
+
+    def preflight(self, scope: Scope) -> Response:
+        """Starlette's answer, but a refusal is a problem instead of plain text."""
+        response = self._starlette.preflight_response(Headers(scope=scope))
+        if response.status_code == 400:
+            return respond(InvalidRequest(f"The preflight is refused: {bytes(response.body).decode()}."))
+        del response.headers["Access-Control-Allow-Origin"]
+        return response
+
+
+class RequestContext:
+    """Gives every request an id and a log line, every answer the headers that all of them have, and whatever nobody
+    foresaw a 500 that says nothing but the request id; the log has the rest.
+
+    It stands around Starlette's own layers: their 500 would lack the CORS headers, and a browser could not read it.
+    """
+
+    def __init__(self, app: ASGIApp, service: FastAPI, cross_origin: CrossOrigin) -> None:
         self.app = app
+        self._service = service
+        self._cross_origin = cross_origin
+        # The other one finds out anew how it is configured, for each line: 1.2 µs.
+        self._log = log.bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # FastAPI does it too, but the server need not go by way of its two layers.
+        scope["app"] = self._service
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         start = time.perf_counter()
-        request_id = _request_id(scope)
+        sent = dict(scope["headers"])
+        request_id = _request_id(sent.get(b"x-request-id"))
         logs.request_id.set(request_id)
+        added = ((b"x-request-id", request_id.encode()), _NO_SNIFFING, *self._cross_origin.headers(sent.get(b"origin")))
         method = scope["method"]
         status: int | None = None
         if method == "HEAD":
@@ -44,65 +93,56 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = message["headers"] = list(message["headers"])
-                headers.append((b"x-request-id", request_id.encode()))
-                headers.append((b"x-content-type-options", b"nosniff"))
-                if b"cache-control" not in dict(headers):
-                    headers.append((b"cache-control", b"no-store"))
+                message["headers"] = [*message["headers"], *added]
+                if b"cache-control" not in dict(message["headers"]):
+                    message["headers"].append(_NO_STORE)
             await send(message)
 
         try:
-            if (fault := _host_fault(scope)) is not None:
-                await respond(InvalidRequest(fault, {"Connection": "close"}))(scope, receive, send_with_headers)
-            else:
-                await self.app(scope, receive, send_with_headers)
+            await self._answering(scope, sent)(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            # The caller has gone while the body was read: nobody is there to be answered, and nothing failed.
+            pass
+        except (Exception, asyncio.CancelledError) as error:
+            if status is not None:
+                raise
+            await _last_resort(error)(scope, receive, send_with_headers)
         finally:
-            route = scope.get("route")
-            log.info(
-                "request",
-                # A 405 is of the path, and of no operation.
-                operation=getattr(route, "operation_id", None) if status != 405 else None,
-                method=method,
-                path=getattr(route, "path", None),
-                status=status,
-                duration_ms=round((time.perf_counter() - start) * 1000, 2),
-            )
+            self._tell(scope, method, status, time.perf_counter() - start)
+
+    def _answering(self, scope: Scope, sent: Mapping[bytes, bytes]) -> ASGIApp:
+        """Who answers a request."""
+        hosts = [name for name, _ in scope["headers"]].count(b"host")
+        # RFC 9112, section 3.2: a request of HTTP/1.1 has exactly one. httptools takes none and several.
+        if hosts != 1 and (hosts or scope["http_version"] != "1.0"):
+            fault = f"The request must have exactly one Host header, and has {hosts}."
+            return respond(InvalidRequest(fault, {"Connection": "close"}))
+        if scope["method"] == "OPTIONS" and b"origin" in sent and b"access-control-request-method" in sent:
+            return self._cross_origin.preflight(scope)
+        return self.app
+
+    def _tell(self, scope: Scope, method: str, status: int | None, seconds: float) -> None:
+        route = scope.get("route")
+        self._log.info(
+            "request",
+            # A 405 is of the path, and of no operation.
+            operation=getattr(route, "operation_id", None) if status != 405 else None,
+            method=method,
+            path=getattr(route, "path", None),
+            status=status,
+            duration_ms=round(seconds * 1000, 2),
+        )
 
 
-def _request_id(scope: Scope) -> str:
-    sent = dict(scope["headers"]).get(b"x-request-id")
+def _request_id(sent: bytes | None) -> str:
     if sent is not None and _REQUEST_ID.fullmatch(sent):
         return str(sent, "ascii")
     return f"{_random.getrandbits(128):032x}"
 
 
-def _host_fault(scope: Scope) -> str | None:
-    """RFC 9112, section 3.2: a request of HTTP/1.1 has exactly one Host. httptools takes none and several."""
-    hosts = [name for name, _ in scope["headers"]].count(b"host")
-    if hosts == 1 or (hosts == 0 and scope["http_version"] == "1.0"):
-        return None
-    return f"The request must have exactly one Host header, and has {hosts}."
-
-
-class ProblemCORSMiddleware(CORSMiddleware):
-    """Starlette's, but a refused preflight is a problem instead of plain text."""
-
-    def preflight_response(self, request_headers: Headers) -> Response:
-        response = super().preflight_response(request_headers)
-        if response.status_code == 400:
-            return respond(InvalidRequest(f"The preflight is refused: {bytes(response.body).decode()}."))
-        return response
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or b"origin" in dict(scope["headers"]):
-            await super().__call__(scope, receive, send)
-            return
-
-        async def send_with_vary(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                # A cache must not give this answer to a page of another origin.
-                message["headers"] = [*message["headers"], (b"vary", b"Origin")]
-            await send(message)
-
-        # Starlette's takes 8 µs for the same.
-        await self.app(scope, receive, send_with_vary)
+def _last_resort(error: BaseException) -> Response:
+    if isinstance(error, asyncio.CancelledError):
+        # The service ends, and this request has waited for the database until the last moment.
+        return respond(DatabaseUnavailable())
+    log.error("fault", exc_info=error)
+    return respond(InternalError())

@@ -3,7 +3,6 @@
 A class's docstring is what `GET /problems/<name>` tells the person who opens it.
 """
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
@@ -13,8 +12,6 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api import logs
 
@@ -311,38 +308,3 @@ def install(app: FastAPI, allowed_methods: Callable[[str], str], translations: T
         app.add_exception_handler(failure, on_known)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, on_validation_error)
-
-
-class CatchFaults:
-    """Turns what nobody foresaw into a 500 that says nothing but the request id; the log has the rest.
-
-    ASGI middleware of our own: Starlette sends its 500 outside of all middleware, so that it would lack the CORS
-    headers, and a browser could not read it.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
-
-        async def watch(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watch)
-        except ClientDisconnect:
-            # The caller has gone while the body was read: nobody is there to be answered, and nothing failed.
-            return
-        except asyncio.CancelledError:
-            if started:
-                raise
-            # The service ends, and this request has waited for the database until the last moment.
-            await respond(DatabaseUnavailable())(scope, receive, send)
-        except Exception:
-            if scope["type"] != "http" or started:
-                raise
-            log.exception("fault")
-            await respond(InternalError())(scope, receive, send)

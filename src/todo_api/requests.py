@@ -75,13 +75,14 @@ class ContractRequest(Request):
     parsed: Any = None
     """What the body says; None where there is none."""
 
-    async def prepare(self, route: ContractRoute) -> None:
-        """Raises what the guards raise, and what is wrong with the request before its values are looked at."""
-        for guard in route.guards:
-            await guard(self)
+    async def prepare(self, route: ContractRoute) -> list[object]:
+        """What the guards give. Raises what they raise, and what is wrong with the request before its values are looked
+        at."""
+        passed = [await guard(self) for guard in route.guards]
         self._decode(route.path_types, route.query_types)
         if route.body_field is not None:
             await self._load()
+        return passed
 
     async def replay(self) -> Message:
         """What `receive` said: another reader gets the body that was read here."""

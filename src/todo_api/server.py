@@ -9,6 +9,7 @@ from multiprocessing.connection import wait
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from todo_api import logs
@@ -41,7 +42,7 @@ def run(app: FastAPI, host: str, port: int, workers: int) -> None:
     """Serves until SIGINT or SIGTERM. More than one worker: each makes its own app from the environment."""
     _settle()
     uvicorn.run(
-        app if workers == 1 else "todo_api.server:create_worker_app",
+        _entrance(app) if workers == 1 else "todo_api.server:create_worker_app",
         factory=workers > 1,
         host=host,
         port=port,
@@ -52,17 +53,25 @@ def run(app: FastAPI, host: str, port: int, workers: int) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Nothing here asks for the client's address, or for the scheme.
+        proxy_headers=False,
         timeout_graceful_shutdown=REQUESTS_GRACE,
     )
 
 
-def create_worker_app() -> FastAPI:
+def create_worker_app() -> ASGIApp:
     settings = load_settings()
     logs.configure(settings.log_format, settings.log_level)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     app = create_app(settings)
     _settle()
-    return app
+    return _entrance(app)
+
+
+def _entrance(app: FastAPI) -> ASGIApp:
+    """Past FastAPI's own and Starlette's, which find out for each request what is known: two coroutines."""
+    assert app.middleware_stack is not None
+    return app.middleware_stack
 
 
 def _settle() -> None:

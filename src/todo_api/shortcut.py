@@ -26,16 +26,11 @@ class _UnfitError(Exception):
     """A value is not what its parameter wants."""
 
 
-class _Call:
-    """One request on its way to its handler."""
+_Call: TypeAlias = list[Any]
+"""One request on its way to its handler: the request, the response that carries headers of the handler's own, and what
+guards and dependencies have given so far."""
 
-    __slots__ = ("request", "response", "solved")
-
-    def __init__(self, request: ContractRequest, response: Response | None) -> None:
-        self.request = request
-        self.response = response
-        self.solved: list[Any] = []
-
+_REQUEST, _RESPONSE = 0, 1
 
 _Source: TypeAlias = Callable[[_Call], Any]
 """Where the value of an argument comes from. Raises ValidationError, or _UnfitError where there is none."""
@@ -57,19 +52,10 @@ class Shortcut:
                     self._routes.setdefault((method, compiled.length), []).append(compiled)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            parts = scope["path"].split("/")
-            for route in self._routes.get((scope["method"], len(parts)), ()):
-                if (path_params := route.match(parts)) is not None:
-                    await self._take(route, path_params, scope, receive, send)
-                    return
-        await self.app(scope, receive, send)
-
-    async def _take(
-        self, route: "_CompiledRoute", path_params: dict[str, Any], scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        # Where FastAPI gets the request after all, it sets both anew.
-        scope["route"], scope["path_params"] = route.route, path_params
+        route = self._find(scope) if scope["type"] == "http" else None
+        if route is None:
+            await self.app(scope, receive, send)
+            return
         request = ContractRequest(scope, receive)
         try:
             head, body = await route.run(request)
@@ -84,6 +70,15 @@ class Shortcut:
             await send(head)
             await send({"type": "http.response.body", "body": body})
 
+    def _find(self, scope: Scope) -> "_CompiledRoute | None":
+        parts = scope["path"].split("/")
+        for route in self._routes.get((scope["method"], len(parts)), ()):
+            if (path_params := route.match(parts)) is not None:
+                # Where FastAPI gets the request after all, it sets both anew.
+                scope["route"], scope["path_params"] = route.route, path_params
+                return route
+        return None
+
 
 class _CompiledRoute:
     def __init__(self, route: ContractRoute) -> None:
@@ -94,9 +89,12 @@ class _CompiledRoute:
         literals = [place for place, segment in enumerate(segments) if not segment.startswith("{")]
         self._literals: Callable[[list[str]], Any] = itemgetter(*literals)
         self._wanted = self._literals(segments)
-        self._serialize = TypeAdapter(route.response_model).dump_json if route.response_model else None
+        self._serialize = TypeAdapter(route.response_model).serializer.to_json if route.response_model else None
         self._steps: list[tuple[Callable[..., Any], list[tuple[str, _Source]]]] = []
-        self._places: dict[Callable[..., Any], int] = {}
+        # Where in a _Call its value is. The guards come first, and are not asked again.
+        self._places: dict[Callable[..., Any], int] = {
+            guard: place for place, guard in enumerate(route.guards, _RESPONSE + 1)
+        }
         self._wants_response = False
         self._arguments = list(self._compile(route.dependant))
 
@@ -109,13 +107,13 @@ class _CompiledRoute:
 
     async def run(self, request: ContractRequest) -> tuple[Message, bytes]:
         """The start of the answer, and its body. Raises what the guards, the dependencies and the handler raise."""
-        await request.prepare(self.route)
-        call = _Call(request, Response() if self._wants_response else None)
+        response = Response() if self._wants_response else None
+        call: _Call = [request, response, *await request.prepare(self.route)]
         for dependency, sources in self._steps:
-            call.solved.append(await dependency(**_values(sources, call)))
+            call.append(await dependency(**_values(sources, call)))
         result = await self.route.endpoint(**_values(self._arguments, call))
         # The first one is the length of nothing.
-        headers = call.response.raw_headers[1:] if call.response is not None else []
+        headers = response.raw_headers[1:] if response is not None else []
         body = b""
         if self._serialize is not None:
             body = self._serialize(result)
@@ -128,10 +126,10 @@ class _CompiledRoute:
             assert dependency.call is not None
             sources = list(self._compile(dependency))
             if dependency.call not in self._places:
-                self._places[dependency.call] = len(self._steps)
+                self._places[dependency.call] = _RESPONSE + 1 + len(self._places)
                 self._steps.append((dependency.call, sources))
             if dependency.name is not None:
-                yield dependency.name, _solved(self._places[dependency.call])
+                yield dependency.name, itemgetter(self._places[dependency.call])
         for field in dependant.path_params:
             yield field.name, _path(field)
         for field in dependant.query_params:
@@ -139,10 +137,10 @@ class _CompiledRoute:
         for field in dependant.body_params:
             yield field.name, _body(field)
         if dependant.request_param_name:
-            yield dependant.request_param_name, lambda call: call.request
+            yield dependant.request_param_name, itemgetter(_REQUEST)
         if dependant.response_param_name:
             self._wants_response = True
-            yield dependant.response_param_name, lambda call: call.response
+            yield dependant.response_param_name, itemgetter(_RESPONSE)
 
 
 def _is_plain(dependant: Dependant) -> bool:
@@ -169,26 +167,22 @@ def _is_model(field: ModelField) -> bool:
     return lenient_issubclass(field.field_info.annotation, BaseModel)
 
 
-def _solved(place: int) -> _Source:
-    return lambda call: call.solved[place]
-
-
 def _path(field: ModelField) -> _Source:
     validate, name = _validator(field), field.alias
-    return lambda call: validate(call.request.path_params[name])
+    return lambda call: validate(call[_REQUEST].path_params[name])
 
 
 def _query(field: ModelField) -> _Source:
     validate = _validator(field)
-    return lambda call: validate(call.request.query_params)
+    return lambda call: validate(call[_REQUEST].query_params)
 
 
 def _body(field: ModelField) -> _Source:
     validate = _validator(field)
 
     def source(call: _Call) -> Any:
-        if call.request.parsed is not None:
-            return validate(call.request.parsed)
+        if (parsed := call[_REQUEST].parsed) is not None:
+            return validate(parsed)
         if field.field_info.is_required():
             raise _UnfitError
         return field.get_default()

@@ -128,7 +128,7 @@ class Pool:
 
     async def acquire(self, deadline: float) -> Lease:
         """A living connection, which must be given back by `release`: one that is given back by then or one that is
-        made, whichever comes first. Tries to make one again and again until `deadline`, in the time of time.monotonic().
+        made, whichever comes first. Tries to make one again and again until `deadline`, as time.monotonic() has it.
 
         Raises DatabaseUnavailable at the deadline, and DatabaseRefused at once.
         """

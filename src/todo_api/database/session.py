@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Self
@@ -92,7 +92,7 @@ class Database:
         return None if row is None else str(row["version_num"])
 
     def deadline(self) -> float:
-        """Until when a statement must have been sent, in the time of time.monotonic()."""
+        """Until when a statement must have been sent, as time.monotonic() has it."""
         return time.monotonic() + self._limits.wait_timeout
 
     def take(self) -> Lease | None:
@@ -187,14 +187,13 @@ class Session:
         self._database = database
         self._lease = lease
 
-    async def fetch_one(self, statement: Statement, /, **parameters: Any) -> asyncpg.Record | None:
+    # Without `async`: a coroutine less for each statement.
+    def fetch_one(self, statement: Statement, /, **parameters: Any) -> Coroutine[Any, Any, asyncpg.Record | None]:
         """The first row."""
-        row: asyncpg.Record | None = await self._run(asyncpg.Connection.fetchrow, statement, parameters)
-        return row
+        return self._run(asyncpg.Connection.fetchrow, statement, parameters)
 
-    async def fetch_all(self, statement: Statement, /, **parameters: Any) -> list[asyncpg.Record]:
-        rows: list[asyncpg.Record] = await self._run(asyncpg.Connection.fetch, statement, parameters)
-        return rows
+    def fetch_all(self, statement: Statement, /, **parameters: Any) -> Coroutine[Any, Any, list[asyncpg.Record]]:
+        return self._run(asyncpg.Connection.fetch, statement, parameters)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Session"]:

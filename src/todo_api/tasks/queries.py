@@ -110,19 +110,18 @@ async def count(session: Session, owner: str, *, completed: bool | None) -> int:
 
 
 async def create(session: Session, owner: str, title: str, description: str | None, completed: bool) -> models.Task:
-    task = await _fetch(session, _create, owner=owner, title=title, description=description, completed=completed)
-    assert task is not None
-    return task
+    values = {"title": title, "description": description, "completed": completed}
+    return _task(await session.fetch_one(_create, owner=owner, **values))
 
 
 async def get(session: Session, owner: str, task_id: int) -> models.Task | None:
-    return await _fetch(session, _get, owner=owner, task_id=task_id)
+    return _first(await session.fetch_one(_get, owner=owner, task_id=task_id))
 
 
 async def update(session: Session, owner: str, task_id: int, changes: Mapping[str, Any]) -> models.Task | None:
     """Sets the members of `TaskUpdate` that `changes` holds, and `updated_at`; the others keep their values."""
     statement = _update(frozenset(changes))
-    return await _fetch(session, statement, owner=owner, task_id=task_id, **changes)
+    return _first(await session.fetch_one(statement, owner=owner, task_id=task_id, **changes))
 
 
 async def delete(session: Session, owner: str, task_id: int) -> bool:
@@ -133,12 +132,11 @@ async def delete(session: Session, owner: str, task_id: int) -> bool:
 async def set_completed(session: Session, owner: str, task_id: int, completed: bool | None) -> models.Task | None:
     """None turns it to what it is not: in the database, so that of two at once neither is lost."""
     if completed is None:
-        return await _fetch(session, _toggle, owner=owner, task_id=task_id)
+        return _first(await session.fetch_one(_toggle, owner=owner, task_id=task_id))
     return await update(session, owner, task_id, {"completed": completed})
 
 
-async def _fetch(session: Session, statement: Statement, **parameters: Any) -> models.Task | None:
-    row = await session.fetch_one(statement, **parameters)
+def _first(row: Any) -> models.Task | None:
     return None if row is None else _task(row)
 
 
