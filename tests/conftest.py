@@ -36,7 +36,7 @@ from todo_api.app import create_app
 from todo_api.auth.tokens import sign
 from todo_api.database import migrate
 from todo_api.database.embedded import embedded_postgres
-from todo_api.server import ProblemProtocol
+from todo_api.server import Protocol
 from todo_api.settings import Settings
 
 SECRET = "a secret of the tests, 32 bytes or more"
@@ -191,9 +191,7 @@ class Service:
 @contextmanager
 def running(app: FastAPI) -> Iterator[Service]:
     """Serves an app over HTTP, as `todo-api serve` does, on a free port of the loopback."""
-    config = uvicorn.Config(
-        app, port=0, http=ProblemProtocol, loop="uvloop", ws="none", log_config=None, server_header=False
-    )
+    config = uvicorn.Config(app, port=0, http=Protocol, loop="uvloop", ws="none", log_config=None, server_header=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

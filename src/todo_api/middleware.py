@@ -137,7 +137,7 @@ class RequestContext:
 def _request_id(sent: bytes | None) -> str:
     if sent is not None and _REQUEST_ID.fullmatch(sent):
         return str(sent, "ascii")
-    return f"{_random.getrandbits(128):032x}"
+    return _random.randbytes(16).hex()
 
 
 def _last_resort(error: BaseException) -> Response:

@@ -1,11 +1,13 @@
 """Runs the application under uvicorn, with the event loop and the parser that are fastest: uvloop and httptools."""
 
+import asyncio
 import gc
 import multiprocessing
 import os
 import signal
 import threading
 from multiprocessing.connection import wait
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -22,8 +24,39 @@ REQUESTS_GRACE = GRACE - 2
 """Seconds that requests under way have of it. The end of the pool takes up to two."""
 
 
-class ProblemProtocol(HttpToolsProtocol):
-    """uvicorn's, but what it can't parse is answered with a problem; no request id, for there is no request."""
+class GatheringTransport:
+    """Sends together what is written within one step of the event loop. uvicorn writes the head and the body of an
+    answer one after the other, which is a system call and a packet each."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._written:
+            self._loop.call_soon(self._send)
+        self._written.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        written, self._written = self._written, []
+        if written and not self._transport.is_closing():
+            self._transport.write(b"".join(written))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's, but an answer is one packet, and what can't be parsed is answered with a problem; no request id, for
+    there is no request."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(GatheringTransport(transport, self.loop))  # type: ignore[arg-type]
 
     def send_400_response(self, msg: str) -> None:
         body = (
@@ -47,7 +80,7 @@ def run(app: FastAPI, host: str, port: int, workers: int) -> None:
         host=host,
         port=port,
         workers=workers,
-        http=ProblemProtocol,
+        http=Protocol,
         loop="uvloop",
         ws="none",
         log_config=None,

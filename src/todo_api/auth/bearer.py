@@ -1,5 +1,6 @@
 """The contract's security scheme `bearerAuth` (RFC 6750): who calls, and whether the URL is theirs."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Depends, Path, Request, Security
@@ -28,32 +29,27 @@ class BearerAuth(SecurityBase):
         """
         user: str | None = request.scope.get("user")
         if user is None:
-            user = await _user(request)
+            try:
+                user = await request.app.state.tokens.verify(_token(request.scope["headers"]))
+            except InvalidToken as refused:
+                _events.token_refused(request, refused.reason)
+                raise
+            if request.path_params.get("user_id", user) != user:
+                _events.cross_user(request, user)
+                raise Forbidden
             request.scope["user"] = user
         return user
 
 
-async def _user(request: Request) -> str:
-    try:
-        user: str = await request.app.state.tokens.verify(_token(request))
-    except InvalidToken as refused:
-        _events.token_refused(request, refused.reason)
-        raise
-    if request.path_params.get("user_id", user) != user:
-        _events.cross_user(request, user)
-        raise Forbidden
-    return user
-
-
-def _token(request: Request) -> str:
-    headers = request.headers.getlist("authorization")
-    if not headers:
+def _token(headers: Sequence[tuple[bytes, bytes]]) -> str:
+    sent = [value for name, value in headers if name == b"authorization"]
+    if not sent:
         raise AuthenticationRequired
-    if len(headers) > 1:
+    if len(sent) > 1:
         raise _malformed("There is more than one Authorization header.")
-    if not headers[0].isascii():
+    if not sent[0].isascii():
         raise _malformed("The Authorization header is not ASCII.")
-    scheme, _, token = headers[0].partition(" ")
+    scheme, _, token = sent[0].decode("ascii").partition(" ")
     token = token.strip(" ")
     if scheme.lower() != "bearer" or not token:
         raise AuthenticationRequired

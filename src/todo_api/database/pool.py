@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import asyncpg
 
@@ -111,6 +112,11 @@ class Pool:
         self._all_back = asyncio.Event()
         self.closed = False
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """Python 3.11 asks the kernel for the process each time."""
+        return asyncio.get_running_loop()
+
     @property
     def figures(self) -> PoolFigures:
         limit = self._limits.size + self._limits.overflow
@@ -136,12 +142,11 @@ class Pool:
             return idle
         if self.closed:
             raise DatabaseUnavailable("the pool is closed")
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Lease] = loop.create_future()
+        waiter: asyncio.Future[Lease] = self._loop.create_future()
         self._waiters.append(waiter)
         self._grow()
         # asyncio.timeout_at() takes 5 µs, this 1.
-        timer = loop.call_later(deadline - time.monotonic(), self._expire, waiter)
+        timer = self._loop.call_later(deadline - time.monotonic(), self._expire, waiter)
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -184,7 +189,7 @@ class Pool:
         limit = self._limits.size + self._limits.overflow
         while len(self._opening) < len(self._waiters) and self._places < limit and not self.closed:
             self._places += 1
-            task = asyncio.get_running_loop().create_task(self._open())
+            task = self._loop.create_task(self._open())
             self._opening.add(task)
             task.add_done_callback(self._opened)
         # Where none is lent it is the database that is missing.
@@ -215,7 +220,7 @@ class Pool:
                 return
         lease.idle_since = time.monotonic()
         self._idle.append(lease)
-        self._sweeper = self._sweeper or asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
+        self._sweeper = self._sweeper or self._loop.call_later(SWEEP_INTERVAL, self._sweep)
 
     def _expire(self, waiter: "asyncio.Future[Lease]") -> None:
         if not waiter.done():
@@ -245,7 +250,7 @@ class Pool:
                 waiter.set_exception(error)
 
     def _end(self, lease: Lease) -> None:
-        task = asyncio.get_running_loop().create_task(self._close(lease))
+        task = self._loop.create_task(self._close(lease))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
@@ -272,7 +277,7 @@ class Pool:
                 self._idle.append(lease)
             else:
                 self._end(lease)
-        self._sweeper = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep) if self._idle else None
+        self._sweeper = self._loop.call_later(SWEEP_INTERVAL, self._sweep) if self._idle else None
 
     def _log_exhaustion(self) -> None:
         now = time.monotonic()

@@ -18,8 +18,10 @@ from todo_api.tasks.table import task
 
 _owned = task.c.user_id == bindparam("owner")
 _one = (task.c.id == bindparam("task_id"), _owned)
+_names = tuple(models.Task.model_fields)
+_members = [task.c[name] for name in _names]
 
-_get = prepare(select(task).where(*_one))
+_get = prepare(select(*_members).where(*_one))
 _create = prepare(
     insert_into(task)
     .values(
@@ -28,11 +30,11 @@ _create = prepare(
         description=bindparam("description"),
         completed=bindparam("completed"),
     )
-    .returning(*task.c)
+    .returning(*_members)
 )
 _delete = prepare(delete_from(task).where(*_one).returning(task.c.id))
 _toggle = prepare(
-    update_of(task).where(*_one).values(completed=not_(task.c.completed), updated_at=func.now()).returning(*task.c)
+    update_of(task).where(*_one).values(completed=not_(task.c.completed), updated_at=func.now()).returning(*_members)
 )
 
 
@@ -43,7 +45,7 @@ def _update(columns: frozenset[str]) -> Statement:
         .where(*_one)
         .values({name: bindparam(name) for name in sorted(columns)})
         .values(updated_at=func.now())
-        .returning(*task.c)
+        .returning(*_members)
     )
 
 
@@ -54,7 +56,7 @@ def _count(*, filtered: bool) -> Statement:
 
 @cache
 def _page(*, filtered: bool, after: bool) -> Statement:
-    statement = select(task).where(*_matching(filtered=filtered))
+    statement = select(*_members).where(*_matching(filtered=filtered))
     if after:
         # As a comparison of rows the index serves it at any depth; spelt out with OR it does not.
         statement = statement.where(
@@ -140,13 +142,13 @@ def _first(row: Any) -> models.Task | None:
     return None if row is None else _task(row)
 
 
-_MEMBERS = set(models.Task.model_fields)
+_all_names = set(_names)
 
 
 def _task(row: Any) -> models.Task:
-    """The database keeps the contract by itself: no need to validate each row. `model_construct` would look for
-    defaults and aliases in it: 2.7 µs instead of 0.4."""
+    """A row of `_members`. The database keeps the contract by itself: no need to validate each one. `model_construct`
+    would look for defaults and aliases in it: 3.4 µs instead of 0.7."""
     task = models.Task.__new__(models.Task)
-    task.__dict__.update(row)
-    object.__setattr__(task, "__pydantic_fields_set__", _MEMBERS)
+    task.__dict__.update(zip(_names, row, strict=False))
+    object.__setattr__(task, "__pydantic_fields_set__", _all_names)
     return task
