@@ -21,10 +21,7 @@ def configure(log_format: str, level: str) -> None:
     renderers: list[Processor] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if console
-        else [
-            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-            structlog.processors.JSONRenderer(_to_json),
-        ]
+        else [_render_json]
     )
     # Not by way of logging, which takes 35 µs for the line of a request, a tenth of it; this takes 6.
     structlog.configure(
@@ -58,5 +55,10 @@ def add_context(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
     return event
 
 
-def _to_json(event: EventDict, **_: object) -> str:
+_render_exception = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+
+
+def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    if "exc_info" in event:
+        event = _render_exception(logger, method, event)
     return to_json(event, fallback=repr).decode()

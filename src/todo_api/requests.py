@@ -34,7 +34,7 @@ Guard = Callable[[Request], Awaitable[object]]
 # 19 digits hold every 64-bit integer; more stays text, and is refused as such.
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
 _BOOLEANS = {"true": True, "false": False}
-_JSON = re.compile(r"application/json[ \t]*(?:;[ \t]*charset=\"?utf-8\"?[ \t]*)?", re.IGNORECASE)
+_JSON = re.compile(rb"application/json[ \t]*(?:;[ \t]*charset=\"?utf-8\"?[ \t]*)?", re.IGNORECASE)
 
 
 class ContractRoute(APIRoute):
@@ -95,7 +95,7 @@ class ContractRequest(Request):
     def _decode(self, path_types: Mapping[str, str], query_types: Mapping[str, str]) -> None:
         """Raises ValidationFailed for an unknown or repeated query parameter."""
         self.scope["path_params"] = {
-            name: _decode(path_types.get(name, "string"), text) for name, text in self.path_params.items()
+            name: _decode(path_types.get(name, "string"), text) for name, text in self.scope["path_params"].items()
         }
         if not self.scope["query_string"]:
             self._query_params = {}  # type: ignore[assignment]
@@ -112,11 +112,13 @@ class ContractRequest(Request):
         Raises ContentTooLarge as soon as it is known, UnsupportedMediaType, MalformedBody, and
         ValidationFailed for null.
         """
-        if int(self.headers.get("content-length", 0)) > MAX_BODY:
+        # In reverse, so that the first of several counts, as for FastAPI.
+        headers = dict(reversed(self.scope["headers"]))
+        if int(headers.get(b"content-length", 0)) > MAX_BODY:
             raise ContentTooLarge(MAX_BODY)
         self._body = await self._read()
         if self._body:
-            if not _JSON.fullmatch(self.headers.get("content-type", "").strip()):
+            if not _JSON.fullmatch(headers.get(b"content-type", b"").strip()):
                 raise UnsupportedMediaType
             try:
                 self.parsed = self._json = strict_json.loads(self._body)

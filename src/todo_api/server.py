@@ -38,6 +38,9 @@ class GatheringTransport:
             self._loop.call_soon(self._send)
         self._written.append(data)
 
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
     def close(self) -> None:
         self._send()
         self._transport.close()

@@ -29,10 +29,10 @@ class _UnfitError(Exception):
 
 
 _Call: TypeAlias = list[Any]
-"""One request on its way to its handler: the request, the response that carries headers of the handler's own, and what
-guards and dependencies have given so far."""
+"""One request on its way to its handler: the request, the response that carries headers of the handler's own, the
+values in its path, and what guards and dependencies have given so far."""
 
-_REQUEST, _RESPONSE = 0, 1
+_REQUEST, _RESPONSE, _PATH, _FIRST_GIVEN = range(4)
 
 _Source: TypeAlias = Callable[[_Call], Any]
 """Where the value of an argument comes from. Raises ValidationError, or _UnfitError where there is none."""
@@ -95,7 +95,7 @@ class _CompiledRoute:
         self._steps: list[tuple[Callable[..., Any], list[tuple[str, _Source]]]] = []
         # Where in a _Call its value is. The guards come first, and are not asked again.
         self._places: dict[Callable[..., Any], int] = {
-            guard: place for place, guard in enumerate(route.guards, _RESPONSE + 1)
+            guard: place for place, guard in enumerate(route.guards, _FIRST_GIVEN)
         }
         self._wants_response = False
         self._arguments = list(self._compile(route.dependant))
@@ -110,7 +110,8 @@ class _CompiledRoute:
     async def run(self, request: ContractRequest) -> tuple[Message, bytes]:
         """The start of the answer, and its body. Raises what the guards, the dependencies and the handler raise."""
         response = Response() if self._wants_response else None
-        call: _Call = [request, response, *await request.prepare(self.route)]
+        given = await request.prepare(self.route)
+        call: _Call = [request, response, request.scope["path_params"], *given]
         for dependency, sources in self._steps:
             call.append(await dependency(**_values(sources, call)))
         result = await self.route.endpoint(**_values(self._arguments, call))
@@ -128,7 +129,7 @@ class _CompiledRoute:
             assert dependency.call is not None
             sources = list(self._compile(dependency))
             if dependency.call not in self._places:
-                self._places[dependency.call] = _RESPONSE + 1 + len(self._places)
+                self._places[dependency.call] = _FIRST_GIVEN + len(self._places)
                 self._steps.append((dependency.call, sources))
             if dependency.name is not None:
                 yield dependency.name, itemgetter(self._places[dependency.call])
@@ -171,7 +172,7 @@ def _is_model(field: ModelField) -> bool:
 
 def _path(field: ModelField) -> _Source:
     validate, name = _validator(field), field.alias
-    return lambda call: validate(call[_REQUEST].path_params[name])
+    return lambda call: validate(call[_PATH][name])
 
 
 def _query(field: ModelField) -> _Source:
