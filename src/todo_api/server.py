@@ -111,9 +111,10 @@ def _entrance(app: FastAPI) -> ASGIApp:
 
 
 def _settle() -> None:
-    """What is there by now stays: the collector of garbage need not look at it again and again."""
+    """What is there by now stays: the collector of garbage, which was off until now, need not look at it."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def _end_with_parent() -> None:
