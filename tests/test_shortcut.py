@@ -1,5 +1,6 @@
 """Whoever takes the shortcut gets what FastAPI would have answered: every request goes both ways."""
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any
@@ -12,11 +13,13 @@ from fastapi import BackgroundTasks, Body, Cookie, Depends, Header, Query, Reque
 from fastapi.routing import APIRoute
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, Field, computed_field, field_serializer
 from test_authorization import CONTRACT, send
+from todo_contract import models
 
 from todo_api.app import create_app
 from todo_api.contract import Operation
-from todo_api.shortcut import Shortcut, _is_plain
+from todo_api.shortcut import Shortcut, _converts, _is_plain, _serializer
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +103,62 @@ def _comparable(response: httpx.Response) -> object:
     values = sorted((name, value) for name, value in response.headers.multi_items() if name not in volatile)
     body = re.sub(r'"(id|instance|next_cursor|created_at|updated_at)":("[^"]*"|\d+)', r'"\1":0', response.text)
     return response.status_code, sorted(response.headers), values, body
+
+
+class Renamed(BaseModel):
+    id: int = Field(serialization_alias="number")
+
+
+class Computed(BaseModel):
+    id: int
+
+    @computed_field
+    def double(self) -> int:
+        return 2 * self.id
+
+
+class Rewritten(BaseModel):
+    id: int
+
+    @field_serializer("id")
+    def as_text(self, value: int) -> str:
+        return str(value)
+
+
+class Hidden(BaseModel):
+    id: int = Field(exclude=True)
+
+
+class Open(BaseModel, extra="allow"):
+    id: int
+
+
+class Bytes(BaseModel):
+    id: bytes
+
+
+class TestAnswers:
+    """orjson writes the members of a model, and pydantic what they become."""
+
+    @pytest.mark.parametrize("operation", CONTRACT.operations.values(), ids=lambda operation: operation.id)
+    def test_of_the_contract_are_their_members(self, operation: Operation) -> None:
+        if operation.model is not None:
+            assert not _converts(getattr(models, operation.model).__pydantic_core_schema__)
+
+    @pytest.mark.parametrize(
+        ("answer", "written"),
+        [
+            (Renamed(id=1), {"number": 1}),
+            (Computed(id=1), {"id": 1, "double": 2}),
+            (Rewritten(id=1), {"id": "1"}),
+            (Hidden(id=1), {}),
+            (Open(id=1, more=2), {"id": 1, "more": 2}),
+            (Bytes(id=b"1"), {"id": "1"}),
+        ],
+    )
+    def test_that_become_something_else_are_written_by_pydantic(self, answer: BaseModel, written: object) -> None:
+        assert json.loads(_serializer(type(answer))(answer)) == written
+        assert json.loads(_serializer(list[type(answer)])([answer])) == [written]  # type: ignore[misc]
 
 
 async def generator() -> AsyncIterator[int]:
