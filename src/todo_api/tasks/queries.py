@@ -18,8 +18,8 @@ from todo_api.tasks.table import task
 
 _owned = task.c.user_id == bindparam("owner")
 _one = (task.c.id == bindparam("task_id"), _owned)
-_names = tuple(models.Task.model_fields)
-_members = [task.c[name] for name in _names]
+_names = set(models.Task.model_fields)
+_members = [task.c[name] for name in models.Task.model_fields]
 
 _get = prepare(select(*_members).where(*_one))
 _create = prepare(
@@ -142,13 +142,10 @@ def _first(row: Any) -> models.Task | None:
     return None if row is None else _task(row)
 
 
-_all_names = set(_names)
-
-
 def _task(row: Any) -> models.Task:
     """A row of `_members`. The database keeps the contract by itself: no need to validate each one. `model_construct`
-    would look for defaults and aliases in it: 3.4 µs instead of 0.7."""
+    would look for defaults and aliases in it: 9 µs instead of 1.2."""
     task = models.Task.__new__(models.Task)
-    task.__dict__.update(zip(_names, row, strict=False))
-    object.__setattr__(task, "__pydantic_fields_set__", _all_names)
+    object.__setattr__(task, "__dict__", dict(row.items()))
+    object.__setattr__(task, "__pydantic_fields_set__", _names)
     return task
