@@ -1,7 +1,7 @@
 # Arguments for the service or for pytest: make run ARGS="--port 8001"
 ARGS =
 
-.PHONY: help run test fuzz bench bench-instructions bench-network bench-growth install lint codegen clean
+.PHONY: help run test fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,10 @@ bench-instructions: ## count instructions per request (needs valgrind)
 	@bench/install.sh
 	.venv/bin/python bench/instructions.py --write docs $(ARGS)
 
+bench-layers: ## tell where the CPU of each operation goes (ptrace must be allowed)
+	@bench/install.sh
+	.venv/bin/python bench/layers.py --write docs $(ARGS)
+
 bench-network: ## measure with 1, 5 and 20 ms to the database
 	@bench/install.sh
 	.venv/bin/python bench/network.py --write docs $(ARGS)
@@ -45,5 +49,5 @@ codegen: install ## generate anew what follows from openapi.yaml
 	./codegen.sh
 
 clean: ## remove what was installed, built and cached; the tasks stay
-	rm -rf .venv .tools node_modules bench/.venv bench/node_modules dist reports .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools node_modules bench/.venv bench/.product bench/node_modules dist reports .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src generated tests bench -name __pycache__ -prune -exec rm -rf {} +

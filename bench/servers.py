@@ -19,7 +19,7 @@ BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 PEERS = BENCH / "peers"
 NODE = Path(executable.ROOT_DIR, "bin", "node")
-# Both virtual environments are made from one interpreter, by install.sh.
+# All virtual environments are made from one interpreter, by install.sh.
 PEER_PYTHON = BENCH / ".venv/bin/python"
 SECRET = "a secret of the measurements, 32 bytes or more"  # noqa: S105
 START_LIMIT = 30
@@ -39,7 +39,7 @@ def _peer(name: str, title: str) -> Server:
     return Server(name, title, (PEER_PYTHON, PEERS / f"{name}.py"))
 
 
-PRODUCT = Server("todo-api", "todo-api", (ROOT / ".venv/bin/todo-api", "serve", "--port", "{port}"))
+PRODUCT = Server("todo-api", "todo-api", (BENCH / ".product/bin/todo-api", "serve", "--port", "{port}"))
 SERVERS = [
     _peer("sync_sqlmodel", "FastAPI, SQLModel's synchronous Session in `async def`"),
     _peer("async_sqlmodel", "FastAPI, SQLModel's AsyncSession"),
