@@ -182,6 +182,40 @@ class TestConnections:
 
         run(url, test)
 
+    def test_that_are_given_up_while_they_are_made_are_closed(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        made: list[asyncpg.Connection] = []
+
+        async def never_ends(connection: asyncpg.Connection, *_: object, **__: object) -> None:
+            made.append(connection)
+            await asyncio.Future()
+
+        async def test(database: Database) -> None:
+            asking = asyncio.create_task(database.session().fetch_one(ONE))
+            await until(lambda: asyncio.sleep(0, bool(made)))
+            asking.cancel()
+            await until(lambda: asyncio.sleep(0, made[0].is_closed()))
+
+        monkeypatch.setattr(asyncpg.Connection, "set_type_codec", never_ends)
+        run(url, test)
+
+
+class TestTimes:
+    @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+    def test_are_of_utc_whatever_the_server_has(self, empty_database_url: str, zone: str) -> None:
+        times = ["0001-01-01T00:00:00+00:00", "2026-01-01T12:00:00.500000+00:00", "9999-12-31T23:59:59.999999+00:00"]
+        columns = ", ".join(f"TIMESTAMPTZ '{time}'" for time in times)
+
+        async def test(database: Database) -> None:
+            row = await database.session().fetch_one(Statement(f"SELECT {columns}, current_setting('TimeZone')"))
+            assert row is not None
+            *found, set_to = row
+            assert set_to == zone
+            assert [time.isoformat() for time in found] == times
+
+        name = urlsplit(empty_database_url).path[1:]
+        execute(empty_database_url, f"ALTER DATABASE \"{name}\" SET TimeZone = '{zone}'")
+        run(empty_database_url, test)
+
 
 class TestLostStatement:
     def test_that_reads_is_sent_again(self, url: str) -> None:

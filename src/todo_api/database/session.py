@@ -130,14 +130,12 @@ class Database:
 
     async def _connect(self) -> asyncpg.Connection:
         connection = await asyncpg.connect(**self._arguments)
-        if not connection.is_closed() and _writes_utc(connection):
-            await connection.set_type_codec(
-                "timestamptz",
-                schema="pg_catalog",
-                encoder=datetime.isoformat,
-                decoder=datetime.fromisoformat,
-                format="text",
-            )
+        try:
+            if not connection.is_closed() and _writes_utc(connection):
+                await _read_times_as_text(connection)
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
     def _lost(self, error: DatabaseUnavailable) -> None:
@@ -171,10 +169,21 @@ class Database:
 
 
 def _writes_utc(connection: asyncpg.Connection) -> bool:
-    """Whether the server writes timestamps as `datetime.fromisoformat` reads them: in the time of UTC, and ISO. asyncpg
-    makes them out of the binary form in Python's arithmetic: 1.0 µs each, and not 0.2."""
+    """Whether the server writes timestamps as `datetime.fromisoformat` reads them: in the time of UTC, and ISO."""
     server = connection.get_settings()
     return server.TimeZone in {"UTC", "GMT", "Etc/UTC"} and server.DateStyle.startswith("ISO")
+
+
+async def _read_times_as_text(connection: asyncpg.Connection) -> None:
+    """asyncpg makes them out of the binary form in Python's arithmetic: 1.0 µs each, and not 0.2. Costs a statement for
+    each new connection, which asks for the type."""
+    await connection.set_type_codec(
+        "timestamptz",
+        schema="pg_catalog",
+        encoder=datetime.isoformat,
+        decoder=datetime.fromisoformat,
+        format="text",
+    )
 
 
 class Session:
