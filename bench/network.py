@@ -55,7 +55,8 @@ class ServerSide(Side):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.transport.pause_reading()
+        # Not at once: asyncio of Python 3.11.2 begins to read after this all the same.
+        self._loop.call_soon(self.transport.pause_reading)
         self._connecting = self._loop.create_task(self._connect())
 
     async def _connect(self) -> None:
