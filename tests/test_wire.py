@@ -1,5 +1,6 @@
 """What fuzzing was shown not to find: how requests are read, and what every answer looks like."""
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from conftest import Service
 from raw import exchange
 
 from todo_api.requests import MAX_BODY
+from todo_api.server import GatheringTransport
 
 JSON = {"Content-Type": "application/json"}
 
@@ -176,6 +178,56 @@ class TestHttp:
     @pytest.mark.parametrize("path", ["/", "/health", "/health/ready"])
     def test_public_operations_refuse_unknown_parameters_too(self, service: Service, path: str) -> None:
         assert service.client().get(path, params={"x": 1}).status_code == 422
+
+
+class Recorder(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.closed
+        self.writes.append(bytes(data))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+class TestGatheringTransport:
+    def run(self, *, close: bool) -> Recorder:
+        recorder = Recorder()
+
+        async def answer() -> None:
+            transport = GatheringTransport(recorder, asyncio.get_running_loop())
+            transport.write(b"head ")
+            transport.write(b"body")
+            if close:
+                transport.close()
+                transport.write(b" and more")
+            # What was written is sent when the step of the loop is over.
+            await asyncio.sleep(0)
+
+        asyncio.run(answer())
+        return recorder
+
+    def test_sends_head_and_body_at_once(self) -> None:
+        assert self.run(close=False).writes == [b"head body"]
+
+    def test_sends_what_was_written_before_it_closes_and_nothing_afterwards(self) -> None:
+        recorder = self.run(close=True)
+        assert recorder.writes == [b"head body"]
+        assert recorder.closed
+
+    def test_answers_requests_that_come_together_in_their_order(self, service: Service) -> None:
+        first = b"GET /health HTTP/1.1\r\nHost: x\r\nX-Request-ID: first\r\n\r\n"
+        last = b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-ID: last\r\nConnection: close\r\n\r\n"
+        answers = exchange(service.url, first + last)
+        assert answers.count(b"HTTP/1.1 200 OK") == 2
+        assert answers.index(b"x-request-id: first") < answers.index(b"x-request-id: last")
 
 
 class TestEveryAnswer:
