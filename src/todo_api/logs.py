@@ -1,5 +1,6 @@
 """Structured logs: JSON lines, or readable ones on a terminal. uvicorn's and asyncpg's own lines look the same."""
 
+import json
 import logging
 import sys
 from contextvars import ContextVar
@@ -62,7 +63,11 @@ _render_exception = structlog.processors.ExceptionRenderer(ExceptionDictTransfor
 def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> bytes:
     if "exc_info" in event:
         event = _render_exception(logger, method, event)
-    return orjson.dumps(event, default=repr, option=orjson.OPT_UTC_Z)
+    try:
+        return orjson.dumps(event, default=repr, option=orjson.OPT_UTC_Z)
+    except TypeError:
+        # It has no text that UTF-8 can't hold, and no integer of more than 64 bits.
+        return json.dumps(event, default=str).encode()
 
 
 def _decode(_: WrappedLogger, method: str, line: Any) -> str:
