@@ -49,14 +49,17 @@ def sample(cluster: Cluster, tokens: Path, operation: str, seconds: int) -> dict
     with cluster.copy() as url, running(PRODUCT, url, cluster.directory / f"{PRODUCT.name}.log") as service:
         verify(service.url)
         load(service.url, tokens, WARM_UP, 0, {operation: 100})
+        # By itself, for py-spy stops the service for each sample.
         before = cpu_seconds(service.pid)
         unwatched = load(service.url, tokens, seconds, 1, {operation: 100})
         microseconds = (cpu_seconds(service.pid) - before) / unwatched.requests * 1e6
-        # By itself, for the one that watches stops the other each time.
         target = ["--pid", str(service.pid), "--duration", str(seconds), "--output", output]
-        watcher = subprocess.Popen([*command, *target], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        load(service.url, tokens, seconds + WARM_UP, 2, {operation: 100})
-        said, _ = watcher.communicate()
+        # Ends by itself, after its time or with the service; it is waited for in any case.
+        with subprocess.Popen(
+            [*command, *target], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as watcher:
+            load(service.url, tokens, seconds + WARM_UP, 2, {operation: 100})
+            said, _ = watcher.communicate()
     if watcher.returncode:
         raise ServerError(f"py-spy failed (it must be root where ptrace is restricted): {said}")
     counted: Counter[str] = Counter()

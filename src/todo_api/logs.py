@@ -66,7 +66,7 @@ def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> bytes:
     try:
         return orjson.dumps(event, default=repr, option=orjson.OPT_UTC_Z)
     except TypeError:
-        # It has no text that UTF-8 can't hold, and no integer of more than 64 bits.
+        # orjson takes neither text that UTF-8 can't hold nor integers of more than 64 bits.
         return json.dumps(event, default=str).encode()
 
 

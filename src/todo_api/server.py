@@ -111,7 +111,7 @@ def _entrance(app: FastAPI) -> ASGIApp:
 
 
 def _settle() -> None:
-    """What is there by now stays: the collector of garbage, which was off until now, need not look at it."""
+    """What is there by now stays: the collector of garbage, where it was off until now, need not look at it."""
     gc.collect()
     gc.freeze()
     gc.enable()
