@@ -141,6 +141,18 @@ class MethodNotAllowed(Problem):
         super().__init__(f"This path has other methods: {allowed}.", {"Allow": allowed})
 
 
+class RequestTimeout(Problem):
+    """The headers of the request were not complete within 10 seconds. The connection is closed; send the request again
+    on a new one."""
+
+    type = "/problems/request-timeout"
+    title = "Request timeout"
+    status = 408
+
+    def __init__(self) -> None:
+        super().__init__("The headers of the request were not complete in time. Send the request again.")
+
+
 class ContentTooLarge(Problem):
     """The body is larger than any that the contract allows. The service stops reading and closes the connection."""
 
@@ -150,6 +162,18 @@ class ContentTooLarge(Problem):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The body is larger than {limit} bytes. Send less.", {"Connection": "close"})
+
+
+class UriTooLong(Problem):
+    """The URL is longer than the service reads: 8 KiB in all, 4 KiB for its query. Send less in it."""
+
+    type = "/problems/uri-too-long"
+    title = "URI too long"
+    status = 414
+
+    def __init__(self, part: str, limit: int) -> None:
+        """`limit` in bytes."""
+        super().__init__(f"The {part} is longer than {limit} bytes. Send a shorter one.")
 
 
 class UnsupportedMediaType(Problem):
@@ -163,6 +187,18 @@ class UnsupportedMediaType(Problem):
         super().__init__(
             'The body must be JSON. Send "Content-Type: application/json".', {"Accept": "application/json"}
         )
+
+
+class HeaderFieldsTooLarge(Problem):
+    """The header section, the trailers or the chunk extensions of the request are larger than the service reads: 32 KiB
+    or 100 lines. Cookies and tokens are the usual reason. The connection is closed."""
+
+    type = "/problems/header-fields-too-large"
+    title = "Request header fields too large"
+    status = 431
+
+    def __init__(self) -> None:
+        super().__init__("The request has more than 32 KiB or 100 lines of headers. Send fewer.")
 
 
 class InternalError(Problem):

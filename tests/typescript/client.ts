@@ -20,12 +20,15 @@ function remedy(problem: AnyProblem): string {
       return "drop the task from the list";
     case "/problems/database-unavailable":
     case "/problems/issuer-unavailable":
+    case "/problems/request-timeout":
       return "try again in a moment";
     case "/problems/invalid-request":
     case "/problems/malformed-body":
     case "/problems/not-found":
     case "/problems/method-not-allowed":
     case "/problems/content-too-large":
+    case "/problems/uri-too-long":
+    case "/problems/header-fields-too-large":
     case "/problems/unsupported-media-type":
     case "/problems/internal-error":
       return `report ${problem.instance}`;
