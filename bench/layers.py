@@ -17,7 +17,7 @@ RATE = 200
 
 LAYERS = {
     "event loop, sockets, PostgreSQL's protocol (C)": ("asyncio/",),
-    "HTTP (uvicorn)": ("uvicorn/", "todo_api/server.py"),
+    "HTTP (uvicorn)": ("uvicorn/", "todo_api/protocol.py"),
     "request id, headers, log line": ("todo_api/middleware.py", "todo_api/logs.py", "structlog/", "logging/"),
     "token": ("todo_api/auth/",),
     "route, input, dependencies, JSON": (

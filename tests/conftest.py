@@ -25,7 +25,6 @@ import asyncpg
 import httpx
 import pytest
 import structlog
-import uvicorn
 from contract_watch import ContractWatch
 from fastapi import FastAPI
 from pgbouncer import PgBouncer, pgbouncer
@@ -36,7 +35,7 @@ from todo_api.app import create_app
 from todo_api.auth.tokens import sign
 from todo_api.database import migrate
 from todo_api.database.embedded import embedded_postgres
-from todo_api.server import Protocol
+from todo_api.server import Server, bind, configuration
 from todo_api.settings import Settings
 
 SECRET = "a secret of the tests, 32 bytes or more"
@@ -191,16 +190,16 @@ class Service:
 @contextmanager
 def running(app: FastAPI) -> Iterator[Service]:
     """Serves an app over HTTP, as `todo-api serve` does, on a free port of the loopback."""
-    config = uvicorn.Config(app, port=0, http=Protocol, loop="uvloop", ws="none", log_config=None, server_header=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
+    server = Server(configuration(app))
+    listener = bind("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     deadline = time.monotonic() + 30
     while not server.started:
         assert thread.is_alive(), "the service did not start"
         assert time.monotonic() < deadline, "the service does not answer"
         time.sleep(0.01)
-    host, port = server.servers[0].sockets[0].getsockname()
+    host, port = listener.getsockname()
     service = Service(f"http://{host}:{port}", app)
     try:
         yield service

@@ -1,16 +1,40 @@
-"""HTTP by hand, for what no client sends."""
+"""HTTP by hand: requests that no client sends."""
 
+import re
 import socket
+import time
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 
-def exchange(url: str, request: bytes, timeout: float = 10) -> bytes:
-    """Sends bytes as they are, and answers what comes back until the server closes, or until `timeout` seconds
-    bring nothing more: the connection was kept open."""
+def connect(url: str, timeout: float = 10) -> socket.socket:
     address = urlsplit(url)
-    with socket.create_connection((address.hostname or "", address.port or 80), timeout) as connection:
-        connection.sendall(request)
-        received = b""
+    connection = socket.create_connection((address.hostname or "", address.port or 80), timeout)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def exchange(url: str, *packets: bytes, timeout: float = 10) -> bytes:
+    """Sends bytes as they are and returns what comes back until the server closes the connection. A pause of 20 ms
+    between the packets lets the server read each one by itself. Raises TimeoutError after `timeout` seconds without
+    input: the server has kept the connection open."""
+    with connect(url, timeout) as connection:
+        for number, packet in enumerate(packets):
+            if number:
+                time.sleep(0.02)
+            connection.sendall(packet)
+        return read_to_end(connection)
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    received = b""
+    # A reset follows if the server closed the connection with unread input, and what it sent before was received.
+    with suppress(ConnectionResetError):
         while chunk := connection.recv(65536):
             received += chunk
-        return received
+    return received
+
+
+def statuses(received: bytes) -> list[int]:
+    """Those of the responses in `received`, in their order."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]

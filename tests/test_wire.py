@@ -11,8 +11,8 @@ import pytest
 from conftest import Service
 from raw import exchange
 
+from todo_api.protocol import GatheringTransport
 from todo_api.requests import MAX_BODY
-from todo_api.server import GatheringTransport
 
 JSON = {"Content-Type": "application/json"}
 
@@ -202,7 +202,7 @@ class TestGatheringTransport:
         recorder = Recorder()
 
         async def answer() -> None:
-            transport = GatheringTransport(recorder, asyncio.get_running_loop())
+            transport = GatheringTransport(recorder, asyncio.get_running_loop(), lambda: False)
             transport.write(b"head ")
             transport.write(b"body")
             if close:

@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
     # Here, for handlers are bound when they are imported: what they get wrong is told by main(), in one message.
     from todo_api.app import create_app
-    from todo_api.server import run
+    from todo_api.server import bind, run
 
     if settings.database_url is None:
         settings.better_auth_secret = SecretStr(_secret(settings))
@@ -89,7 +89,7 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
         app = create_app(settings)
         if embedded:
             _print_welcome(f"http://{arguments.host}:{arguments.port}", _sign(settings, "demo"))
-        run(app, arguments.host, arguments.port, arguments.workers)
+        run(app, bind(arguments.host, arguments.port), arguments.workers)
 
 
 def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:

@@ -112,11 +112,14 @@ class RequestContext:
 
     def _answering(self, scope: Scope, sent: Mapping[bytes, bytes]) -> ASGIApp:
         """Who answers a request."""
+        if "rejected" in scope:
+            # protocol.py could not read it.
+            return respond(scope["rejected"])
         hosts = [name for name, _ in scope["headers"]].count(b"host")
-        # RFC 9112, section 3.2: a request of HTTP/1.1 has exactly one. httptools takes none and several.
-        if hosts != 1 and (hosts or scope["http_version"] != "1.0"):
-            fault = f"The request must have exactly one Host header, and has {hosts}."
-            return respond(InvalidRequest(fault, {"Connection": "close"}))
+        if hosts != 1 or scope["http_version"] != "1.1":
+            fault = _framing_fault(scope, hosts)
+            if fault is not None:
+                return respond(InvalidRequest(fault, {"Connection": "close"}))
         if scope["method"] == "OPTIONS" and b"origin" in sent and b"access-control-request-method" in sent:
             return self._cross_origin.preflight(scope)
         return self.app
@@ -127,11 +130,25 @@ class RequestContext:
             "request",
             # A 405 is of the path, and of no operation.
             operation=getattr(route, "operation_id", None) if status != 405 else None,
-            method=method,
+            method=method or None,
             path=getattr(route, "path", None),
             status=status,
             duration_ms=round(seconds * 1000, 2),
         )
+
+
+def _framing_fault(scope: Scope, hosts: int) -> str | None:
+    """What RFC 9112 forbids and httptools takes."""
+    version = scope["http_version"]
+    if version not in ("1.0", "1.1"):
+        return f"HTTP/{version} is not spoken on this connection. Send HTTP/1.1."
+    # Section 3.2: a request of HTTP/1.1 has exactly one.
+    if hosts > 1 or (hosts == 0 and version == "1.1"):
+        return f"The request must have exactly one Host header, and has {hosts}."
+    # Section 6.1: whoever sends HTTP/1.0 does not know chunks, and a proxy may see another end of the body.
+    if version == "1.0" and any(name == b"transfer-encoding" for name, _ in scope["headers"]):
+        return "A request of HTTP/1.0 must not have Transfer-Encoding."
+    return None
 
 
 def _request_id(sent: bytes | None) -> str:

@@ -1,87 +1,117 @@
 """Runs the application under uvicorn, with the event loop and the parser that are fastest: uvloop and httptools."""
 
 import asyncio
+import ctypes
 import gc
 import multiprocessing
 import os
+import select
 import signal
+import socket
+import struct
+import sys
 import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import wait
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess, multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from todo_api import logs
 from todo_api.app import create_app
+from todo_api.protocol import Protocol
 from todo_api.settings import load_settings
 
 GRACE = 10
 """Seconds in which the process ends after SIGTERM. Most platforms kill it then."""
-REQUESTS_GRACE = GRACE - 2
-"""Seconds that requests under way have of it. The end of the pool takes up to two."""
+REQUESTS_GRACE = GRACE - 3
+"""Seconds that requests in progress have of it. Noticing the signal and draining the listener take up to one second,
+closing the pool up to two."""
+HANDSHAKES = 0.1
+"""Seconds in which handshakes that have begun when a shutdown begins are completed."""
+SUPERVISOR_TICK = 0.5
+"""Seconds between two looks of uvicorn's supervisor at its signals."""
+MAX_DRAIN = 0.5
+"""Seconds that the queue of the listener may then take. Only a restarted worker among others reaches it."""
+
+SO_ATTACH_FILTER = 26
+"""From Linux' asm-generic/socket.h; Python has no name for it."""
+_NO_HANDSHAKES = (
+    (0x30, 0, 0, 13),  # Load byte 13 of the TCP header: the flags (RFC 9293, section 3.1).
+    (0x54, 0, 0, 0x12),  # Keep SYN and ACK.
+    (0x15, 0, 1, 0x02),  # SYN alone begins a handshake:
+    (0x06, 0, 0, 0),  # drop it,
+    (0x06, 0, 0, 0xFFFFFFFF),  # and keep everything else.
+)
+"""Instructions of classic BPF: code, jump if true, jump if false, operand."""
 
 
-class GatheringTransport:
-    """Sends together what is written within one step of the event loop. uvicorn writes the head and the body of an
-    answer one after the other, which is a system call and a packet each."""
+class Server(uvicorn.Server):
+    """uvicorn's, but on shutdown the listener closes only after every connection that the kernel has accepted is
+    taken over. uvicorn closes it with its queue, which resets the connections in it."""
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._written: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        if not self._written:
-            self._loop.call_soon(self._send)
-        self._written.append(data)
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        self._send()
-        self._transport.close()
-
-    def _send(self) -> None:
-        written, self._written = self._written, []
-        if written and not self._transport.is_closing():
-            self._transport.write(b"".join(written))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        listeners = sockets or []
+        if multiprocessing.parent_process() is None:
+            hold_new_connections(listeners)
+            await asyncio.sleep(HANDSHAKES)
+        else:
+            # Other workers may go on with the same listener: only the parent knows, and holds it for all.
+            await asyncio.sleep(SUPERVISOR_TICK + HANDSHAKES)
+        poll = select.poll()
+        for listener in listeners:
+            poll.register(listener, select.POLLIN)
+        deadline = time.monotonic() + MAX_DRAIN
+        # No event tells that it is empty.
+        while poll.poll(0) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await super().shutdown(sockets)
 
 
-class Protocol(HttpToolsProtocol):
-    """uvicorn's, but an answer is one packet, and what can't be parsed is answered with a problem; no request id, for
-    there is no request."""
+class Worker(Process):
+    """uvicorn's worker process, with the server above."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(GatheringTransport(transport, self.loop))  # type: ignore[arg-type]
-
-    def send_400_response(self, msg: str) -> None:
-        body = (
-            b'{"type":"/problems/invalid-request","title":"The request breaks the rules of HTTP","status":400,'
-            b'"detail":"The request can not be parsed. Send HTTP/1.1 as RFC 9112 has it.","instance":"unparsed"}'
-        )
-        head = (
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nx-request-id: unparsed\r\n"
-            b"cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n"
-        )
-        self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
-        self.transport.close()
+    @property
+    def server(self) -> uvicorn.Server:
+        if self._server is None:
+            self._server = Server(self.config)
+        return self._server
 
 
-def run(app: FastAPI, host: str, port: int, workers: int) -> None:
-    """Serves until SIGINT or SIGTERM. More than one worker: each makes its own app from the environment."""
-    _settle()
-    uvicorn.run(
-        _entrance(app) if workers == 1 else "todo_api.server:create_worker_app",
+class Supervisor(Multiprocess):
+    """uvicorn's parent of the workers, which holds new connections before it ends them."""
+
+    def terminate_all(self) -> None:
+        hold_new_connections(self.sockets)
+        super().terminate_all()
+
+
+def hold_new_connections(listeners: Sequence[socket.socket]) -> None:
+    """Makes the kernel ignore new handshakes, so that the queue of a listener can be drained. A client repeats its
+    handshake after a second and is then refused, or served by whatever listens there by then. Linux only; elsewhere
+    handshakes that complete while the listener closes are still reset."""
+    if sys.platform != "linux":
+        return
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _NO_HANDSHAKES))
+    program = struct.pack("HP", len(_NO_HANDSHAKES), ctypes.addressof(code))
+    for listener in listeners:
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port))
+
+
+def configuration(app: ASGIApp | str, workers: int = 1) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
         factory=workers > 1,
-        host=host,
-        port=port,
         workers=workers,
         http=Protocol,
         loop="uvloop",
@@ -93,6 +123,23 @@ def run(app: FastAPI, host: str, port: int, workers: int) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=REQUESTS_GRACE,
     )
+
+
+def run(app: FastAPI, listener: socket.socket, workers: int) -> None:
+    """Serves on a bound socket until SIGINT or SIGTERM. More than one worker: each makes its own app from the
+    environment."""
+    _settle()
+    with suppress(KeyboardInterrupt), listener:
+        if workers == 1:
+            server = Server(configuration(_entrance(app)))
+            server.run([listener])
+            if not server.started:
+                sys.exit(STARTUP_FAILURE)
+        else:
+            # uvicorn has no parameter for it.
+            multiprocess.Process = Worker  # type: ignore[misc]
+            listener.set_inheritable(True)
+            Supervisor(configuration("todo_api.server:create_worker_app", workers), [listener]).run()
 
 
 def create_worker_app() -> ASGIApp:
