@@ -113,8 +113,7 @@ class Protocol(HttpToolsProtocol):
         if self._closing:
             return
         if (size := len(data)) > SLICE:
-            for start in range(0, size, SLICE):
-                self.data_received(data[start : start + SLICE])
+            self._receive_in_slices(data)
             return
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
@@ -194,6 +193,10 @@ class Protocol(HttpToolsProtocol):
         self.cycle.message_event.set()
 
     # ---
+
+    def _receive_in_slices(self, data: bytes) -> None:
+        for start in range(0, len(data), SLICE):
+            self.data_received(data[start : start + SLICE])
 
     def _ignore_offer(self, rest: bytes) -> None:
         """llhttp stops behind headers that offer another protocol, because it takes the rest of the connection for that
