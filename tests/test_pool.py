@@ -17,7 +17,7 @@ from conftest import execute
 
 from todo_api.database import pool as module
 from todo_api.database.failures import DatabaseRefused, DatabaseUnavailable, may_pass
-from todo_api.database.pool import Lease, Limits, Pool, PoolFigures
+from todo_api.database.pool import Connector, Lease, Limits, Pool, PoolFigures
 from todo_api.database.url import DatabaseUrl
 
 LIMIT = 30
@@ -34,7 +34,7 @@ class Bench:
         self.tries = 0
         self.before_connect: Callable[[], Awaitable[asyncpg.Connection | None]] | None = None
         """May fail, or give another connection than ours."""
-        self.pool = Pool(self._connect, limits)
+        self.pool = Pool(Connector(self._connect, "the.host:5432"), limits)
 
     async def _connect(self) -> asyncpg.Connection:
         self.tries += 1

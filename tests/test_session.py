@@ -269,7 +269,7 @@ class TestLostStatement:
         ids=str,
     )
     def test_may_be_known_to_have_reached_no_server(self, error: Exception, never_sent: bool) -> None:
-        assert StatementLost(error).never_sent is never_sent
+        assert StatementLost(error).nothing_done is never_sent
 
 
 class TestStatementTimeout:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api import logs
+from todo_api.database.session import Work
 from todo_api.problems import DatabaseUnavailable, InternalError, InvalidRequest, respond
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -24,6 +25,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 _random = random.Random()  # noqa: S311
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 _NO_STORE = (b"cache-control", b"no-store")
+_NO_WORK = Work(None)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~-]{1,128}")
 
 
@@ -126,6 +128,7 @@ class RequestContext:
 
     def _tell(self, scope: Scope, method: str, status: int | None, seconds: float) -> None:
         route = scope.get("route")
+        work: Work = scope.get("database_work", _NO_WORK)
         self._log.info(
             "request",
             # A 405 is of the path, and of no operation.
@@ -134,6 +137,9 @@ class RequestContext:
             path=getattr(route, "path", None),
             status=status,
             duration_ms=round(seconds * 1000, 2),
+            database_ms=round(work.seconds * 1000, 2),
+            statements=work.statements,
+            repeated=work.repeated,
         )
 
 

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
         15, description="Seconds in which a statement must have a connection, waiting and retries included."
     )
     database_statement_timeout: Seconds = Field(30, description="Seconds that a statement may take.")
+    database_slow_statement: Seconds = Field(0.5, description="Seconds after which a statement is logged as slow.")
     database_application_name: str = Field(
         "todo-api", max_length=63, pattern=r"^[\x20-\x7E]+$", description="What pg_stat_activity calls us."
     )
@@ -82,7 +83,7 @@ class Settings(BaseSettings):
             if url.tls:
                 # Certificates that can't be read are told now.
                 url.arguments()
-            if info.field_name == "database_url_unpooled" and url.pooled:
+            if info.field_name == "database_url_unpooled" and not url.migrates:
                 raise ValueError("names a pooler; the direct URL is needed")
         return value
 
@@ -125,6 +126,7 @@ class Settings(BaseSettings):
             connect_timeout=self.database_connect_timeout,
             wait_timeout=self.database_wait_timeout,
             statement_timeout=self.database_statement_timeout,
+            slow_statement=self.database_slow_statement,
         )
 
 

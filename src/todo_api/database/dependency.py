@@ -10,7 +10,10 @@ from todo_api.database.session import Session
 async def session(request: Request) -> Session:
     """Holds no connection: each statement, or each `transaction()`, takes one and gives it back, so that what was
     written is committed before the answer leaves."""
-    current: Session = request.app.state.database.session()
+    scope = request.scope
+    current: Session = scope["app"].state.database.session(getattr(scope.get("route"), "operation_id", None))
+    # For the log line of the request.
+    scope["database_work"] = current.work
     return current
 
 

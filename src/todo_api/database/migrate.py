@@ -9,16 +9,29 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 import todo_api.migrations
-from todo_api.database.failures import DatabaseUnavailable
-from todo_api.database.pool import Limits, connect_patiently
+from todo_api.database.failures import DatabaseRefused, without_values
+from todo_api.database.pool import Connector, Limits
 from todo_api.database.url import DatabaseUrl
 
 # Alembic keeps what it is doing in globals of its modules.
 _one_at_a_time = threading.Lock()
+
+
+class MigrationRejected(DatabaseRefused):
+    """PostgreSQL rejected a statement of a migration. Nothing is changed."""
+
+    def __init__(self, error: DBAPIError) -> None:
+        cause = error.orig.__cause__ if error.orig is not None else None
+        said = without_values(error)
+        # Classes 22 and 23 quote values of rows.
+        if isinstance(cause, asyncpg.PostgresError) and not str(cause.sqlstate).startswith(("22", "23")):
+            said = f"{cause.args[0]} (SQLSTATE {cause.sqlstate})"
+        super().__init__(f"The database rejects the migration: {said}. Nothing is changed.")
 
 
 def upgrade(url: str, limits: Limits | None = None, revision: str = "head") -> None:
@@ -26,8 +39,7 @@ def upgrade(url: str, limits: Limits | None = None, revision: str = "head") -> N
     once. Needs a thread in which no event loop runs. The time that a statement may take becomes a setting of the role
     in this database, for no other way passes both a pooler and Neon's proxy.
 
-    Raises ValueError for a bad URL, DatabaseUnavailable where no database answers, SQLAlchemy's DBAPIError for what
-    the database refused.
+    Raises ValueError for a bad URL, DatabaseUnavailable if no database answers, MigrationRejected.
     """
     _run(url, limits or Limits(), lambda config: command.upgrade(config, revision))
 
@@ -46,14 +58,16 @@ def _config() -> Config:
 
 
 def _run(url: str, limits: Limits, operation: Callable[[Config], None]) -> None:
-    arguments = {"timeout": limits.connect_timeout} | DatabaseUrl.parse(url).arguments()
+    target = DatabaseUrl.parse(url)
+    arguments = {"timeout": limits.connect_timeout} | target.arguments()
+    connector = Connector(lambda: asyncpg.connect(**arguments), target.address)
 
     async def connect() -> asyncpg.Connection:
         try:
             async with asyncio.timeout(limits.wait_timeout):
-                return await connect_patiently(lambda: asyncpg.connect(**arguments))
+                return await connector.connect()
         except TimeoutError:
-            raise DatabaseUnavailable(f"no connection within {limits.wait_timeout} s") from None
+            raise connector.late(limits.wait_timeout) from None
 
     def migrate(connection: Connection) -> None:
         config = _config()
@@ -67,4 +81,7 @@ def _run(url: str, limits: Limits, operation: Callable[[Config], None]) -> None:
             await connection.run_sync(migrate)
 
     with _one_at_a_time:
-        asyncio.run(run())
+        try:
+            asyncio.run(run())
+        except DBAPIError as error:
+            raise MigrationRejected(error) from error

@@ -5,6 +5,7 @@ and runs a task for each that is given back: a third of the time of a small stat
 """
 
 import asyncio
+import errno
 import logging
 import random
 import select
@@ -12,14 +13,16 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import asyncpg
+import structlog
 
-from todo_api.database.failures import DatabaseRefused, DatabaseUnavailable, may_pass
+from todo_api.database.failures import DatabaseRefused, DatabaseUnavailable, connection_failure, may_pass
 
 logger = logging.getLogger(__name__)
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 OVERFLOW_LIFETIME = 10
 """Seconds after which an unused connection beyond the size is ended. At once, each wave of requests would connect
@@ -32,6 +35,10 @@ LONGEST_PAUSE = 0.5
 """Seconds between two tries to connect, so that a database that is back is found within a second."""
 EXHAUSTION_INTERVAL = 60
 """Seconds in which exhaustion is logged once."""
+CONNECT_FAILURE_INTERVAL = 60
+"""Seconds in which failures to connect are logged once, with their number."""
+FIGURES_INTERVAL = 60
+"""Seconds between two log lines with the pool's figures while it is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,7 @@ class Limits:
     connect_timeout: float = 10
     wait_timeout: float = 15
     statement_timeout: float = 30
+    slow_statement: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +63,60 @@ class PoolFigures:
     """Requests that have no connection yet."""
 
 
-async def connect_patiently(connect: Callable[[], Awaitable[asyncpg.Connection]]) -> asyncpg.Connection:
-    """Tries until it is cancelled: a database that sleeps or starts lets the first ones fail.
+class Connector:
+    """Makes connections, and remembers why there is none. `address` is for messages."""
 
-    Raises DatabaseRefused for what the next try would not change.
-    """
-    pause = 0.05
-    while True:
-        try:
-            connection = await connect()
-            if not connection.is_closed():
-                return connection
-            raise ConnectionResetError("it ended as soon as it was made")
-        except Exception as error:
-            if not may_pass(error):
-                raise DatabaseRefused(f"{type(error).__name__}: {error}") from error
-            logger.info("No connection to the database: %s: %s", type(error).__name__, error)
-        # Those that wait for a database that comes back must not all come at once.
-        await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
-        pause = min(2 * pause, LONGEST_PAUSE)
+    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], address: str) -> None:
+        self._connect = connect
+        self._address = address
+        self._failure: BaseException | None = None
+        self._failures = 0
+        self._failures_logged = float("-inf")
+
+    async def connect(self) -> asyncpg.Connection:
+        """Tries until it is cancelled: a database that sleeps or starts lets the first ones fail.
+
+        Raises DatabaseRefused for what the next try would not change.
+        """
+        pause = 0.05
+        while True:
+            try:
+                connection = await self._connect()
+                if not connection.is_closed():
+                    self._failure = None
+                    return connection
+                raise ConnectionResetError(errno.ECONNRESET, "it ended as soon as it was made")
+            except Exception as error:
+                self._failure = error
+                self._log_failure(error)
+                if not may_pass(error):
+                    raise DatabaseRefused(connection_failure(self._address, error)) from error
+            # Those that wait for a database that comes back must not all come at once.
+            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def late(self, seconds: float) -> DatabaseUnavailable:
+        """The error for a request that has waited `seconds` seconds for a connection."""
+        return DatabaseUnavailable(connection_failure(self._address, self._failure or TimeoutError(), seconds))
+
+    def _log_failure(self, error: Exception) -> None:
+        self._failures += 1
+        now = time.monotonic()
+        if now - self._failures_logged >= CONNECT_FAILURE_INTERVAL:
+            text = connection_failure(self._address, error)
+            logger.info("%s Failures since the last such line: %d.", text, self._failures)
+            self._failures, self._failures_logged = 0, now
 
 
 class Lease:
     """A connection while it is lent, and between two loans."""
 
-    __slots__ = ("_poll", "connection", "idle_since")
+    __slots__ = ("_poll", "connection", "generation", "idle_since")
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, generation: int) -> None:
         self.connection = connection
+        self.generation = generation
+        """How often the pool had been renewed when the connection was begun."""
         self.idle_since = 0.0
         self._poll = select.poll()
         # asyncpg has no public name for it.
@@ -97,9 +131,10 @@ class Lease:
 class Pool:
     """Of up to `size` connections, and `overflow` more under load. Must be used in one event loop."""
 
-    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], limits: Limits) -> None:
-        self._connect = connect
+    def __init__(self, connector: Connector, limits: Limits) -> None:
+        self._connector = connector
         self._limits = limits
+        self._generation = 0
         self._idle: list[Lease] = []
         self._lent: set[Lease] = set()
         self._waiters: deque[asyncio.Future[Lease]] = deque()
@@ -108,6 +143,9 @@ class Pool:
         self._opening: set[asyncio.Task[Lease]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
+        # Loans since the last line with the figures.
+        self._loans = 0
+        self._reporter: asyncio.TimerHandle | None = None
         self._exhaustion_logged = float("-inf")
         self._all_back = asyncio.Event()
         self.closed = False
@@ -158,18 +196,31 @@ class Pool:
     def release(self, lease: Lease, *, reusable: bool) -> None:
         """One that is not `reusable`, for an answer may still be on its way, is ended."""
         self._lent.discard(lease)
+        self._loans += 1
+        if self._reporter is None and not self.closed:
+            self._reporter = self._loop.call_later(FIGURES_INTERVAL, self._report)
         if self.closed and not self._lent:
             self._all_back.set()
-        if not reusable or self.closed or lease.connection.is_closed() or lease.connection.is_in_transaction():
+        connection = lease.connection
+        reusable = reusable and lease.generation == self._generation and not self.closed
+        if not reusable or connection.is_closed() or connection.is_in_transaction():
             self._end(lease)
         else:
             self._offer(lease)
 
+    def renew(self) -> None:
+        """Ends every connection that was begun until now: idle ones at once, each other one when it is given back."""
+        self._generation += 1
+        unused, self._idle = self._idle, []
+        for lease in unused:
+            self._end(lease)
+
     async def close(self) -> None:
         """Waits for what is lent, but not for longer than a connection takes to end."""
         self.closed = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for timer in self._sweeper, self._reporter:
+            if timer is not None:
+                timer.cancel()
         self._refuse(DatabaseUnavailable("the service ends"))
         for task in self._opening:
             task.cancel()
@@ -197,7 +248,8 @@ class Pool:
             self._log_exhaustion()
 
     async def _open(self) -> Lease:
-        return Lease(await connect_patiently(self._connect))
+        generation = self._generation
+        return Lease(await self._connector.connect(), generation)
 
     def _opened(self, task: "asyncio.Task[Lease]") -> None:
         """Fills the place, or gives it up. A callback, for a task may be cancelled before its first line."""
@@ -225,7 +277,9 @@ class Pool:
     def _expire(self, waiter: "asyncio.Future[Lease]") -> None:
         if not waiter.done():
             self._withdraw(waiter)
-            waiter.set_exception(DatabaseUnavailable(f"no connection in time: {self.figures}"))
+            # If connections are lent the database is there, and the pool is too small.
+            exhausted = DatabaseUnavailable(f"no connection in time: {self.figures}")
+            waiter.set_exception(exhausted if self._lent else self._connector.late(self._limits.wait_timeout))
 
     def _leave(self, waiter: "asyncio.Future[Lease]") -> None:
         """Who waits is cancelled."""
@@ -278,6 +332,14 @@ class Pool:
             else:
                 self._end(lease)
         self._sweeper = self._loop.call_later(SWEEP_INTERVAL, self._sweep) if self._idle else None
+
+    def _report(self) -> None:
+        """Logs the figures, and goes on as long as connections are lent."""
+        self._reporter = None
+        if self._loans or self._lent:
+            log.info("pool", **asdict(self.figures), loans=self._loans)
+            self._loans = 0
+            self._reporter = self._loop.call_later(FIGURES_INTERVAL, self._report)
 
     def _log_exhaustion(self) -> None:
         now = time.monotonic()

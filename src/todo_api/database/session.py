@@ -7,6 +7,7 @@ leaves one family of exceptions.
 import asyncio
 import logging
 import random
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -14,14 +15,26 @@ from datetime import datetime
 from typing import Any, Self
 
 import asyncpg
-from sqlalchemy import literal_column, select
+import structlog
 
-from todo_api.database.failures import DatabaseUnavailable, StatementLost, is_unavailable
-from todo_api.database.pool import Lease, Limits, Pool, PoolFigures
-from todo_api.database.statement import Statement, prepare
+from todo_api.database.failures import (
+    PREPARED_ELSEWHERE,
+    READ_ONLY,
+    DatabaseUnavailable,
+    StatementFailed,
+    StatementLost,
+    StatementRejected,
+    connection_failure,
+    is_rejection,
+    is_unavailable,
+    without_values,
+)
+from todo_api.database.pool import Connector, Lease, Limits, Pool, PoolFigures
+from todo_api.database.statement import Statement
 from todo_api.database.url import DatabaseUrl
 
 logger = logging.getLogger(__name__)
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 STATE_LIFETIME = 10
 """Seconds for which what is known of the database is not old."""
@@ -29,8 +42,15 @@ ASK_TIMEOUT = 5
 """Seconds that the question whether the database answers may take."""
 RECOVERY_INTERVAL = 1
 """Seconds between two such questions while it does not."""
+READ_ONLY_INTERVAL = 5
+"""Seconds between two questions whether a database that is read-only can be written again. Each one renews all
+connections: a setting of the role or of the database holds for new ones."""
 
-_PING = prepare(select(literal_column("1")))
+# asyncpg numbers the names of prepared statements from 1 in every process. Behind a pooler two processes share the
+# server's connections, and one would run what the other has prepared under the same name.
+asyncpg.connection._uid = secrets.randbits(48)  # noqa: SLF001
+
+_PING = Statement("SELECT current_setting('transaction_read_only') = 'on' AS read_only", repeatable=True)
 _REVISION = Statement("SELECT version_num FROM alembic_version", repeatable=True)
 
 
@@ -41,16 +61,20 @@ class Database:
         """Raises ValueError for what is not a URL of PostgreSQL. A name and a time to connect that stand in the URL
         come first."""
         self._limits = limits or Limits()
+        target = DatabaseUrl.parse(url)
+        self._address = target.address
         self._arguments: dict[str, Any] = {
             "timeout": self._limits.connect_timeout,
             "command_timeout": self._limits.statement_timeout,
             "server_settings": {"application_name": application_name},
-        } | DatabaseUrl.parse(url).arguments()
-        self._pool = Pool(self._connect, self._limits)
+        } | target.arguments()
+        self._pool = Pool(Connector(self._connect, target.address), self._limits)
         self._answers: bool | None = None
         self._known_at = 0.0
         self._asking = asyncio.Lock()
         self._recovery: asyncio.Task[None] | None = None
+        self._read_only = False
+        self._until_writable: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Waits for nothing, so that a start does not wait for a sleeping database."""
@@ -61,27 +85,34 @@ class Database:
 
     async def close(self) -> None:
         """Waits for running statements, for some seconds."""
-        if self._recovery is not None:
-            self._recovery.cancel()
+        for task in self._recovery, self._until_writable:
+            if task is not None:
+                task.cancel()
         await self._pool.close()
 
     @property
     def figures(self) -> PoolFigures:
         return self._pool.figures
 
-    def session(self) -> "Session":
-        """Costs nothing: it holds no connection, and needs no closing."""
-        return Session(self)
+    @property
+    def slow_statement(self) -> float:
+        """Seconds after which a statement is slow."""
+        return self._limits.slow_statement
+
+    def session(self, operation: str | None = None) -> "Session":
+        """Costs nothing: it holds no connection, and needs no closing. `operation` is for log lines."""
+        return Session(self, Work(operation))
 
     async def ready(self, *, check: bool = False) -> bool:
-        """The last known state, so that whoever asks often does not keep a sleeping database awake. It is asked where
-        nothing is known yet, and where `check` wants it and the state is old. Never raises."""
+        """Whether the database answers and can be written. The last known state, so that whoever asks often does not
+        keep a sleeping database awake. It is asked where nothing is known yet, and where `check` wants it and the state
+        is old. Never raises."""
         if self._answers is None or (check and self._is_old()):
             async with self._asking:
                 # Of those that wait here the first one asks for all.
                 if self._answers is None or self._is_old():
                     await self._ask()
-        return self._answers is True
+        return self._answers is True and not self._read_only
 
     async def revision(self) -> str | None:
         """The migration that the schema is at; None before the first."""
@@ -91,9 +122,9 @@ class Database:
             return None
         return None if row is None else str(row["version_num"])
 
-    def deadline(self) -> float:
+    def deadline(self, now: float) -> float:
         """Until when a statement must have been sent, as time.monotonic() has it."""
-        return time.monotonic() + self._limits.wait_timeout
+        return now + self._limits.wait_timeout
 
     def take(self) -> Lease | None:
         """A connection that is idle, if there is one. It must go back by `release`."""
@@ -117,11 +148,18 @@ class Database:
         self._answers = True
         self._known_at = time.monotonic()
 
-    def explain(self, error: Exception, lease: Lease) -> StatementLost | None:
-        """What `error` means where it means that the connection has gone, and remembers that. asyncpg and the event
-        loop have many exceptions for the use of one that is closed. Raises DatabaseUnavailable where time ran out."""
+    def explain(self, error: Exception, lease: Lease) -> StatementFailed | None:
+        """What `error` means if it passes by itself, and remembers it: the connection has gone, or PostgreSQL rejects
+        the statement. asyncpg and the event loop have many exceptions for the use of a connection that is closed.
+        Raises DatabaseUnavailable if time ran out."""
         if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
             raise DatabaseUnavailable("the statement took too long") from error
+        if is_rejection(error):
+            if error.sqlstate == READ_ONLY:
+                self._found_read_only()
+            elif error.sqlstate in PREPARED_ELSEWHERE:
+                self._found_pooler()
+            return StatementRejected(error)
         if is_unavailable(error) or lease.connection.is_closed():
             lost = StatementLost(error)
             self._lost(lost)
@@ -133,7 +171,9 @@ class Database:
         try:
             if not connection.is_closed() and _writes_utc(connection):
                 await _read_times_as_text(connection)
-        except BaseException:
+        except BaseException as error:
+            if getattr(error, "sqlstate", None) in PREPARED_ELSEWHERE:
+                self._found_pooler()
             connection.terminate()
             raise
         return connection
@@ -153,19 +193,48 @@ class Database:
             await self._ask()
         logger.warning("The database is back.")
 
+    def _found_read_only(self) -> None:
+        if not self._read_only:
+            logger.warning("The database is read-only: writes are answered 503 until it can be written again.")
+        self._read_only = True
+        if not self._pool.closed and (self._until_writable is None or self._until_writable.done()):
+            self._until_writable = asyncio.get_running_loop().create_task(self._wait_until_writable())
+
+    async def _wait_until_writable(self) -> None:
+        while self._read_only:
+            await asyncio.sleep(random.uniform(0.5, 1) * READ_ONLY_INTERVAL)  # noqa: S311
+            self._pool.renew()
+            await self._ask()
+        logger.warning("The database can be written again.")
+
+    def _found_pooler(self) -> None:
+        """Goes on without the statement cache."""
+        if self._arguments.get("statement_cache_size") != 0:
+            self._arguments["statement_cache_size"] = 0
+            self._pool.renew()
+            logger.warning(
+                "DATABASE_URL names a pooler in transaction mode. Add pgbouncer=true to its query, and set "
+                "DATABASE_URL_UNPOOLED for migrations. The service goes on without its cache of statements."
+            )
+
     def _is_old(self) -> bool:
         return time.monotonic() - self._known_at > STATE_LIFETIME
 
     async def _ask(self) -> None:
         try:
             async with asyncio.timeout(ASK_TIMEOUT):
-                await self.session().fetch_one(_PING)
-        except TimeoutError:
-            self._lost(DatabaseUnavailable(f"no answer in {ASK_TIMEOUT} s"))
+                row = await self.session().fetch_one(_PING)
+        except TimeoutError as error:
+            self._lost(DatabaseUnavailable(connection_failure(self._address, error, ASK_TIMEOUT)))
         except DatabaseUnavailable as error:
             self._lost(error)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            self._lost(DatabaseUnavailable(f"{type(error).__name__}: {error}"))
+            self._lost(DatabaseUnavailable(without_values(error)))
+        else:
+            if row is not None and row["read_only"]:
+                self._found_read_only()
+            else:
+                self._read_only = False
 
 
 def _writes_utc(connection: asyncpg.Connection) -> bool:
@@ -186,14 +255,29 @@ async def _read_times_as_text(connection: asyncpg.Connection) -> None:
     )
 
 
+class Work:
+    """What a session has asked of the database, for log lines."""
+
+    __slots__ = ("operation", "repeated", "seconds", "statements")
+
+    def __init__(self, operation: str | None) -> None:
+        self.operation = operation
+        self.statements = 0
+        self.repeated = 0
+        """How often one of the statements was sent again."""
+        self.seconds = 0.0
+        """The time that they took, including the wait for a connection."""
+
+
 class Session:
     """Runs statements. Each takes a connection for as long as it runs, or all of them share the connection of a
     `transaction()`. Raises DatabaseUnavailable, or asyncpg's PostgresError for what the database refused."""
 
-    __slots__ = ("_database", "_lease")
+    __slots__ = ("_database", "_lease", "work")
 
-    def __init__(self, database: Database, lease: Lease | None = None) -> None:
+    def __init__(self, database: Database, work: Work, lease: Lease | None = None) -> None:
         self._database = database
+        self.work = work
         self._lease = lease
 
     # Without `async`: a coroutine less for each statement.
@@ -206,68 +290,104 @@ class Session:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Session"]:
-        """A session whose statements are carried out together or not at all. Within another, a savepoint."""
-        lease = self._lease or await self._database.acquire(self._database.deadline())
+        """A session whose statements are carried out together or not at all. Within another, a savepoint. Raises
+        DatabaseUnavailable for a serialization failure or a deadlock, too: only the caller can repeat all of it."""
+        lease = self._lease or await self._acquire()
         transaction = lease.connection.transaction()
         reusable = False
         try:
-            await self._watch(lease, transaction.start)
+            await self._watch(lease, "BEGIN", transaction.start)
             try:
-                yield Session(self._database, lease)
+                yield Session(self._database, self.work, lease)
             except BaseException:
                 # Where this fails nothing is left to undo; what went wrong before counts.
                 with suppress(Exception):
                     await transaction.rollback()
                     reusable = True
                 raise
-            await self._watch(lease, transaction.commit)
+            await self._watch(lease, "COMMIT", transaction.commit)
             reusable = True
         finally:
             if self._lease is None:
                 self._database.release(lease, reusable=reusable)
 
+    async def _acquire(self) -> Lease:
+        start = time.monotonic()
+        try:
+            return await self._database.acquire(self._database.deadline(start))
+        finally:
+            self.work.seconds += time.monotonic() - start
+
     async def _run(
         self, fetch: Callable[..., Awaitable[Any]], statement: Statement, parameters: Mapping[str, Any]
     ) -> Any:
         arguments = statement.arguments(parameters)
+        self.work.statements += 1
         if self._lease is not None:
-            return await self._watch(self._lease, fetch, self._lease.connection, statement.sql, *arguments)
-        deadline = self._database.deadline()
-        while True:
-            lease = self._database.take() or await self._database.acquire(deadline)
-            reusable = False
-            try:
-                result = await fetch(lease.connection, statement.sql, *arguments)
-            except asyncpg.InvalidCachedStatementError:
-                # A migration has changed a table. It did not run, and asyncpg prepares it anew; where the
-                # next migration comes in between, asyncpg gives up.
-                reusable = True
-                if time.monotonic() >= deadline:
-                    raise
-            except Exception as error:
-                # A refusal is an answer too.
-                reusable = isinstance(error, asyncpg.PostgresError)
-                lost = self._database.explain(error, lease)
-                if lost is None:
-                    raise
-                harmless = statement.repeatable or lost.never_sent
-                if not harmless or time.monotonic() >= deadline:
-                    raise lost from error
-            else:
-                reusable = True
-                self._database.answered()
-                return result
-            finally:
-                self._database.release(lease, reusable=reusable)
-            # Many have lost theirs at the same time.
-            await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311
+            return await self._watch(
+                self._lease, statement.sql, fetch, self._lease.connection, statement.sql, *arguments
+            )
+        start = sent = time.monotonic()
+        deadline = self._database.deadline(start)
+        try:
+            while True:
+                lease = self._database.take()
+                if lease is None:
+                    lease = await self._database.acquire(deadline)
+                    sent = time.monotonic()
+                reusable = False
+                try:
+                    result = await fetch(lease.connection, statement.sql, *arguments)
+                except asyncpg.InvalidCachedStatementError:
+                    # A migration has changed a table. It did not run, and asyncpg prepares it anew; where the
+                    # next migration comes in between, asyncpg gives up.
+                    reusable = True
+                    if time.monotonic() >= deadline:
+                        raise
+                except Exception as error:
+                    # A refusal is an answer too.
+                    reusable = isinstance(error, asyncpg.PostgresError)
+                    failed = self._database.explain(error, lease)
+                    if failed is None:
+                        raise
+                    harmless = failed.nothing_done or (statement.repeatable and isinstance(failed, StatementLost))
+                    if not harmless or time.monotonic() >= deadline:
+                        raise failed from error
+                else:
+                    reusable = True
+                    self._database.answered()
+                    return result
+                finally:
+                    self._database.release(lease, reusable=reusable)
+                    self._note(statement.sql, time.monotonic() - sent)
+                # Many have lost theirs at the same time.
+                await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311
+                self.work.repeated += 1
+                sent = time.monotonic()
+        finally:
+            self.work.seconds += time.monotonic() - start
 
-    async def _watch(self, lease: Lease, call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    async def _watch(self, lease: Lease, sql: str, call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        start = time.monotonic()
         try:
             result = await call(*arguments)
         except Exception as error:
-            if (lost := self._database.explain(error, lease)) is not None:
-                raise lost from error
+            if (failed := self._database.explain(error, lease)) is not None:
+                raise failed from error
             raise
+        finally:
+            seconds = time.monotonic() - start
+            self.work.seconds += seconds
+            self._note(sql, seconds)
         self._database.answered()
         return result
+
+    def _note(self, sql: str, seconds: float) -> None:
+        """Logs a statement that was slow. Its values are parameters, so that the text holds none."""
+        if seconds >= self._database.slow_statement:
+            log.warning(
+                "slow statement",
+                operation=self.work.operation,
+                statement=" ".join(sql.split()),
+                duration_ms=round(seconds * 1000, 2),
+            )
