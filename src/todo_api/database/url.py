@@ -18,7 +18,21 @@ _URL = re.compile(
     (?:\?(?P<query>[^@\#]*))?""",
     re.VERBOSE,
 )
-_NEON_POOLER = re.compile(r"[^.]+-pooler\..+\.neon\.tech")
+# Poolers that are known by host:port: Neon's, also by the names that Vercel gave them, Supabase's and Azure's.
+_POOLER = re.compile(
+    r"[^.]+-pooler\..+\.(?:neon\.tech|postgres\.vercel-storage\.com):[0-9]+"
+    r"|.+\.pooler\.supabase\.com:[0-9]+"
+    r"|.+\.postgres\.database\.azure\.com:6432",
+    re.IGNORECASE,
+)
+# In session mode. The statement cache would work there, but this port was in transaction mode too.
+_SESSION_POOLER = re.compile(r".+\.pooler\.supabase\.com:5432", re.IGNORECASE)
+# What makes their URLs direct, or those of a pooler in session mode.
+_DIRECT = (
+    (r"(?<=[@/,])([^.@/?#,]+)-pooler(?=\.[^/?#,]+\.(?:neon\.tech|postgres\.vercel-storage\.com))", r"\1"),
+    (r"(\.pooler\.supabase\.com):6543(?=[,/?]|$)", r"\1:5432"),
+    (r"(\.postgres\.database\.azure\.com):6432(?=[,/?]|$)", r"\1:5432"),
+)
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # What says how TLS is to be done. With `allow` and `prefer` it need not be done at all.
@@ -62,6 +76,8 @@ class DatabaseUrl:
 
         Raises ValueError, with a message that quotes no value of the URL, for it holds a password.
         """
+        if fault := _copied_with(url):
+            raise ValueError(fault)
         match = _URL.fullmatch(url)
         if match is None or not (url.isascii() and url.isprintable()):
             raise ValueError(
@@ -88,12 +104,23 @@ class DatabaseUrl:
             connect_timeout=parameters.take_seconds("connect_timeout"),
             session_attributes=parameters.take("target_session_attrs", _SESSION_ATTRIBUTES) or "any",
             pooled=parameters.take("pgbouncer", ("true", "false")) == "true"
-            or any(_NEON_POOLER.fullmatch(host) for host in hosts),
+            or any(map(_POOLER.fullmatch, _pairs(hosts, ports))),
         )
         if parsed.direct_tls and ssl_mode in ("disable", "allow", "prefer"):
             raise ValueError("sslnegotiation=direct: needs sslmode=require or a stricter one")
         parameters.refuse_the_rest()
         return parsed
+
+    @property
+    def migrates(self) -> bool:
+        """Whether migrations can use it: they need a connection of the server for as long as they run."""
+        return not self.pooled or all(map(_SESSION_POOLER.fullmatch, _pairs(self.hosts, self.ports)))
+
+    @property
+    def address(self) -> str:
+        """Where it is, for messages: host:port, or the path of a socket; several are separated by commas."""
+        pairs = _pairs(self.hosts, self.ports)
+        return ", ".join(re.sub(r"^(/.*):([0-9]+)$", r"\1/.s.PGSQL.\2", pair) for pair in pairs)
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of `asyncpg.connect`. Reads the certificates.
@@ -163,15 +190,31 @@ class DatabaseUrl:
 
 
 def unpooled(url: str) -> str | None:
-    """The URL of the same database without the pooler: itself where it has none, Neon's other name for it, and None
-    where nobody can tell. Raises ValueError, as `parse`."""
-    if not DatabaseUrl.parse(url).pooled:
+    """The URL of the same database without the pooler: itself if it has none, another name or port of it if the host is
+    a well-known one, and None if nobody can tell. Raises ValueError, as `parse`."""
+    if DatabaseUrl.parse(url).migrates:
         return url
-    direct = re.sub(r"(?<=[@/,])([^.@/?#,]+)-pooler(?=\.[^/?#,]+\.neon\.tech)", r"\1", url)
+    direct = url
+    for pooler, replacement in _DIRECT:
+        direct = re.sub(pooler, replacement, direct, flags=re.IGNORECASE)
     if direct != url:
         # Prisma's spelling says the same again.
         direct = re.sub(r"(?<=[?&])pgbouncer=true(&|$)", "", direct).rstrip("?&")
-    return direct if direct != url and not DatabaseUrl.parse(direct).pooled else None
+    return direct if DatabaseUrl.parse(direct).migrates else None
+
+
+def _copied_with(url: str) -> str | None:
+    """What was copied together with a URL, from a terminal or from an .env file."""
+    if url != url.strip():
+        return "a blank or a line break stands before or after the URL: remove it"
+    if url[:1] in ("'", '"', "`") or url[-1:] in ("'", '"', "`"):
+        return "the URL stands in quotes: remove them"
+    return None
+
+
+def _pairs(hosts: tuple[str, ...], ports: tuple[int, ...]) -> list[str]:
+    bracketed = (f"[{host}]" if ":" in host else host for host in hosts)
+    return [f"{host}:{port}" for host, port in zip(bracketed, ports, strict=True)]
 
 
 class _Parameters:
