@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, func, not_, select, tuple_
+from sqlalchemy import BigInteger, bindparam, func, literal_column, not_, select, tuple_
 from sqlalchemy import delete as delete_from
 from sqlalchemy import insert as insert_into
 from sqlalchemy import update as update_of
@@ -20,6 +20,14 @@ _owned = task.c.user_id == bindparam("owner")
 _one = (task.c.id == bindparam("task_id"), _owned)
 _names = set(models.Task.model_fields)
 _members = [task.c[name] for name in models.Task.model_fields]
+# now() is the start of the transaction: an update that waited for the row would set an earlier time than the update
+# before it. A clock may be set back, too: each write is at least a microsecond later, up to the contract's last one.
+_written = func.least(
+    func.greatest(
+        func.clock_timestamp(), task.c.updated_at + literal_column("interval '1 microsecond'"), task.c.created_at
+    ),
+    literal_column("timestamptz '9999-12-31 23:59:59.999999+00'"),
+)
 
 _get = prepare(select(*_members).where(*_one))
 _create = prepare(
@@ -34,7 +42,7 @@ _create = prepare(
 )
 _delete = prepare(delete_from(task).where(*_one).returning(task.c.id))
 _toggle = prepare(
-    update_of(task).where(*_one).values(completed=not_(task.c.completed), updated_at=func.now()).returning(*_members)
+    update_of(task).where(*_one).values(completed=not_(task.c.completed), updated_at=_written).returning(*_members)
 )
 
 
@@ -44,7 +52,7 @@ def _update(columns: frozenset[str]) -> Statement:
         update_of(task)
         .where(*_one)
         .values({name: bindparam(name) for name in sorted(columns)})
-        .values(updated_at=func.now())
+        .values(updated_at=_written)
         .returning(*_members)
     )
 
