@@ -27,7 +27,7 @@ def configure(log_format: str, level: str) -> None:
     """`log_format` is json, console, or auto (console on a terminal)."""
     console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     # Tracebacks without local variables: those hold tokens, and took 6 s to render.
-    render: Processor = structlog.dev.ConsoleRenderer(exception_formatter=_write_traceback) if console else _render_json
+    render: Processor = _render_console if console else _render_json
     # Not by way of logging, which takes 35 µs for the line of a request, a tenth of it; this takes 5.
     structlog.configure(
         processors=[add_context, render],
@@ -126,6 +126,16 @@ def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> bytes:
 
 def _represent(value: object) -> str:
     return without_values(value) if isinstance(value, BaseException) else repr(value)
+
+
+_console = structlog.dev.ConsoleRenderer(exception_formatter=_write_traceback)
+
+
+def _render_console(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    for name, value in event.items():
+        if isinstance(value, BaseException) and name != "exc_info":
+            event[name] = without_values(value)
+    return _console(logger, method, event)
 
 
 def _decode(_: WrappedLogger, method: str, line: Any) -> str:

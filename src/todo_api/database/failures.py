@@ -152,8 +152,6 @@ def without_values(error: BaseException) -> str:
         # SQLAlchemy's own class stands between it and asyncpg's.
         cause = error.orig and (error.orig.__cause__ or error.orig)
         return f"{without_values(cause) if cause else 'no cause'}; statement {error.statement}"
-    if isinstance(error, asyncpg.DataError):
-        return "a parameter of a statement has a wrong type or is out of range"
     return str(error)
 
 
