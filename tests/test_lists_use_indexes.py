@@ -80,7 +80,7 @@ def test_a_page_is_read_from_an_index_in_order(empty_database_url: str) -> None:
         for kind in ExplainingSession, GenericExplainingSession:
             for completed in None, False, True:
                 for after in None, MIDDLE:
-                    session = kind(database, Work(None))
+                    session = kind(database, Work())
                     await queries.list_page(session, OWNER, completed=completed, limit=50, offset=None, after=after)
                     limit, scan = nodes(session.plan)
                     assert (limit["Node Type"], scan["Node Type"]) == ("Limit", "Index Scan"), scan

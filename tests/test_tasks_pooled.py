@@ -8,6 +8,7 @@ from test_tasks import (
     TestGetTask,
     TestListTasks,
     TestToggleTaskCompletion,
+    TestUpdatedAt,
     TestUpdateTask,
     task,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "TestListTasks",
     "TestToggleTaskCompletion",
     "TestUpdateTask",
+    "TestUpdatedAt",
     "task",
 ]
 

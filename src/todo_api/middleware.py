@@ -25,7 +25,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 _random = random.Random()  # noqa: S311
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 _NO_STORE = (b"cache-control", b"no-store")
-_NO_WORK = Work(None)
+_NO_WORK = Work()
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~-]{1,128}")
 
 
@@ -136,8 +136,9 @@ class RequestContext:
             method=method or None,
             path=getattr(route, "path", None),
             status=status,
-            duration_ms=round(seconds * 1000, 2),
-            database_ms=round(work.seconds * 1000, 2),
+            # Cut off after two digits; round() takes twenty times as long.
+            duration_ms=int(seconds * 100_000) / 100,
+            database_ms=int(work.seconds * 100_000) / 100,
             statements=work.statements,
             repeated=work.repeated,
         )

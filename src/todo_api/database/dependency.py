@@ -4,16 +4,17 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from todo_api.database.session import Session
+from todo_api.database.session import Session, Work
 
 
 async def session(request: Request) -> Session:
     """Holds no connection: each statement, or each `transaction()`, takes one and gives it back, so that what was
     written is committed before the answer leaves."""
     scope = request.scope
-    current: Session = scope["app"].state.database.session(getattr(scope.get("route"), "operation_id", None))
     # For the log line of the request.
-    scope["database_work"] = current.work
+    work = scope["database_work"] = Work()
+    work.operation = scope["route"].operation_id
+    current: Session = scope["app"].state.database.session(work)
     return current
 
 

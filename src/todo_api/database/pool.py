@@ -197,13 +197,10 @@ class Pool:
         """One that is not `reusable`, for an answer may still be on its way, is ended."""
         self._lent.discard(lease)
         self._loans += 1
-        if self._reporter is None and not self.closed:
-            self._reporter = self._loop.call_later(FIGURES_INTERVAL, self._report)
         if self.closed and not self._lent:
             self._all_back.set()
-        connection = lease.connection
-        reusable = reusable and lease.generation == self._generation and not self.closed
-        if not reusable or connection.is_closed() or connection.is_in_transaction():
+        current = reusable and lease.generation == self._generation
+        if not current or self.closed or lease.connection.is_closed() or lease.connection.is_in_transaction():
             self._end(lease)
         else:
             self._offer(lease)
@@ -262,6 +259,7 @@ class Pool:
         else:
             self._lent.add(task.result())
             self.release(task.result(), reusable=True)
+            self._reporter = self._reporter or self._loop.call_later(FIGURES_INTERVAL, self._report)
 
     def _offer(self, lease: Lease) -> None:
         while self._waiters:
@@ -334,12 +332,11 @@ class Pool:
         self._sweeper = self._loop.call_later(SWEEP_INTERVAL, self._sweep) if self._idle else None
 
     def _report(self) -> None:
-        """Logs the figures, and goes on as long as connections are lent."""
-        self._reporter = None
+        """Logs the figures if connections were in use since the last time. Goes on as long as there are any."""
         if self._loans or self._lent:
             log.info("pool", **asdict(self.figures), loans=self._loans)
-            self._loans = 0
-            self._reporter = self._loop.call_later(FIGURES_INTERVAL, self._report)
+        self._loans = 0
+        self._reporter = self._loop.call_later(FIGURES_INTERVAL, self._report) if self._places else None
 
     def _log_exhaustion(self) -> None:
         now = time.monotonic()

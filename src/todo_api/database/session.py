@@ -61,6 +61,8 @@ class Database:
         """Raises ValueError for what is not a URL of PostgreSQL. A name and a time to connect that stand in the URL
         come first."""
         self._limits = limits or Limits()
+        self.wait_timeout = self._limits.wait_timeout
+        self.slow_statement = self._limits.slow_statement
         target = DatabaseUrl.parse(url)
         self._address = target.address
         self._arguments: dict[str, Any] = {
@@ -94,14 +96,9 @@ class Database:
     def figures(self) -> PoolFigures:
         return self._pool.figures
 
-    @property
-    def slow_statement(self) -> float:
-        """Seconds after which a statement is slow."""
-        return self._limits.slow_statement
-
-    def session(self, operation: str | None = None) -> "Session":
-        """Costs nothing: it holds no connection, and needs no closing. `operation` is for log lines."""
-        return Session(self, Work(operation))
+    def session(self, work: "Work | None" = None) -> "Session":
+        """Costs nothing: it holds no connection, and needs no closing. What it asks for is counted in `work`."""
+        return Session(self, work or Work())
 
     async def ready(self, *, check: bool = False) -> bool:
         """Whether the database answers and can be written. The last known state, so that whoever asks often does not
@@ -122,10 +119,6 @@ class Database:
             return None
         return None if row is None else str(row["version_num"])
 
-    def deadline(self, now: float) -> float:
-        """Until when a statement must have been sent, as time.monotonic() has it."""
-        return now + self._limits.wait_timeout
-
     def take(self) -> Lease | None:
         """A connection that is idle, if there is one. It must go back by `release`."""
         return self._pool.take()
@@ -143,10 +136,10 @@ class Database:
     def release(self, lease: Lease, *, reusable: bool) -> None:
         self._pool.release(lease, reusable=reusable)
 
-    def answered(self) -> None:
-        """Remembers that the database has carried out a statement."""
+    def answered(self, now: float) -> None:
+        """Remembers that the database has carried out a statement; `now` is of time.monotonic()."""
         self._answers = True
-        self._known_at = time.monotonic()
+        self._known_at = now
 
     def explain(self, error: Exception, lease: Lease) -> StatementFailed | None:
         """What `error` means if it passes by itself, and remembers it: the connection has gone, or PostgreSQL rejects
@@ -258,15 +251,20 @@ async def _read_times_as_text(connection: asyncpg.Connection) -> None:
 class Work:
     """What a session has asked of the database, for log lines."""
 
-    __slots__ = ("operation", "repeated", "seconds", "statements")
+    # Of the class until one is changed: no call of a constructor.
+    operation: str | None = None
+    statements = 0
+    repeated = 0
+    """How often one of the statements was sent again."""
+    seconds = 0.0
+    """The time that they took, including the wait for a connection."""
 
-    def __init__(self, operation: str | None) -> None:
-        self.operation = operation
-        self.statements = 0
-        self.repeated = 0
-        """How often one of the statements was sent again."""
-        self.seconds = 0.0
-        """The time that they took, including the wait for a connection."""
+
+def _spend(work: Work, start: float) -> float:
+    """Counts the time since `start`. Returns the time, as time.monotonic() has it."""
+    now = time.monotonic()
+    work.seconds += now - start
+    return now
 
 
 class Session:
@@ -292,7 +290,7 @@ class Session:
     async def transaction(self) -> AsyncIterator["Session"]:
         """A session whose statements are carried out together or not at all. Within another, a savepoint. Raises
         DatabaseUnavailable for a serialization failure or a deadlock, too: only the caller can repeat all of it."""
-        lease = self._lease or await self._acquire()
+        lease = self._lease or await self._acquire(time.monotonic() + self._database.wait_timeout)
         transaction = lease.connection.transaction()
         reusable = False
         try:
@@ -311,61 +309,64 @@ class Session:
             if self._lease is None:
                 self._database.release(lease, reusable=reusable)
 
-    async def _acquire(self) -> Lease:
+    async def _acquire(self, deadline: float) -> Lease:
         start = time.monotonic()
         try:
-            return await self._database.acquire(self._database.deadline(start))
+            return await self._database.acquire(deadline)
         finally:
-            self.work.seconds += time.monotonic() - start
+            _spend(self.work, start)
 
     async def _run(
         self, fetch: Callable[..., Awaitable[Any]], statement: Statement, parameters: Mapping[str, Any]
     ) -> Any:
         arguments = statement.arguments(parameters)
-        self.work.statements += 1
+        database, work, sql = self._database, self.work, statement.sql
+        work.statements += 1
         if self._lease is not None:
-            return await self._watch(
-                self._lease, statement.sql, fetch, self._lease.connection, statement.sql, *arguments
-            )
-        start = sent = time.monotonic()
-        deadline = self._database.deadline(start)
-        try:
-            while True:
-                lease = self._database.take()
-                if lease is None:
-                    lease = await self._database.acquire(deadline)
-                    sent = time.monotonic()
-                reusable = False
-                try:
-                    result = await fetch(lease.connection, statement.sql, *arguments)
-                except asyncpg.InvalidCachedStatementError:
-                    # A migration has changed a table. It did not run, and asyncpg prepares it anew; where the
-                    # next migration comes in between, asyncpg gives up.
-                    reusable = True
-                    if time.monotonic() >= deadline:
-                        raise
-                except Exception as error:
-                    # A refusal is an answer too.
-                    reusable = isinstance(error, asyncpg.PostgresError)
-                    failed = self._database.explain(error, lease)
-                    if failed is None:
-                        raise
-                    harmless = failed.nothing_done or (statement.repeatable and isinstance(failed, StatementLost))
-                    if not harmless or time.monotonic() >= deadline:
-                        raise failed from error
-                else:
-                    reusable = True
-                    self._database.answered()
-                    return result
-                finally:
-                    self._database.release(lease, reusable=reusable)
-                    self._note(statement.sql, time.monotonic() - sent)
-                # Many have lost theirs at the same time.
-                await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311
-                self.work.repeated += 1
-                sent = time.monotonic()
-        finally:
-            self.work.seconds += time.monotonic() - start
+            return await self._watch(self._lease, sql, fetch, self._lease.connection, sql, *arguments)
+        start = time.monotonic()
+        deadline = start + database.wait_timeout
+        while True:
+            lease = database.take()
+            if lease is None:
+                lease = await self._acquire(deadline)
+                start = time.monotonic()
+            reusable = succeeded = False
+            try:
+                result = await fetch(lease.connection, sql, *arguments)
+                reusable = succeeded = True
+            except Exception as error:
+                # A refusal is an answer too.
+                reusable = isinstance(error, asyncpg.PostgresError)
+                self._raise_unless_harmless(error, lease, statement, deadline)
+            finally:
+                now = time.monotonic()
+                seconds = now - start
+                work.seconds += seconds
+                database.release(lease, reusable=reusable)
+                if seconds >= database.slow_statement:
+                    self._log_slow(sql, seconds)
+            if succeeded:
+                database.answered(now)
+                return result
+            # Many have lost theirs at the same time.
+            await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311
+            start = _spend(work, now)
+            work.repeated += 1
+
+    def _raise_unless_harmless(self, error: Exception, lease: Lease, statement: Statement, deadline: float) -> None:
+        """Returns if the statement may be sent again."""
+        late = time.monotonic() >= deadline
+        if isinstance(error, asyncpg.InvalidCachedStatementError) and not late:
+            # A migration has changed a table. It did not run, and asyncpg prepares it anew; where the
+            # next migration comes in between, asyncpg gives up.
+            return
+        failed = self._database.explain(error, lease)
+        if failed is None:
+            raise error
+        harmless = failed.nothing_done or (statement.repeatable and isinstance(failed, StatementLost))
+        if late or not harmless:
+            raise failed from error
 
     async def _watch(self, lease: Lease, sql: str, call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         start = time.monotonic()
@@ -376,18 +377,17 @@ class Session:
                 raise failed from error
             raise
         finally:
-            seconds = time.monotonic() - start
-            self.work.seconds += seconds
-            self._note(sql, seconds)
-        self._database.answered()
+            now = _spend(self.work, start)
+            if now - start >= self._database.slow_statement:
+                self._log_slow(sql, now - start)
+        self._database.answered(now)
         return result
 
-    def _note(self, sql: str, seconds: float) -> None:
-        """Logs a statement that was slow. Its values are parameters, so that the text holds none."""
-        if seconds >= self._database.slow_statement:
-            log.warning(
-                "slow statement",
-                operation=self.work.operation,
-                statement=" ".join(sql.split()),
-                duration_ms=round(seconds * 1000, 2),
-            )
+    def _log_slow(self, sql: str, seconds: float) -> None:
+        """Values are parameters of a statement: its text holds none."""
+        log.warning(
+            "slow statement",
+            operation=self.work.operation,
+            statement=" ".join(sql.split()),
+            duration_ms=round(seconds * 1000, 2),
+        )
