@@ -8,6 +8,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import getitem
 from typing import Any, NamedTuple
 
 import httpx
@@ -28,17 +30,58 @@ ON_A_TASK = [operation for operation in SECURED if "{task_id}" in operation.path
 
 OTHER_SECRET = "another secret, also of 32 bytes or more"
 
+
+def resolve(node: Any) -> Any:
+    while "$ref" in node:
+        node = reduce(getitem, node["$ref"].removeprefix("#/").split("/"), CONTRACT.document)
+    return node
+
+
+@dataclass(frozen=True)
+class Form:
+    """One of the forms of a request that the contract allows for an operation."""
+
+    operation: Operation
+    media_type: str | None
+    """Of the body; None: without a body."""
+
+    @property
+    def id(self) -> str:
+        body = resolve(self.operation.spec.get("requestBody", {}))
+        several = len(body.get("content", ())) + (not body.get("required", False)) > 1
+        return f"{self.operation.id} {self.media_type or 'without a body'}" if body and several else self.operation.id
+
+
+def forms(operation: Operation) -> list[Form]:
+    body = resolve(operation.spec.get("requestBody", {}))
+    media_types: list[str | None] = list(body.get("content", ()))
+    return [Form(operation, media_type) for media_type in media_types + [None] * (not body.get("required", False))]
+
+
+FORMS = [form for operation in SECURED for form in forms(operation)]
+
 secured = pytest.mark.parametrize("operation", SECURED, ids=lambda operation: operation.id)
 on_a_task = pytest.mark.parametrize("operation", ON_A_TASK, ids=lambda operation: operation.id)
+in_each_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.id)
+in_each_form_on_a_task = pytest.mark.parametrize(
+    "form", [form for form in FORMS if form.operation in ON_A_TASK], ids=lambda form: form.id
+)
 
 
 def send(
-    client: httpx.Client, operation: Operation, user_id: str, task_id: object = 1, **others: Any
+    client: httpx.Client, operation: Operation | Form, user_id: str, task_id: object = 1, **others: Any
 ) -> httpx.Response:
-    """Calls an operation with the body of its example, unless there is a `content`. `others` are httpx's."""
-    if "requestBody" in operation.spec and "content" not in others:
-        name = operation.spec["requestBody"]["$ref"].rpartition("/")[2]
-        others["json"] = CONTRACT.document["components"]["examples"][name]["value"]
+    """Calls an operation, in its first form unless one is given, with the body of its example unless there is a
+    `content`. `others` are httpx's."""
+    form = operation if isinstance(operation, Form) else forms(operation)[0]
+    operation = form.operation
+    if form.media_type is not None and "content" not in others:
+        media = resolve(operation.spec["requestBody"])["content"][form.media_type]
+        value = resolve(next(iter(media["examples"].values())))["value"]
+        others["content"] = json.dumps(value)
+        headers = others.get("headers", {})
+        given = headers.items() if isinstance(headers, dict) else headers
+        others["headers"] = [*given, ("Content-Type", form.media_type)]
     url = operation.path.format(user_id=user_id, task_id=task_id)
     return client.request(operation.method, url, **others)
 
@@ -49,7 +92,16 @@ def test_everything_is_secured_but_what_is_for_everybody() -> None:
     assert {operation.id for operation in ON_A_TASK} >= {"getTask", "updateTask", "deleteTask", "toggleTaskCompletion"}
 
 
-# --- the matrix: operation x case x kind of token
+def test_an_operation_with_an_optional_body_has_two_forms() -> None:
+    assert [form.media_type for form in FORMS if form.operation.id == "toggleTaskCompletion"] == [
+        "application/json",
+        None,
+    ]
+    assert [form.media_type for form in FORMS if form.operation.id == "createTask"] == ["application/json"]
+    assert [form.media_type for form in FORMS if form.operation.id == "deleteTask"] == [None]
+
+
+# --- the matrix: form of an operation x case x kind of token
 
 
 class Refusal(NamedTuple):
@@ -175,11 +227,11 @@ MATRIX: dict[str, tuple[Callable[[Tokens], list[Any]], Refusal]] = {
     "own URL, another user's task": (lambda it: _bearer(it.good()), NO_SUCH_TASK),
 }
 CASES = [
-    pytest.param(operation, kind, make, refusal, id=f"{operation.id}-{case}-{kind}")
-    for operation in SECURED
+    pytest.param(form, kind, make, refusal, id=f"{form.id}-{case}-{kind}")
+    for form in FORMS
     for case, (make, refusal) in MATRIX.items()
     for kind in ("HS256", "EdDSA")
-    if refusal is not NO_SUCH_TASK or operation in ON_A_TASK
+    if refusal is not NO_SUCH_TASK or form.operation in ON_A_TASK
 ]
 
 
@@ -238,39 +290,39 @@ def foreign_task(anybody: httpx.Client, keys: dict[str, Tokens]) -> int:
 
 
 class TestMatrix:
-    @pytest.mark.parametrize(("operation", "kind", "make", "refusal"), CASES)
+    @pytest.mark.parametrize(("form", "kind", "make", "refusal"), CASES)
     def test_is_refused(
         self,
         anybody: httpx.Client,
         keys: dict[str, Tokens],
         foreign_task: int,
-        operation: Operation,
+        form: Form,
         kind: str,
         make: Callable[[Tokens], list[Any]],
         refusal: Refusal,
     ) -> None:
         user = keys[kind].user
         headers = [("Authorization", value) for value in make(keys[kind])]
-        answers = [send(anybody, operation, user, foreign_task, headers=headers)]
+        answers = [send(anybody, form, user, foreign_task, headers=headers)]
         if refusal is not NO_SUCH_TASK:
             # A stranger learns nothing of what else is wrong; the owner of the URL is told of that first.
             headers.append(("Content-Type", "text/plain"))
             broken = {"content": b"{broken", "params": {"unknown": 1}, "headers": headers}
-            answers.append(send(anybody, operation, user, "x", **broken))
+            answers.append(send(anybody, form, user, "x", **broken))
         for answer in answers:
             told = answer.status_code, answer.headers.get("WWW-Authenticate"), answer.json()["type"]
             assert told == refusal
             assert keys[kind].stranger not in answer.text
 
-    @secured
+    @in_each_form
     @pytest.mark.parametrize("kind", ["HS256", "EdDSA"])
     def test_but_the_user_is_let_in(
-        self, anybody: httpx.Client, keys: dict[str, Tokens], operation: Operation, kind: str
+        self, anybody: httpx.Client, keys: dict[str, Tokens], form: Form, kind: str
     ) -> None:
         it = keys[kind]
         task_id = create(anybody, it.good(), it.user)
-        answer = send(anybody, operation, it.user, task_id, headers={"Authorization": f"Bearer {it.good()}"})
-        assert answer.status_code == operation.status
+        answer = send(anybody, form, it.user, task_id, headers={"Authorization": f"Bearer {it.good()}"})
+        assert answer.status_code == form.operation.status
 
     @pytest.mark.parametrize("kind", ["HS256", "EdDSA"])
     @pytest.mark.parametrize("typ", ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", None])
@@ -298,22 +350,22 @@ def told(answer: httpx.Response) -> dict[str, Any]:
     return {**answer.json(), "instance": ""}
 
 
-@secured
-def test_403_is_the_same_whether_that_user_exists(service: Service, user: str, operation: Operation) -> None:
+@in_each_form
+def test_403_is_the_same_whether_that_user_exists(service: Service, user: str, form: Form) -> None:
     other = f"{user}-other"
-    before = send(service.client(user), operation, other)
+    before = send(service.client(user), form, other)
     task_id = create(service.client(), service.token(other), other)
-    after = send(service.client(user), operation, other, task_id)
+    after = send(service.client(user), form, other, task_id)
     assert (before.status_code, after.status_code) == (403, 403)
     assert told(before) == told(after)
 
 
-@on_a_task
-def test_404_is_the_same_whether_that_task_exists(service: Service, user: str, operation: Operation) -> None:
+@in_each_form_on_a_task
+def test_404_is_the_same_whether_that_task_exists(service: Service, user: str, form: Form) -> None:
     other = f"{user}-other"
     created = service.client(other).post(f"/api/{other}/tasks", json={"title": "x"}).json()
-    foreign = send(service.client(user), operation, user, created["id"])
-    missing = send(service.client(user), operation, user, 2**53 - 1)
+    foreign = send(service.client(user), form, user, created["id"])
+    missing = send(service.client(user), form, user, 2**53 - 1)
     assert (foreign.status_code, missing.status_code) == (404, 404)
     assert told(foreign) == told(missing)
     kept = service.client(other).get(f"/api/{other}/tasks/{created['id']}")

@@ -338,7 +338,8 @@ class Session:
             except Exception as error:
                 # A refusal is an answer too.
                 reusable = isinstance(error, asyncpg.PostgresError)
-                self._raise_unless_harmless(error, lease, statement, deadline)
+                if not self._may_repeat(error, lease, statement, late=time.monotonic() >= deadline):
+                    raise
             finally:
                 now = time.monotonic()
                 seconds = now - start
@@ -354,19 +355,18 @@ class Session:
             start = _spend(work, now)
             work.repeated += 1
 
-    def _raise_unless_harmless(self, error: Exception, lease: Lease, statement: Statement, deadline: float) -> None:
-        """Returns if the statement may be sent again."""
-        late = time.monotonic() >= deadline
-        if isinstance(error, asyncpg.InvalidCachedStatementError) and not late:
+    def _may_repeat(self, error: Exception, lease: Lease, statement: Statement, *, late: bool) -> bool:
+        """Whether to send a statement again. Raises DatabaseUnavailable instead of `error` if that is what it means."""
+        if isinstance(error, asyncpg.InvalidCachedStatementError):
             # A migration has changed a table. It did not run, and asyncpg prepares it anew; where the
             # next migration comes in between, asyncpg gives up.
-            return
+            return not late
         failed = self._database.explain(error, lease)
         if failed is None:
-            raise error
-        harmless = failed.nothing_done or (statement.repeatable and isinstance(failed, StatementLost))
-        if late or not harmless:
+            return False
+        if late or not (failed.nothing_done or (statement.repeatable and isinstance(failed, StatementLost))):
             raise failed from error
+        return True
 
     async def _watch(self, lease: Lease, sql: str, call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         start = time.monotonic()
