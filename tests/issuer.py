@@ -2,6 +2,7 @@
 
 import base64
 import json
+import ssl
 import threading
 import time
 import uuid
@@ -151,7 +152,7 @@ class Issuer:
     def document(self) -> bytes:
         return json.dumps({"keys": self.keys}).encode()
 
-    def come_up(self) -> None:
+    def come_up(self, tls: ssl.SSLContext | None = None) -> None:
         """Listens on the port that it has always had."""
         issuer = self
 
@@ -167,6 +168,8 @@ class Issuer:
 
         self._server = _Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 

@@ -14,13 +14,14 @@ import structlog
 
 from todo_api import strict_json
 from todo_api.auth.keys import VerificationKey, published_key
+from todo_api.auth.proxies import certificates, proxy_for
 
 # Seconds, all of them.
 FRESH = 300
 """How long a set is taken as it is, where the answer has no Cache-Control."""
 MIN_FRESH, MAX_FRESH = 5, 3600
 STALE = 3600
-"""How long after its last fetch a set may be used while the issuer can't be reached."""
+"""How long after its last fetch a set may be used while the issuer can't be reached. Not below MAX_FRESH."""
 REFETCH_INTERVAL = 5
 """After a fetch for an unknown kid that found nothing new, for anybody can invent one. After one that did the next may
 follow at once: an issuer makes several keys at a time (Better Auth one for each signature under way)."""
@@ -60,7 +61,14 @@ class PublishedKeys:
         # 45 ms and 4 MB, which a service with shared secrets alone need not have.
         import httpx  # noqa: PLC0415
 
-        self._http = httpx.AsyncClient(timeout=FETCH_TIMEOUT, headers=headers)
+        self._http = httpx.AsyncClient(
+            timeout=FETCH_TIMEOUT,
+            headers=headers,
+            proxy=proxy_for(url),
+            verify=certificates() or True,
+            # httpx would read all proxy variables, and raise for one that does not concern this URL.
+            trust_env=False,
+        )
 
     async def start(self) -> None:
         """Begins the first fetch. An issuer that is down is no reason not to start."""
@@ -131,7 +139,7 @@ class PublishedKeys:
         if sought and self._keys.keys() == known.keys():
             self._next_refetch = monotonic() + REFETCH_INTERVAL
         self._fresh_until = monotonic() + fresh
-        self._usable_until = monotonic() + max(fresh, STALE)
+        self._usable_until = monotonic() + STALE
 
     async def _get(self) -> tuple[list[object], float]:
         """The members of the set, and for how many seconds they are fresh. Raises ValueError for what is no set."""
@@ -152,9 +160,12 @@ class PublishedKeys:
         return document["keys"], min(max(int(told[1]), MIN_FRESH), MAX_FRESH) if told else FRESH
 
     def _admit(self, documents: list[object]) -> dict[str, VerificationKey]:
-        """One by one: a bad key spoils no other. Of two with one kid the first counts."""
+        """One by one: a bad key spoils no other. Of two with one kid the first counts. Of too many the last are taken:
+        a set has no dates, and Better Auth appends new keys."""
         keys: dict[str, VerificationKey] = {}
-        for document in documents[:MAX_KEYS]:
+        if len(documents) > MAX_KEYS:
+            log.warning("published keys left out", count=len(documents) - MAX_KEYS, limit=MAX_KEYS)
+        for document in documents[-MAX_KEYS:]:
             try:
                 kid, key = published_key(document, self.algorithms)
             except ValueError as error:
