@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from jose import jwk
+from jose import JOSEError, jwk
 from jose.backends.base import Key as JoseKey
 from jose.utils import base64url_decode
 
@@ -28,6 +28,8 @@ ALGORITHMS: dict[str, dict[str, str]] = {
     "RS384": {"kty": "RSA"},
     "RS512": {"kty": "RSA"},
 }
+SYNONYMS = {"Ed25519": "EdDSA"}
+"""RFC 9864 renames EdDSA with Ed25519; key and signature are the same. The rest of the code uses one name."""
 # RFC 7518, sections 6.2.2, 6.3.2 and 6.4.
 _SECRET_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _MEMBERS = {"OKP": ("x",), "EC": ("x", "y"), "RSA": ("n", "e")}
@@ -39,6 +41,11 @@ class VerificationKey:
 
     algorithm: str
     key: JoseKey
+
+    @property
+    def names(self) -> list[str]:
+        """What a token's header may call the algorithm."""
+        return [self.algorithm, *(name for name, meant in SYNONYMS.items() if meant == self.algorithm)]
 
 
 class Ed25519Key(JoseKey):
@@ -57,8 +64,15 @@ class Ed25519Key(JoseKey):
 
 
 def shared_key(secret: str) -> VerificationKey:
-    """An HS256 key. Bytes, for python-jose reads a str as JSON first."""
-    return VerificationKey("HS256", jwk.construct(secret.encode(), "HS256"))
+    """An HS256 key. Bytes, for python-jose reads a str as JSON first.
+
+    Raises ValueError for a secret that looks like a public key: python-jose takes none, so that nobody verifies HS256
+    tokens with a key that everybody knows.
+    """
+    try:
+        return VerificationKey("HS256", jwk.construct(secret.encode(), "HS256"))
+    except JOSEError:
+        raise ValueError("is a key or a certificate for asymmetric signatures, and HS256 needs a random text") from None
 
 
 def published_key(document: Any, algorithms: Collection[str]) -> tuple[str, VerificationKey]:
@@ -74,7 +88,10 @@ def published_key(document: Any, algorithms: Collection[str]) -> tuple[str, Veri
     if document.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
         raise ValueError("not for signatures")
     algorithm = document["alg"] if "alg" in document else _algorithm_of(document)
-    if not isinstance(algorithm, str) or algorithm not in algorithms or algorithm not in ALGORITHMS:
+    if not isinstance(algorithm, str):
+        raise ValueError("of another algorithm")
+    algorithm = SYNONYMS.get(algorithm, algorithm)
+    if algorithm not in algorithms or algorithm not in ALGORITHMS:
         raise ValueError("of another algorithm")
     shape = ALGORITHMS[algorithm]
     if any(document.get(name) != value for name, value in shape.items()):

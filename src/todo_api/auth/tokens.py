@@ -18,7 +18,7 @@ from jose import jws, jwt
 
 from todo_api import strict_json
 from todo_api.auth.jwks import PublishedKeys
-from todo_api.auth.keys import VerificationKey
+from todo_api.auth.keys import SYNONYMS, VerificationKey
 from todo_api.problems import InvalidToken
 
 MAX_SUBJECT = 255
@@ -91,14 +91,14 @@ class TokenVerifier:
 
     async def _keys(self, header: dict[str, Any]) -> Sequence[VerificationKey]:
         algorithm, kid = header.get("alg"), header.get("kid")
-        if not isinstance(algorithm, str) or algorithm not in self._accepted:
+        if not isinstance(algorithm, str) or SYNONYMS.get(algorithm, algorithm) not in self._accepted:
             raise InvalidToken("algorithm", self._explain(algorithm))
         if algorithm == "HS256":
             return self._secrets
         assert self._published is not None
         if not isinstance(kid, str) or (key := await self._published.find(kid)) is None:
             raise InvalidToken("kid")
-        if key.algorithm != algorithm:
+        if algorithm not in key.names:
             raise InvalidToken("kid")
         return [key]
 
@@ -155,7 +155,7 @@ def _check_header(header: dict[str, Any]) -> dict[str, Any]:
 
 def _is_signed(token: str, key: VerificationKey) -> bool:
     try:
-        jws.verify(token, key.key, [key.algorithm])
+        jws.verify(token, key.key, key.names)
     except Exception:  # noqa: BLE001
         # Seen: JWSError, JWTError, JWKError, KeyError, TypeError, ValueError, OverflowError, RecursionError.
         return False
