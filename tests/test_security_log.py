@@ -12,9 +12,11 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 from test_authorization import BAD_TOKENS, GOOD, SECURED, make_token, secured, send
 
-from todo_api.auth import bearer, events
-from todo_api.auth.events import MAX_EVENTS, SecurityLog
+from todo_api import limited_log
+from todo_api.auth import bearer
+from todo_api.auth.events import SecurityLog
 from todo_api.contract import Operation
+from todo_api.limited_log import MAX_LINES
 from todo_api.logs import add_context
 
 Events = Callable[[], list[dict[str, Any]]]
@@ -24,7 +26,7 @@ Events = Callable[[], list[dict[str, Any]]]
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """And a log of this test alone."""
     clock = Clock(1000.0)
-    monkeypatch.setattr(events, "monotonic", clock)
+    monkeypatch.setattr(limited_log, "monotonic", clock)
     monkeypatch.setattr(bearer, "_events", SecurityLog())
     return clock
 
@@ -151,7 +153,7 @@ class TestFlood:
         self.flood(service)
         clock.now += 0.9
         self.flood(service, requests=1)
-        assert [event["event"] for event in logged()] == ["token refused"] * MAX_EVENTS
+        assert [event["event"] for event in logged()] == ["token refused"] * MAX_LINES
 
     def test_is_counted(self, service: Service, logged: Events, clock: Clock) -> None:
         self.flood(service)
@@ -159,19 +161,21 @@ class TestFlood:
         clock.now += 1
         self.flood(service, requests=1)
         count, event = logged()
-        assert (count["event"], count["count"]) == ("security events left out", 500 - MAX_EVENTS)
+        assert (count["event"], count["count"]) == ("log lines left out", 500 - MAX_LINES)
         assert event["event"] == "token refused"
+        # Those left out belong to earlier requests.
+        assert (count["kind"], count["request_id"], event["request_id"]) == ("token refused", None, "the-id")
 
     def test_is_over_when_it_is_over(self, service: Service, logged: Events, clock: Clock) -> None:
-        self.flood(service, requests=MAX_EVENTS + 1)
+        self.flood(service, requests=MAX_LINES + 1)
         for _ in range(2):
             clock.now += 1
             logged()
-            self.flood(service, requests=MAX_EVENTS)
-        assert [event["event"] for event in logged()] == ["token refused"] * MAX_EVENTS
+            self.flood(service, requests=MAX_LINES)
+        assert [event["event"] for event in logged()] == ["token refused"] * MAX_LINES
 
     def test_hides_no_event_of_another_kind(self, service: Service, logged: Events, clock: Clock) -> None:
-        self.flood(service, requests=MAX_EVENTS + 1)
+        self.flood(service, requests=MAX_LINES + 1)
         logged()
         assert service.client("somebody").get("/api/SUBJECT/tasks").status_code == 403
         assert [event["event"] for event in logged()] == ["cross-user attempt"]

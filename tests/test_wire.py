@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
-from typing import ClassVar
 
 import httpx
 import pytest
@@ -249,38 +248,3 @@ class TestEveryAnswer:
 
     def test_does_not_name_the_server(self, service: Service) -> None:
         assert "server" not in service.client().get("/").headers
-
-
-class TestCors:
-    PREFLIGHT: ClassVar = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "PUT"}
-
-    def test_lets_the_frontend_ask(self, service: Service) -> None:
-        wanted = {**self.PREFLIGHT, "Access-Control-Request-Headers": "authorization,content-type"}
-        answer = service.client().options("/api/x/tasks/1", headers=wanted)
-        assert answer.status_code == 200
-        assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
-        assert "PUT" in answer.headers["Access-Control-Allow-Methods"]
-        assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
-
-    @pytest.mark.parametrize(
-        "wanted",
-        [
-            {"Origin": "http://evil.example"},
-            {"Access-Control-Request-Method": "TRACE"},
-            {"Access-Control-Request-Headers": "x-other"},
-        ],
-    )
-    def test_refuses_others_with_a_problem(self, service: Service, wanted: dict[str, str]) -> None:
-        refused = service.client().options("/api/x/tasks/1", headers={**self.PREFLIGHT, **wanted})
-        assert (refused.status_code, refused.json()["type"]) == (400, "/problems/invalid-request")
-
-    def test_lets_the_frontend_read_the_headers_that_it_needs(self, client: httpx.Client, user: str) -> None:
-        answer = client.get(f"/api/{user}/tasks", headers={"Origin": "http://localhost:3000"})
-        assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
-        exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
-        assert {"Link", "Location", "X-Request-ID", "Retry-After", "WWW-Authenticate"} <= set(exposed)
-
-    def test_lets_it_read_failures_too(self, service: Service) -> None:
-        refused = service.client().get("/api/x/tasks", headers={"Origin": "http://localhost:3000"})
-        assert refused.status_code == 401
-        assert refused.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"

@@ -23,6 +23,13 @@ _TRANSLATIONS: problems.Translations = {
     IssuerUnavailable: problems.IssuerUnavailable,
 }
 
+# What the API reads, what browsers ask for although it is safe, and what OpenTelemetry and Sentry add to each call.
+ALLOWED_HEADERS = (
+    *("Authorization", "Content-Type", "X-Request-ID"),
+    *("Accept", "Accept-Language", "Content-Language"),
+    *("traceparent", "tracestate", "baggage", "sentry-trace"),
+)
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The service, checked against the contract.
@@ -81,7 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     cross_origin = CrossOrigin(
         settings.allowed_origins,
         methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        headers=["Authorization", "Content-Type", "X-Request-ID"],
+        headers=[*ALLOWED_HEADERS, *settings.allowed_headers],
         exposed_headers=["Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
     )
     app.middleware_stack = RequestContext(shortcut, app, cross_origin)

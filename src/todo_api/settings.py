@@ -2,15 +2,19 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from todo_api.auth.keys import SYNONYMS, shared_key
+from todo_api.auth.proxies import certificates, proxy_for
 from todo_api.database.pool import Limits
 from todo_api.database.url import DatabaseUrl
+from todo_api.origins import LOCAL, normalize
 
-Algorithm = Literal["EdDSA", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512"]
+Algorithm = Literal["EdDSA", "Ed25519", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512"]
 
 Seconds = Annotated[float, Field(ge=0.01, le=3600, allow_inf_nan=False)]
 
@@ -23,7 +27,7 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL. Without it the service starts one of its own in DATA_DIR."
@@ -66,7 +70,11 @@ class Settings(BaseSettings):
     token_max_bytes: int = Field(8192, ge=256, le=65536, description="How long a token may be.")
     data_dir: Path = Field(Path(".todo-api"), description="Where the embedded PostgreSQL and the made secret live.")
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("http://localhost:3000",), description="The frontend's origins for CORS, separated by commas."
+        LOCAL,
+        description="Origins whose pages may call, separated by commas. A * stands for one label of a host.",
+    )
+    allowed_headers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Names of request headers that pages may send in addition, separated by commas."
     )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="How log lines look. auto: console on a terminal, json elsewhere."
@@ -90,30 +98,55 @@ class Settings(BaseSettings):
     @field_validator("better_auth_jwks_url")
     @classmethod
     def _check_jwks_url(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"https?://[^/?#@\s]+(/[^\s]*)?", value):
+        if value is not None and not (re.fullmatch(r"https?://[^/?#@\s]+(/[^\s]*)?", value) and _has_port(value)):
             raise ValueError("must be a URL such as https://app.example.com/api/auth/jwks")
         return value
 
     @field_validator("better_auth_secret", "better_auth_secret_previous")
     @classmethod
     def _check_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value().encode()) < MIN_SECRET:
-            raise ValueError(f"must have at least {MIN_SECRET} bytes. Make one with: openssl rand -base64 32")
+        if value is not None:
+            if len(value.get_secret_value().strip().encode()) < MIN_SECRET:
+                raise ValueError(
+                    f"must have at least {MIN_SECRET} bytes, not counting white space around them. "
+                    "Make one with: openssl rand -base64 32"
+                )
+            try:
+                shared_key(value.get_secret_value())
+            except ValueError as error:
+                raise ValueError(f"{error}. Make one with: openssl rand -base64 32") from None
         return value
 
-    @field_validator("allowed_origins", "better_auth_algorithms", mode="before")
+    @field_validator("allowed_origins", "allowed_headers", "better_auth_algorithms", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(item.strip().rstrip("/") for item in value.split(",") if item.strip())
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+
+    @field_validator("better_auth_algorithms")
+    @classmethod
+    def _unify_algorithms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(SYNONYMS.get(name, name) for name in value))
 
     @field_validator("allowed_origins")
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
-                raise ValueError("must be origins such as https://app.example.com, separated by commas")
+        return tuple(map(normalize, value))
+
+    @model_validator(mode="after")
+    def _narrow_origins(self) -> Self:
+        """Any page of this machine may call only while the data is that of a trial, too."""
+        if self.database_url is not None and "allowed_origins" not in self.model_fields_set:
+            self.allowed_origins = ("http://localhost:3000",)
+        return self
+
+    @field_validator("allowed_headers")
+    @classmethod
+    def _check_headers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Tokens of RFC 9110, section 5.6.2. A lone `*` is one, but browsers would not read it as all headers."""
+        if not all(re.fullmatch(r"(?!\*$)[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", name) for name in value):
+            raise ValueError("must be names of headers such as X-Datadog-Trace-Id, separated by commas")
         return value
 
     @property
@@ -131,12 +164,30 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Raises SettingsError with one line for each variable that is wrong."""
+    """From the environment and `.env`. Raises SettingsError with one line for each variable that is wrong, those of a
+    proxy and of certificates included."""
     try:
-        return Settings()
+        settings = Settings()
+        if settings.better_auth_jwks_url is not None:
+            proxy_for(settings.better_auth_jwks_url)
+            certificates()
     except ValidationError as error:
         faults = (
-            f"{str(fault['loc'][0]).upper()}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors(include_input=False)
+            f"{str(fault['loc'][0]).upper()}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()
         )
         raise SettingsError("\n".join(faults)) from None
+    except UnicodeDecodeError:
+        raise SettingsError(".env: must be UTF-8 text. Save it as UTF-8.") from None
+    except OSError as error:
+        raise SettingsError(f".env: cannot be read: {error.strerror}. Make it readable, or remove it.") from None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    return settings
+
+
+def _has_port(url: str) -> bool:
+    """Whether the port is a number up to 65535, or absent. urlsplit also raises for a bracket without its pair."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
