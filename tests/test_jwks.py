@@ -21,11 +21,13 @@ from conftest import SECRET, Service, running, settings_for
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
 from issuer import Answer, Issuer, SigningKey, compact, encode, encode_int, make_key, reply
 from issuer import issuer as running_issuer
+from structlog.testing import capture_logs
 
 from todo_api.app import create_app
 from todo_api.auth import jwks
 from todo_api.auth.jwks import (
     FRESH,
+    MAX_KEYS,
     MAX_SIZE,
     REFETCH_INTERVAL,
     RETRY_INTERVAL,
@@ -33,6 +35,7 @@ from todo_api.auth.jwks import (
     IssuerUnavailable,
     PublishedKeys,
 )
+from todo_api.auth.keys import MAX_KID, published_key
 
 ALGORITHMS = ("EdDSA", "ES256", "RS256")
 DEADLINE = 30
@@ -645,6 +648,89 @@ class TestAdmission:
         run(issuer, test)
 
 
+class TestTooManyKeys:
+    def test_leave_out_the_oldest_and_are_logged(self, issuer: Issuer) -> None:
+        """Better Auth publishes keys in the order in which it made them."""
+        oldest, newest = make_key("EdDSA", issuer.url), make_key("EdDSA", issuer.url)
+        between = [jwk(kid=f"key-{number}") for number in range(MAX_KEYS - 1)]
+
+        async def test(keys: PublishedKeys) -> None:
+            assert await keys.find(newest.kid) is not None
+            assert await keys.find("key-0") is not None
+            assert await keys.find(oldest.kid) is None
+
+        issuer.keys = [oldest.jwk, *between, newest.jwk]
+        with capture_logs() as lines:
+            run(issuer, test)
+        told = [line for line in lines if line["event"] == "published keys left out"]
+        assert [(line["count"], line["limit"]) for line in told] == [(1, MAX_KEYS)] * issuer.fetches
+
+    def test_are_more_than_100(self, issuer: Issuer) -> None:
+        issuer.keys = [jwk(kid=f"key-{number}") for number in range(100)]
+
+        async def test(keys: PublishedKeys) -> None:
+            assert await keys.find("key-0") is not None
+
+        with capture_logs() as lines:
+            run(issuer, test)
+        assert lines == []
+
+
+class TestPublishedKey:
+    """The check alone: a key that nobody can ask for by its kid is rejected too."""
+
+    @pytest.mark.parametrize("bad", BAD_KEYS.values(), ids=BAD_KEYS)
+    def test_that_is_bad_is_rejected(self, bad: object) -> None:
+        with pytest.raises(ValueError, match=r"^[a-z ]+$"):
+            published_key(bad, ALGORITHMS)
+
+    @pytest.mark.parametrize("kid", ["k", "é", " ", "k" * MAX_KID], ids=["one character", "é", "blank", "longest"])
+    def test_has_any_text_as_its_kid(self, kid: str) -> None:
+        assert published_key(jwk(kid=kid), ALGORITHMS)[0] == kid
+
+    @pytest.mark.parametrize(
+        "kid", ["", "k" * (MAX_KID + 1), None, 1, True, ["k"], {}], ids=["empty", "too long", *map(str, range(5))]
+    )
+    def test_without_such_a_kid_is_rejected(self, kid: object) -> None:
+        with pytest.raises(ValueError, match="no kid"):
+            published_key({**jwk(), "kid": kid}, ALGORITHMS)
+
+
+class TestStaleKeys:
+    """Each look-up alone: a stale key must neither be found nor end the wait for a fetch."""
+
+    @pytest.mark.parametrize("told", [None, "max-age=5", "max-age=3600", "max-age=999999"], ids=str)
+    def test_end_an_hour_after_their_fetch(self, issuer: Issuer, clock: Clock, told: str | None) -> None:
+        key = issuer.new_key()
+        issuer.answer = reply(issuer.document(), headers={"Cache-Control": told} if told else {})
+
+        async def test(keys: PublishedKeys) -> None:
+            issuer.answer = reply(b"", 500)
+            clock.now = STALE - 0.5
+            assert await keys.find(key.kid) is not None
+            clock.now = STALE
+            with pytest.raises(IssuerUnavailable):
+                await keys.find(key.kid)
+
+        run(issuer, test)
+
+    def test_wait_for_the_fetch_that_replaces_them(self, issuer: Issuer, clock: Clock) -> None:
+        """Though the last fetch failed, which spares the wait to a token whose key is usable."""
+        key = issuer.new_key()
+
+        async def test(keys: PublishedKeys) -> None:
+            issuer.answer = reply(b"", 500)
+            clock.now = STALE + 1
+            with pytest.raises(IssuerUnavailable):
+                await keys.find(key.kid)
+            issuer.answer = None
+            issuer.retire(key)
+            clock.now += RETRY_INTERVAL
+            assert await keys.find(key.kid) is None
+
+        run(issuer, test)
+
+
 # --- on the wire
 
 
@@ -765,6 +851,49 @@ class TestToken:
         with serve(better_auth_algorithms=("ES512",)) as service:
             assert status(service, user, curve) == 200
             assert_refused(call(service.client(), user, edwards.token(user)))
+
+
+class TestEd25519:
+    """RFC 9864 gives EdDSA with Ed25519 that name. Tokens and keys may have either."""
+
+    @pytest.mark.parametrize("in_header", ["EdDSA", "Ed25519"], ids=str)
+    @pytest.mark.parametrize("in_key", ["EdDSA", "Ed25519", None], ids=str)
+    @pytest.mark.parametrize("configured", ["EdDSA", "Ed25519"], ids=str)
+    def test_is_taken_for_eddsa(
+        self, serve: Serve, issuer: Issuer, user: str, in_header: str, in_key: str | None, configured: str
+    ) -> None:
+        key = make_key("EdDSA", issuer.url)
+        issuer.keys = [jwk(**{**key.jwk, "alg": in_key})]
+        with serve(better_auth_algorithms=(configured,)) as service:
+            answer = call(service.client(), user, key.token(user, {"alg": in_header}))
+            assert answer.status_code == 200
+
+    @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "HS256"], ids=str)
+    def test_in_the_header_fits_no_other_key(self, serve: Serve, issuer: Issuer, user: str, algorithm: str) -> None:
+        key = issuer.new_key("ES256" if algorithm == "HS256" else algorithm)
+        with serve(better_auth_secret=SECRET) as service:
+            assert_refused(call(service.client(), user, key.token(user, {"alg": "Ed25519"})))
+            symmetric = compact(
+                {"alg": "Ed25519", "kid": key.kid},
+                {"sub": user, "exp": 4_000_000_000},
+                lambda text: hmac.digest(SECRET.encode(), text, "sha256"),
+            )
+            assert_refused(call(service.client(), user, symmetric))
+
+    @pytest.mark.parametrize(
+        "bad",
+        [jwk("ES256", alg="Ed25519"), jwk("RS256", alg="Ed25519"), jwk(alg="Ed25519", crv="Ed448"), jwk(alg="ed25519")],
+        ids=["EC", "RSA", "Ed448", "lower case"],
+    )
+    def test_of_another_key_is_rejected(self, bad: object) -> None:
+        with pytest.raises(ValueError, match=r"^(does not fit its algorithm|of another algorithm)$"):
+            published_key(bad, ALGORITHMS)
+
+    def test_is_rejected_if_eddsa_is_not_accepted(self, serve: Serve, issuer: Issuer, user: str) -> None:
+        key = issuer.new_key()
+        with serve(better_auth_algorithms=("ES256",)) as service:
+            for name in ("EdDSA", "Ed25519"):
+                assert_refused(call(service.client(), user, key.token(user, {"alg": name})))
 
 
 class TestInventedKids:

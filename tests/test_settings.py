@@ -1,9 +1,11 @@
 """A wrong setting stops the start with one line that names the variable, and never its value."""
 
 import re
+from pathlib import Path
 
 import pytest
 from contract_watch import ROOT
+from pydantic import ValidationError
 
 from todo_api.settings import Settings, SettingsError, load_settings
 
@@ -54,11 +56,29 @@ def test_the_example_shows_the_default_or_a_value_that_is_taken(name: str, monke
         ("BETTER_AUTH_SECRET", "hunter2"),
         ("BETTER_AUTH_SECRET", "hunter2".ljust(31)),
         ("BETTER_AUTH_SECRET_PREVIOUS", "hunter2"),
+        ("BETTER_AUTH_SECRET", " " * 40),
+        ("BETTER_AUTH_SECRET", "\t\n " * 20),
+        ("BETTER_AUTH_SECRET", "hunter2".center(60)),
+        ("BETTER_AUTH_SECRET", "-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----"),
+        ("BETTER_AUTH_SECRET", "-----BEGIN PUBLIC KEY-----\\nhunter2\\n-----END PUBLIC KEY-----"),
+        ("BETTER_AUTH_SECRET", "-----BEGIN RSA PUBLIC KEY-----\nhunter2"),
+        ("BETTER_AUTH_SECRET", "-----BEGIN CERTIFICATE-----\nhunter2 and more"),
+        ("BETTER_AUTH_SECRET", "ssh-rsa hunter2".ljust(40, "A")),
+        ("BETTER_AUTH_SECRET", " ssh-rsa hunter2".ljust(40, "A")),
+        ("BETTER_AUTH_SECRET_PREVIOUS", "ssh-rsa hunter2".ljust(40, "A")),
+        ("BETTER_AUTH_SECRET_PREVIOUS", "-----BEGIN PUBLIC KEY-----hunter2"),
+        ("BETTER_AUTH_SECRET_PREVIOUS", " " * 40),
         ("BETTER_AUTH_JWKS_URL", "hunter2"),
+        ("BETTER_AUTH_JWKS_URL", "https://hunter2:99999/jwks"),
+        ("BETTER_AUTH_JWKS_URL", "https://example.com:hunter2/jwks"),
+        ("BETTER_AUTH_JWKS_URL", "https://hunter2:0/jwks"),
+        ("BETTER_AUTH_JWKS_URL", "https://[::1/hunter2"),
         ("BETTER_AUTH_JWKS_URL", "https://a:hunter2@example.com/jwks"),
         ("BETTER_AUTH_ALGORITHMS", "EdDSA,hunter2"),
         ("BETTER_AUTH_ALGORITHMS", "HS256"),
         ("BETTER_AUTH_ALGORITHMS", "none"),
+        ("BETTER_AUTH_ALGORITHMS", "Ed448"),
+        ("BETTER_AUTH_ALGORITHMS", "ed25519"),
         ("TOKEN_LEEWAY", "-1"),
         ("TOKEN_MAX_LIFETIME", "hunter2"),
         ("ALLOWED_ORIGINS", "hunter2.example.com"),
@@ -99,6 +119,36 @@ def test_the_unpooled_url_says_what_it_must_not_be(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("DATABASE_URL_UNPOOLED", "postgresql://a:hunter2@b/c?pgbouncer=true")
     with pytest.raises(SettingsError, match="DATABASE_URL_UNPOOLED: names a pooler; the direct URL is needed"):
         load_settings()
+
+
+@pytest.mark.parametrize("value", ["EdDSA", "Ed25519", "EdDSA,Ed25519", "Ed25519,EdDSA"], ids=str)
+def test_ed25519_is_another_name_of_eddsa(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("BETTER_AUTH_ALGORITHMS", f"{value},ES256")
+    assert load_settings().better_auth_algorithms == ("EdDSA", "ES256")
+
+
+def test_error_of_settings_made_in_code_shows_no_value() -> None:
+    with pytest.raises(ValidationError) as rejected:
+        Settings(_env_file=None, better_auth_secret="hunter2", database_url="hunter2", token_leeway="hunter2")
+    assert "better_auth_secret" in str(rejected.value)
+    assert "hunter2" not in str(rejected.value) + repr(rejected.value)
+
+
+class TestEnvFile:
+    def test_in_another_encoding_is_named(self) -> None:
+        Path(".env").write_bytes(b"LOG_LEVEL=\xff\xfe\n")
+        with pytest.raises(SettingsError, match=r"^\.env: must be UTF-8 text"):
+            load_settings()
+
+    def test_that_cannot_be_read_is_named(self) -> None:
+        """Its first byte is at address 0 of this process. (root may read a file of mode 000.)"""
+        Path(".env").symlink_to("/proc/self/mem")
+        with pytest.raises(SettingsError, match=r"^\.env: cannot be read: Input/output error"):
+            load_settings()
+
+    def test_that_is_a_directory_is_none(self) -> None:
+        Path(".env").mkdir()
+        assert load_settings().log_level == "info"
 
 
 def test_secrets_do_not_show() -> None:
