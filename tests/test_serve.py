@@ -56,6 +56,7 @@ class Serving:
     process: subprocess.Popen[str]
     directory: Path
     port: int
+    host: str = "127.0.0.1"
     clients: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -65,7 +66,7 @@ class Serving:
     def answers(self) -> bool:
         assert self.process.poll() is None, self.output
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/health").status_code == 200
+            return httpx.get(f"http://{self.host}:{self.port}/health").status_code == 200
         except httpx.TransportError:
             return False
 
@@ -83,6 +84,7 @@ class Serving:
 
 @contextmanager
 def serving(directory: Path, *arguments: str, **settings: str) -> Iterator[Serving]:
+    """On a free port of 127.0.0.1, or if `arguments` have a port, where the log says."""
     port = next_port()
     with (directory / "output").open("w") as output:
         process = subprocess.Popen(
@@ -95,6 +97,11 @@ def serving(directory: Path, *arguments: str, **settings: str) -> Iterator[Servi
         )
     service = Serving(process, directory, port)
     try:
+        if "--port" in arguments:
+            wait_for(lambda: '"serving"' in service.output or process.poll() is not None, "port")
+            named = re.search(r'"url":"http://([^"]+):([0-9]+)"', service.output)
+            assert named is not None, service.output
+            service.host, service.port = named[1], int(named[2])
         wait_for(service.answers, "answer")
         yield service
     finally:

@@ -2,17 +2,22 @@
 
 import argparse
 import asyncio
+import errno
 import os
 import secrets
 import signal
+import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from ipaddress import ip_address
 from pathlib import Path
+from typing import NoReturn
 
+import asyncpg
 import structlog
 from pydantic import SecretStr
-from sqlalchemy.exc import DBAPIError
 
 from todo_api import logs
 from todo_api.auth.tokens import sign
@@ -34,6 +39,13 @@ class CommandError(Exception):
     """The command can't be carried out. The message says why and what to do."""
 
 
+class Parser(argparse.ArgumentParser):
+    """argparse's, but an error is one line like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, _prefixed(f"{message}. Run: {self.prog} --help") + "\n")
+
+
 def main() -> None:
     arguments = _parser().parse_args()
     # Without a handler of ours SIGTERM would end the process before the embedded server is left.
@@ -43,19 +55,38 @@ def main() -> None:
         logs.configure(settings.log_format, settings.log_level)
         arguments.command(settings, arguments)
     except (SettingsError, ContractError, EmbeddedPostgresError, DatabaseUnavailable, CommandError) as error:
-        sys.exit(f"todo-api: {error}")
+        sys.exit(_prefixed(str(error)))
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception:
+        log.exception("fault")
+        sys.exit(_prefixed("an unexpected error, which is a fault of todo-api. The log line above has its traceback."))
+
+
+def _prefixed(message: str) -> str:
+    return "\n".join(f"todo-api: {line}" for line in message.splitlines())
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    """A type of argument, for an error that says what is allowed."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and least <= int(text[:9]) <= most):
+            raise argparse.ArgumentTypeError(f"must be a number from {least} to {most}")
+        return int(text)
+
+    return parse
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="todo-api", description="A task service that is driven by its contract.")
+    parser = Parser(prog="todo-api", description="A task service that is driven by its contract.")
+    parser.add_argument("--version", action="version", version=f"todo-api {version('todo-api')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="serve the API; without DATABASE_URL on a PostgreSQL of its own")
     serve.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
-    serve.add_argument("--port", type=int, default=8000, help="default: %(default)s")
-    serve.add_argument("--workers", type=int, default=1, help="processes; default: %(default)s")
+    serve.add_argument("--port", type=_number(0, 65535), default=8000, help="0: any free one; default: %(default)s")
+    serve.add_argument("--workers", type=_number(1, 256), default=1, help="processes; default: %(default)s")
     serve.set_defaults(command=_serve)
 
     upgrade = commands.add_parser("migrate", help="bring the database's schema to what this version needs")
@@ -70,37 +101,68 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
     # Here, for handlers are bound when they are imported: what they get wrong is told by main(), in one message.
     from todo_api.app import create_app
-    from todo_api.server import bind, run
+    from todo_api.server import run
 
+    # All that can be wrong here is found before the database is asked, which may take DATABASE_WAIT_TIMEOUT.
     if settings.database_url is None:
         settings.better_auth_secret = SecretStr(_secret(settings))
-    with _database(settings) as embedded:
+    elif not settings.better_auth_secret and not settings.better_auth_jwks_url:
+        raise SettingsError("BETTER_AUTH_JWKS_URL or BETTER_AUTH_SECRET: one of them is needed with DATABASE_URL.")
+    with _listener(arguments.host, arguments.port) as listener, _database(settings) as embedded:
         if not embedded:
             _refuse_old_schema(settings)
-        if not settings.better_auth_secret and not settings.better_auth_jwks_url:
-            raise SettingsError("BETTER_AUTH_JWKS_URL or BETTER_AUTH_SECRET: one of them is needed with DATABASE_URL.")
-        # Workers are new processes, and read their settings from the environment.
-        for name, value in (
-            ("DATABASE_URL", settings.database_url),
-            ("BETTER_AUTH_SECRET", settings.better_auth_secret),
-        ):
-            if value is not None:
-                os.environ[name] = value.get_secret_value()
+        _export(settings)
         app = create_app(settings)
+        url = _url(listener)
         if embedded:
-            _print_welcome(f"http://{arguments.host}:{arguments.port}", _sign(settings, "demo"))
-        run(app, bind(arguments.host, arguments.port), arguments.workers)
+            _print_welcome(url, _sign(settings, "demo"))
+        log.info("serving", url=url, workers=arguments.workers)
+        run(app, listener, arguments.workers)
+
+
+def _export(settings: Settings) -> None:
+    """Workers are new processes, and read their settings from the environment."""
+    for name, value in (("DATABASE_URL", settings.database_url), ("BETTER_AUTH_SECRET", settings.better_auth_secret)):
+        if value is not None:
+            os.environ[name] = value.get_secret_value()
+    # The default depends on DATABASE_URL, which is set by now. A comma alone is an empty list; nothing is the default.
+    os.environ["ALLOWED_ORIGINS"] = ",".join(settings.allowed_origins) or ","
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    from todo_api.server import bind
+
+    try:
+        return bind(host, port)
+    except socket.gaierror:
+        raise CommandError(
+            f"--host: there is no address for the name {host}. Give an address such as 0.0.0.0."
+        ) from None
+    except UnicodeError:
+        raise CommandError("--host: is no name of a host. Give an address such as 0.0.0.0.") from None
+    except OSError as error:
+        remedies = {
+            errno.EADDRINUSE: "Stop the process that uses it, or choose another with --port (0: any free one).",
+            errno.EACCES: "Ports below 1024 need privileges. Choose another with --port.",
+            errno.EADDRNOTAVAIL: "Give an address of this machine: 127.0.0.1, or 0.0.0.0 for all that it has.",
+        }
+        remedy = remedies.get(error.errno or 0, "Give another --host or --port.")
+        raise CommandError(f"cannot listen on port {port} of {host}: {_reason(error)}. {remedy}") from None
+
+
+def _url(listener: socket.socket) -> str:
+    """Where this machine reaches the service. The port is the one that the system chose for port 0."""
+    address, port = listener.getsockname()[:2]
+    host = ip_address(address)
+    if host.is_unspecified:
+        host = ip_address("127.0.0.1" if host.version == 4 else "::1")
+    return f"http://{host}:{port}" if host.version == 4 else f"http://[{host}]:{port}"
 
 
 def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
-    from todo_api.database import migrate
-
     with _database(settings) as embedded:
         if not embedded:
-            try:
-                migrate.upgrade(_unpooled(settings), settings.limits)
-            except DBAPIError as error:
-                raise CommandError(f"the database refuses the migration: {error.orig}") from None
+            _upgrade(_unpooled(settings), settings)
     print(f"The schema is at {HEAD}.")
 
 
@@ -117,12 +179,40 @@ def _database(settings: Settings) -> Iterator[bool]:
     if settings.database_url is not None:
         yield False
         return
-    from todo_api.database import migrate
-
     with embedded_postgres(_data_dir(settings) / "postgres") as server:
-        migrate.upgrade(server.url, settings.limits)
+        _upgrade(server.url, settings)
         settings.database_url = SecretStr(server.url)
         yield True
+
+
+def _upgrade(url: str, settings: Settings) -> None:
+    from alembic.util import CommandError as AlembicError
+    from sqlalchemy.exc import DBAPIError
+
+    from todo_api.database import migrate
+
+    try:
+        migrate.upgrade(url, settings.limits)
+    except DBAPIError as error:
+        # Around asyncpg's own, whose text has no class names.
+        cause = error.orig.__cause__ if error.orig else None
+        raise CommandError(f"the database rejects the migration: {_says(cause)}. Nothing was changed.") from None
+    except AlembicError:
+        raise CommandError(
+            f"the database's schema is at a revision that this version does not know: its newest is {HEAD}. "
+            "Install the version of todo-api that migrated it, or a newer one."
+        ) from None
+
+
+def _says(error: BaseException | None) -> str:
+    """PostgreSQL's message and SQLSTATE. Never its DETAIL, which quotes rows."""
+    if isinstance(error, asyncpg.PostgresError):
+        return f"{error.message} (SQLSTATE {error.sqlstate})"
+    return "the connection was lost" if isinstance(error, OSError | asyncpg.InterfaceError) else "an unknown error"
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or "the system gives no reason"
 
 
 def _unpooled(settings: Settings) -> str:
@@ -131,7 +221,10 @@ def _unpooled(settings: Settings) -> str:
     assert settings.database_url is not None
     direct = unpooled(settings.database_url.get_secret_value())
     if direct is None:
-        raise SettingsError("DATABASE_URL_UNPOOLED: is needed to migrate, for DATABASE_URL names a pooler.")
+        raise SettingsError(
+            "DATABASE_URL_UNPOOLED: is needed to migrate, because DATABASE_URL names a pooler. "
+            "Set it to the URL of the same database without the pooler."
+        )
     return direct
 
 
@@ -145,6 +238,10 @@ def _refuse_old_schema(settings: Settings) -> None:
         found = asyncio.run(revision(settings.database_url.get_secret_value()))
     except DatabaseRefused:
         raise
+    except asyncpg.PostgresError as error:
+        raise CommandError(
+            f"the database rejects the check of its schema: {_says(error)}. Grant the role that serves what it needs."
+        ) from None
     except DatabaseUnavailable:
         log.warning("database unavailable", hint="the schema is not checked; requests are answered 503 until it is up")
         return
@@ -168,17 +265,30 @@ def _secret(settings: Settings) -> str:
     path = _data_dir(settings) / "secret"
     # Written aside and linked: two that start at once read the same whole secret.
     draft = path.with_name(f"secret.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(secrets.token_urlsafe(32))
-    with suppress(FileExistsError):
-        os.link(draft, path)
-    draft.unlink()
-    return path.read_text()
+    with _data_dir_needed():
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+        return path.read_text()
 
 
 def _data_dir(settings: Settings) -> Path:
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _data_dir_needed():
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return settings.data_dir
+
+
+@contextmanager
+def _data_dir_needed() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(
+            f"DATA_DIR: cannot be written: {_reason(error)}. Set it to a directory that this user may write, "
+            "or set DATABASE_URL and BETTER_AUTH_SECRET."
+        ) from None
 
 
 def _print_welcome(url: str, token: str) -> None:

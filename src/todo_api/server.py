@@ -105,7 +105,22 @@ def hold_new_connections(listeners: Sequence[socket.socket]) -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    return socket.create_server((host, port))
+    """A socket for `run`, which does not listen yet. Port 0 is any free one. IPv6 addresses may be in brackets.
+
+    Raises OSError (socket.gaierror for an unknown name) and UnicodeError (for what can be no name).
+    """
+    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    # `localhost` is ::1 first on many machines, and clients that are told 127.0.0.1 would not reach it.
+    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    listener = socket.socket(family)
+    try:
+        # A port whose last connections are still being closed is free.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def configuration(app: ASGIApp | str, workers: int = 1) -> uvicorn.Config:

@@ -219,6 +219,6 @@ def _errors_explained(directory: DataDirectory) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise EmbeddedPostgresError(
-            f"the data directory {directory.root} cannot be used: {error}. It must be on a local "
+            f"the data directory {directory.root} cannot be used: {error.strerror}. It must be on a local "
             "disk with room and belong to the user that runs the service."
         ) from error
