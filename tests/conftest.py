@@ -5,6 +5,7 @@ of its own in a thread. Every test uses users of its own, so that none sees anot
 """
 
 import asyncio
+import functools
 import itertools
 import logging
 import os
@@ -30,8 +31,8 @@ from fastapi import FastAPI
 from pgbouncer import PgBouncer, pgbouncer
 from waivers import WAIVERS
 
+import todo_api.app
 from todo_api import logs
-from todo_api.app import create_app
 from todo_api.auth.tokens import sign
 from todo_api.database import migrate
 from todo_api.database.embedded import embedded_postgres
@@ -53,7 +54,18 @@ def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-shortcut",
+        action="store_true",
+        help="FastAPI alone answers in every service that the tests make, apart from tests of the shortcut itself",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if config.option.no_shortcut:
+        # The modules of the tests import it later than this.
+        todo_api.app.create_app = functools.partial(todo_api.app.create_app, shortcut=False)
     logs.configure("console", "info")
     # By way of logging, and to pytest alone: it shows the lines of a test that fails, and no others.
     structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
@@ -216,7 +228,7 @@ def settings_for(database_url: str, **others: Any) -> Settings:
 
 @pytest.fixture(scope="session")
 def service(database_url: str) -> Iterator[Service]:
-    with running(create_app(settings_for(database_url))) as service:
+    with running(todo_api.app.create_app(settings_for(database_url))) as service:
         yield service
 
 
@@ -229,7 +241,7 @@ def pooler(database_url: str) -> Iterator[PgBouncer]:
 
 @pytest.fixture(scope="session")
 def pooled_service(pooler: PgBouncer) -> Iterator[Service]:
-    with running(create_app(settings_for(pooler.url))) as service:
+    with running(todo_api.app.create_app(settings_for(pooler.url))) as service:
         yield service
 
 

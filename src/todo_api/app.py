@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 from fastapi import FastAPI
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.types import ASGIApp
 
 from todo_api import docs, health, problems
 from todo_api.auth.jwks import IssuerUnavailable, PublishedKeys
@@ -31,10 +32,11 @@ ALLOWED_HEADERS = (
 )
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
     """The service, checked against the contract.
 
-    `settings` must have a database: `todo-api serve` sees to it. Raises ContractError.
+    `settings` must have a database: `todo-api serve` sees to it. Without the `shortcut` FastAPI answers every request:
+    the answers are the same. Raises ContractError.
     """
     assert settings.database_url is not None
     contract = load_contract()
@@ -79,17 +81,18 @@ def create_app(settings: Settings) -> FastAPI:
     docs.install(app, contract)
     problems.install(app, contract.allowed_methods, _TRANSLATIONS)
     publish(app, contract)
-    # Around FastAPI's own layers, so that a good request passes none of these.
-    shortcut = Shortcut(
-        app.build_middleware_stack(),
-        routes=[*tasks.router.routes, *health.router.routes],
-        answer=partial(problems.answer, translations=_TRANSLATIONS),
-    )
+    stack = app.build_middleware_stack()
+    # Starlette's outermost layer answers a fault with text/plain, before RequestContext can answer with a problem.
+    assert isinstance(stack, ServerErrorMiddleware)
+    inner: ASGIApp = stack.app
+    if shortcut:
+        # Around FastAPI's own layers, so that a good request passes none of these.
+        inner = Shortcut(inner, app)
     cross_origin = CrossOrigin(
         settings.allowed_origins,
         methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         headers=[*ALLOWED_HEADERS, *settings.allowed_headers],
         exposed_headers=["Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
     )
-    app.middleware_stack = RequestContext(shortcut, app, cross_origin)
+    app.middleware_stack = RequestContext(inner, app, cross_origin)
     return app

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from todo_api import logs
 from todo_api.auth.tokens import sign
-from todo_api.contract import ContractError
+from todo_api.contract import ContractError, load_contract
 from todo_api.database.embedded import EmbeddedPostgresError, embedded_postgres
 from todo_api.database.failures import DatabaseRefused, DatabaseUnavailable
 from todo_api.database.session import Database
@@ -292,10 +292,11 @@ def _data_dir_needed() -> Iterator[None]:
 
 
 def _print_welcome(url: str, token: str) -> None:
+    tasks = load_contract().operations["createTask"].url(user_id="demo")
     print(
         f"\n  Documentation  {url}/docs"
         f"\n  Contract       {url}/openapi.yaml"
-        f'\n  Try            curl {url}/api/demo/tasks -H "Authorization: Bearer {token}"'
+        f'\n  Try            curl {url}{tasks} -H "Authorization: Bearer {token}"'
         f' -H "Content-Type: application/json" -d \'{{"title": "Buy milk"}}\'\n',
         flush=True,
     )

@@ -10,10 +10,11 @@ import functools
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
+from urllib.parse import quote
 
 import yaml
 from fastapi import APIRouter, FastAPI, Response, Security
@@ -26,6 +27,9 @@ from todo_api.requests import Guard, contract_route
 
 Schema = dict[str, Any]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+# A segment of dots alone is resolved by the client (RFC 3986, section 5.2.4), at least while it is not encoded.
+_DOTS = {".": "%2E", "..": "%2E%2E"}
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
@@ -57,6 +61,29 @@ class Operation:
     """Of its one 2xx answer."""
     model: str | None
     """The name of the model of that answer; None where it has no body."""
+
+    def url(self, /, **values: str | int) -> str:
+        """The URL relative to the server, with the values of path and query parameters. Each value is percent-encoded
+        whole, so that one in the path is one segment.
+
+        Raises ValueError for an unknown parameter, and for a path parameter that is missing or empty.
+        """
+        path = {name: quote(str(values.pop(name, "")), safe="") for name in self._path_names}
+        empty = [name for name, value in path.items() if not value]
+        unknown = [name for name in values if name not in self._query_names]
+        if empty or unknown:
+            raise ValueError(f"The URL of {self.id}: missing {empty}, unknown {unknown}.")
+        url = self.path.format_map({name: _DOTS.get(value, value) for name, value in path.items()})
+        query = "&".join(f"{name}={_query_value(value)}" for name, value in values.items())
+        return f"{url}?{query}" if query else url
+
+    @functools.cached_property
+    def _path_names(self) -> Collection[str]:
+        return self.types("path").keys()
+
+    @functools.cached_property
+    def _query_names(self) -> Collection[str]:
+        return self.types("query").keys()
 
     def types(self, place: str) -> dict[str, str]:
         """The JSON type of every parameter in a place ("path" or "query")."""
@@ -194,6 +221,10 @@ def publish(app: FastAPI, contract: Contract) -> None:
     if differences:
         raise ContractError(differences)
     app.openapi = lambda: contract.document  # type: ignore[method-assign]
+
+
+def _query_value(value: str | int) -> str:
+    return quote(str(value).lower() if isinstance(value, bool) else str(value), safe="")
 
 
 def _check_return(operation: Operation, handler: Callable[..., Any]) -> None:

@@ -148,11 +148,15 @@ class RequestContext:
 
         try:
             await self._answering(scope, sent)(scope, receive, send_with_headers)
+            if status is None:
+                raise RuntimeError("The application has returned without an answer.")
         except ClientDisconnect:
             # The caller has gone while the body was read: nobody is there to be answered, and nothing failed.
             pass
-        except (Exception, asyncio.CancelledError) as error:
-            if status is not None:
+        except BaseException as error:
+            # The event loop throws GeneratorExit at its end, and nothing may be awaited then. Once the answer has
+            # started, only the server can end the connection.
+            if status is not None or isinstance(error, GeneratorExit):
                 raise
             await _last_resort(error)(scope, receive, send_with_headers)
         finally:

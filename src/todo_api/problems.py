@@ -299,48 +299,43 @@ Translations: TypeAlias = Mapping[type[Exception], Callable[[], Problem]]
 """The problem for each exception of a layer that knows nothing of HTTP."""
 
 
-def answer(error: Exception, translations: Translations) -> Response | None:
-    """The response to an exception; None for a fault of ours."""
-    if isinstance(error, Problem):
-        return respond(error)
-    for kind, problem in translations.items():
-        if isinstance(error, kind):
-            log.warning("failed", error=str(error))
-            return respond(problem())
-    return None
-
-
 def install(app: FastAPI, allowed_methods: Callable[[str], str], translations: Translations) -> None:
     """Makes every failure of the app a problem, the framework's own included.
 
     `allowed_methods` tells the Allow header of a path; Starlette knows only the methods of the first route.
     """
 
+    async def on_problem(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return respond(error)
+
     async def on_known(request: Request, error: Exception) -> Response:
-        response = answer(error, translations)
-        assert response is not None
-        return response
+        log.warning("failed", error=str(error))
+        return respond(next(problem() for kind, problem in translations.items() if isinstance(error, kind)))
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         match error.status_code:
+            case status if status < 400:
+                # A redirection, or "not modified": no failure, so no problem.
+                return Response(status_code=status, headers=error.headers)
             case 404:
-                problem: Problem = NotFound()
+                return respond(NotFound())
             case 405:
-                problem = MethodNotAllowed(allowed_methods(request.scope["path"]))
+                return respond(MethodNotAllowed(allowed_methods(request.scope["path"])))
             case status if status < 500:
-                problem = InvalidRequest(error.detail)
+                return respond(InvalidRequest(str(error.detail)[:MAX_DETAIL], dict(error.headers or {})))
             case _:
-                problem = InternalError()
-        return respond(problem)
+                # The log must have it, as it has every fault.
+                raise error
 
     async def on_validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         errors = [InputError.from_pydantic(item) for item in error.errors()]
         return respond(ValidationFailed(errors))
 
-    failures: list[type[Exception]] = [Problem, *translations]
-    for failure in failures:
+    app.add_exception_handler(Problem, on_problem)
+    for failure in translations:
         app.add_exception_handler(failure, on_known)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, on_validation_error)

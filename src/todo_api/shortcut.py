@@ -6,22 +6,30 @@ FastAPI gets the request as it came, and has the words for the refusal. docs/per
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import fields
 from functools import cache, partial
 from operator import itemgetter
 from typing import Any, TypeAlias
 
 import orjson
-from fastapi import Response
+from fastapi import FastAPI, Response, params
 from fastapi._compat import ModelField, lenient_issubclass
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts, serialize_response
+from fastapi.utils import is_body_allowed_for_status_code
 from pydantic import MISSING, BaseModel, TypeAdapter, ValidationError
-from starlette.routing import BaseRoute
+from starlette.convertors import StringConvertor
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.requests import ContractRequest, ContractRoute
 
 _JSON = (b"content-type", b"application/json")
+_OUTCOME = "todo_api.outcome"
+"""Key in the scope: the response that the handler returned, or the exception that was raised."""
 
 
 class _UnfitError(Exception):
@@ -39,19 +47,29 @@ _Source: TypeAlias = Callable[[_Call], Any]
 
 
 class Shortcut:
-    """ASGI middleware, the innermost. `answer` has the response to an exception, or None where it is a fault."""
+    """ASGI middleware, the innermost. `app` is FastAPI's own way, `service` has the routes and exception handlers."""
 
-    def __init__(
-        self, app: ASGIApp, routes: Sequence[BaseRoute], answer: Callable[[Exception], Response | None]
-    ) -> None:
+    def __init__(self, app: ASGIApp, service: FastAPI) -> None:
         self.app = app
-        self._answer = answer
-        self._routes: dict[tuple[str, int], list[_CompiledRoute]] = {}
-        for route in routes:
-            if isinstance(route, ContractRoute) and _is_plain(route.dependant):
-                compiled = _CompiledRoute(route)
-                for method in route.methods or ():
-                    self._routes.setdefault((method, compiled.length), []).append(compiled)
+        self._service = service
+        # Starlette keeps these two kinds for its outermost layer, which app.py leaves out.
+        handlers = {kind: each for kind, each in service.exception_handlers.items() if kind not in {500, Exception}}
+        self._conclude = ExceptionMiddleware(_conclude, handlers)
+        self._routes: dict[tuple[str, int], list[tuple[_Path, _CompiledRoute | None]]] = {}
+        # A middleware of FastAPI's would be passed by.
+        for route in () if service.user_middleware else iter_route_contexts(service.routes):
+            if not isinstance(route.original_route, ContractRoute) or not _has_plain_path(route):
+                # The requests of every later route may be meant for this one.
+                break
+            path, compiled = _Path(route.path or ""), _CompiledRoute(route) if is_supported(route) else None
+            for method in route.methods or ():
+                self._routes.setdefault((method, path.length), []).append((path, compiled))
+
+    @property
+    def operations(self) -> set[str]:
+        """The operationIds of the compiled routes."""
+        compiled = (route for entries in self._routes.values() for _, route in entries if route is not None)
+        return {str(route.route.operation_id) for route in compiled}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._find(scope) if scope["type"] == "http" else None
@@ -60,45 +78,49 @@ class Shortcut:
             return
         request = ContractRequest(scope, receive)
         try:
-            head, body = await route.run(request)
+            answer = await route.run(request)
         except _UnfitError:
             await self.app(scope, request.replay, send)
-        except Exception as error:
-            response = self._answer(error)
-            if response is None:
-                raise
-            await response(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 (ExceptionMiddleware raises it again unless it has a handler.)
+            await self._conclude({**scope, _OUTCOME: error}, receive, send)
         else:
+            if isinstance(answer, Response):
+                await self._conclude({**scope, _OUTCOME: answer}, receive, send)
+                return
+            head, body = answer
             await send(head)
             await send({"type": "http.response.body", "body": body})
 
     def _find(self, scope: Scope) -> "_CompiledRoute | None":
         parts = scope["path"].split("/")
-        for route in self._routes.get((scope["method"], len(parts)), ()):
-            if (path_params := route.match(parts)) is not None:
+        for path, route in self._routes.get((scope["method"], len(parts)), ()):
+            if (path_params := path.match(parts)) is not None:
+                if route is None or self._service.dependency_overrides:
+                    return None
                 # Where FastAPI gets the request after all, it sets both anew.
                 scope["route"], scope["path_params"] = route.route, path_params
                 return route
         return None
 
 
-class _CompiledRoute:
-    def __init__(self, route: ContractRoute) -> None:
-        self.route = route
-        segments = route.path.split("/")
+async def _conclude(scope: Scope, receive: Receive, send: Send) -> None:
+    """Ends a request within Starlette's ExceptionMiddleware, which therefore answers as on FastAPI's way."""
+    outcome = scope[_OUTCOME]
+    if isinstance(outcome, Exception):
+        raise outcome
+    await outcome(scope, receive, send)
+
+
+class _Path:
+    """A path of which every segment is a literal or one parameter."""
+
+    def __init__(self, path: str) -> None:
+        segments = path.split("/")
         self.length = len(segments)
         self._names = [(place, segment[1:-1]) for place, segment in enumerate(segments) if segment.startswith("{")]
         literals = [place for place, segment in enumerate(segments) if not segment.startswith("{")]
         self._literals: Callable[[list[str]], Any] = itemgetter(*literals)
         self._wanted = self._literals(segments)
-        self._serialize = _serializer(route.response_model) if route.response_model else None
-        self._steps: list[tuple[Callable[..., Any], list[tuple[str, _Source]]]] = []
-        # Where in a _Call its value is. The guards come first, and are not asked again.
-        self._places: dict[Callable[..., Any], int] = {
-            guard: place for place, guard in enumerate(route.guards, _FIRST_GIVEN)
-        }
-        self._wants_response = False
-        self._arguments = list(self._compile(route.dependant))
 
     def match(self, parts: list[str]) -> dict[str, Any] | None:
         """The values of the path's parameters, none of which may be empty."""
@@ -107,32 +129,84 @@ class _CompiledRoute:
         values = {name: parts[place] for place, name in self._names}
         return values if all(values.values()) else None
 
-    async def run(self, request: ContractRequest) -> tuple[Message, bytes]:
-        """The start of the answer, and its body. Raises what the guards, the dependencies and the handler raise."""
-        response = Response() if self._wants_response else None
+
+class _HandlersResponse(Response):
+    """The response that a handler asks for as a parameter, as FastAPI makes it: it carries headers and a status."""
+
+    def __init__(self) -> None:
+        self.status_code = None  # type: ignore[assignment]
+        self.background = None
+        self.body = b""
+        self.raw_headers = []
+
+
+class _CompiledRoute:
+    def __init__(self, route: RouteContext) -> None:
+        assert isinstance(route.original_route, ContractRoute)
+        assert route.endpoint is not None
+        self.route = route.original_route
+        self._endpoint = route.endpoint
+        self._status: int = route.status_code
+        self._field: ModelField | None = route.response_field
+        # Only an instance of this very class is written here; FastAPI validates everything else.
+        self._model = route.response_model or type(None)
+        self._serialize = _serializer(route.response_model) if route.response_model else None
+        self._empty = Response(status_code=self._status).raw_headers
+        self._steps: list[tuple[Callable[..., Any], list[tuple[str, _Source]]]] = []
+        # Where in a _Call its value is. The guards come first, and are not asked again.
+        self._places: dict[tuple[Callable[..., Any], str | None], int] = {
+            (guard, None): place for place, guard in enumerate(self.route.guards, _FIRST_GIVEN)
+        }
+        self._wants_response = False
+        self._arguments = list(self._compile(route.dependant))
+
+    async def run(self, request: ContractRequest) -> tuple[Message, bytes] | Response:
+        """The start of the answer and its body, or a response that must be sent as it is.
+
+        Raises what the guards, the dependencies and the handler raise.
+        """
+        response = _HandlersResponse() if self._wants_response else None
         given = await request.prepare(self.route)
         call: _Call = [request, response, request.scope["path_params"], *given]
         for dependency, sources in self._steps:
             call.append(await dependency(**_values(sources, call)))
-        result = await self.route.endpoint(**_values(self._arguments, call))
-        # The first one is the length of nothing.
-        headers = response.raw_headers[1:] if response is not None else []
-        body = b""
+        result = await self._endpoint(**_values(self._arguments, call))
+        if type(result) is not self._model or (response is not None and response.status_code is not None):
+            return await self._respond(result, response)
+        body, headers = b"", self._empty
         if self._serialize is not None:
             body = self._serialize(result)
-            headers = [(b"content-length", b"%d" % len(body)), _JSON, *headers]
-        return {"type": "http.response.start", "status": self.route.status_code, "headers": headers}, body
+            headers = [(b"content-length", b"%d" % len(body)), _JSON]
+        if response is not None:
+            headers = [*headers, *response.raw_headers]
+        return {"type": "http.response.start", "status": self._status, "headers": headers}, body
+
+    async def _respond(self, result: Any, response: Response | None) -> Response:
+        """What fastapi.routing makes of a result that is not the plain model, or has a status of its own."""
+        if isinstance(result, Response):
+            return result
+        has_model = self._field is not None
+        content = await serialize_response(field=self._field, response_content=result, dump_json=has_model)
+        status = self._status if response is None or response.status_code is None else response.status_code
+        made = Response(content, status, media_type="application/json" if has_model else None)
+        if not is_body_allowed_for_status_code(status):
+            made.body = b""
+        if response is not None:
+            made.raw_headers.extend(response.raw_headers)
+        return made
 
     def _compile(self, dependant: Dependant) -> Iterator[tuple[str, _Source]]:
         """The arguments of a callable; what it depends on becomes steps ahead of it."""
         for dependency in dependant.dependencies:
             assert dependency.call is not None
             sources = list(self._compile(dependency))
-            if dependency.call not in self._places:
-                self._places[dependency.call] = _FIRST_GIVEN + len(self._places)
+            # FastAPI caches by these two, and by the scopes, which no supported dependency has.
+            key = (dependency.call, dependency.scope)
+            if key not in self._places:
+                self._places[key] = _FIRST_GIVEN + len(self._places)
                 self._steps.append((dependency.call, sources))
             if dependency.name is not None:
-                yield dependency.name, itemgetter(self._places[dependency.call])
+                yield dependency.name, itemgetter(self._places[key])
         for field in dependant.path_params:
             yield field.name, _path(field)
         for field in dependant.query_params:
@@ -146,24 +220,88 @@ class _CompiledRoute:
             yield dependant.response_param_name, itemgetter(_RESPONSE)
 
 
-def _is_plain(dependant: Dependant) -> bool:
+# What the shortcut does as FastAPI does it, or what only documentation is made of. Every other field of these two, also
+# one that a later FastAPI adds, must be as it is on a route that uses nothing.
+_HANDLED_BY_DEPENDANT = {
+    "body_params", "call", "dependencies", "name", "path", "path_params", "query_params", "request_param_name",
+    "response_param_name", "scope",
+}  # fmt: skip
+_HANDLED_BY_ROUTE = {
+    "app", "body_field", "dependant", "dependencies", "dependency_overrides_provider", "endpoint", "methods", "name",
+    "operation_id", "param_convertors", "path", "path_format", "path_regex", "response_class", "response_field",
+    "response_model", "status_code",
+    "callbacks", "deprecated", "description", "generate_unique_id_function", "include_in_schema", "openapi_extra",
+    "response_description", "response_fields", "responses", "summary", "tags", "unique_id",
+}  # fmt: skip
+
+
+async def _nothing() -> None: ...
+
+
+_NOTHING = APIRoute("/", _nothing)
+
+
+def is_supported(route: RouteContext) -> bool:
     """Whether a route uses nothing but what is known here; any other takes FastAPI's way, always."""
-    call = dependant.call
-    unknown = (
-        *dependant.header_params,
-        *dependant.cookie_params,
-        *dependant.body_params[1:],
-        *dependant.query_params[1:],
-        *(field for field in dependant.query_params if not _is_model(field)),
-        dependant.http_connection_param_name,
-        dependant.websocket_param_name,
-        dependant.background_tasks_param_name,
-        dependant.security_scopes_param_name,
-        dependant.concurrency,
-        not dependant.use_cache,
+    original = route.original_route
+    return (
+        all(
+            _is_default(each, name)
+            for name in vars(original).keys() - _HANDLED_BY_ROUTE
+            for each in (getattr(original, name), getattr(route, name, None))
+        )
+        and isinstance(route.status_code, int)
+        and _has_plain_response_class(route)
+        and _is_plain(route.dependant)
     )
+
+
+def _has_plain_path(route: RouteContext) -> bool:
+    """Whether each segment is a literal or a whole `{parameter}` that takes any text."""
+    segments = str(route.path).split("/")
+    convertors = route.param_convertors
+    parameters = [segment for segment in segments if "{" in segment]
+    return parameters == [f"{{{name}}}" for name in convertors] and all(
+        type(convertor) is StringConvertor for convertor in convertors.values()
+    )
+
+
+def _has_plain_response_class(route: RouteContext) -> bool:
+    chosen = route.response_class
+    if route.response_field is None:
+        return chosen is Response
+    # FastAPI serializes for another class, and for JSONResponse itself when it is named, by way of Python's objects.
+    return isinstance(chosen, DefaultPlaceholder) and chosen == _NOTHING.response_class
+
+
+def _is_default(value: Any, name: str) -> bool:
+    """Whether an option of a route has no effect."""
+    default = getattr(_NOTHING, name, None)
+    return bool(_plain(value) == _plain(default)) or not (value or default)
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, DefaultPlaceholder) else value
+
+
+def _is_plain(dependant: Dependant) -> bool:
+    call = dependant.call
     is_coroutine = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
-    return is_coroutine and not any(unknown) and all(map(_is_plain, dependant.dependencies))
+    return (
+        is_coroutine
+        and all(_is_unused(dependant, field) for field in fields(dependant) if field.name not in _HANDLED_BY_DEPENDANT)
+        and len(dependant.query_params) <= 1
+        and all(map(_is_model, dependant.query_params))
+        and len(dependant.body_params) <= 1
+        and all(type(field.field_info) is params.Body for field in dependant.body_params)
+        and all(map(_is_plain, dependant.dependencies))
+    )
+
+
+def _is_unused(dependant: Dependant, field: Any) -> bool:
+    value = getattr(dependant, field.name)
+    default = field.default if field.default is not NO_DEFAULT else None
+    return value == default or not (value or default)
 
 
 def _is_model(field: ModelField) -> bool:
@@ -171,8 +309,9 @@ def _is_model(field: ModelField) -> bool:
 
 
 def _path(field: ModelField) -> _Source:
-    validate, name = _validator(field), field.alias
-    return lambda call: validate(call[_PATH][name])
+    validate, name = _validator(field), field.validation_alias or field.alias
+    # None, where the path has no such parameter, does not fit.
+    return lambda call: validate(call[_PATH].get(name))
 
 
 def _query(field: ModelField) -> _Source:
@@ -229,7 +368,10 @@ _ALIKE = {
     "bool", "datetime", "default", "definition-ref", "definitions", "int", "list", "literal", "missing-sentinel",
     "model", "model-field", "model-fields", "nullable", "str",
 }  # fmt: skip
-_CONVERSIONS = ("serialization", "serialization_alias", "serialization_exclude", "computed_fields")
+_CONVERSIONS = (
+    "serialization", "serialization_alias", "serialization_exclude", "serialization_exclude_if", "computed_fields",
+    "root_model",
+)  # fmt: skip
 
 
 def _members(model: BaseModel) -> Mapping[str, Any]:

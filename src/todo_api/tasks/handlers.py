@@ -1,7 +1,6 @@
 """The six task operations of the contract: load, act, answer."""
 
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import Query, Response
 from pydantic import MISSING
@@ -14,6 +13,7 @@ from todo_api.problems import InputError, TaskNotFound, ValidationFailed
 from todo_api.tasks import cursor, queries
 
 router = ContractRouter(load_contract(), security={"bearerAuth": bearer})
+operations = router.contract.operations
 
 ListTasksQuery = Annotated[models.ListTasksParametersQuery, Query()]
 
@@ -37,7 +37,7 @@ async def list_tasks(query: ListTasksQuery, owner: Owner, session: DbSession, re
 @router.operation("createTask")
 async def create_task(task: models.TaskCreate, owner: Owner, session: DbSession, response: Response) -> models.Task:
     created = await queries.create(session, owner, task.title, task.description, task.completed)
-    response.headers["Location"] = f"{_collection(owner)}/{created.id}"
+    response.headers["Location"] = operations["getTask"].url(user_id=owner, task_id=created.id)
     return created
 
 
@@ -87,12 +87,7 @@ def _after(owner: str, query: models.ListTasksParametersQuery) -> cursor.Positio
         raise ValidationFailed([InputError(fault, parameter="cursor")]) from None
 
 
-def _collection(owner: str) -> str:
-    return f"/api/{quote(owner, safe='')}/tasks"
-
-
 def _next_page(owner: str, query: models.ListTasksParametersQuery, next_cursor: str) -> str:
-    """The same list further on. Numbers, booleans and cursors need no escaping."""
-    kept = sorted(query.model_fields_set - {"offset", "cursor"})
-    sent = "".join(f"{name}={str(getattr(query, name)).lower()}&" for name in kept)
-    return f"{_collection(owner)}?{sent}cursor={next_cursor}"
+    """The same list further on."""
+    kept = query.model_dump(exclude_unset=True, exclude={"offset", "cursor"})
+    return operations["listTasks"].url(user_id=owner, **kept, cursor=next_cursor)
