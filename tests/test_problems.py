@@ -1,11 +1,14 @@
 """Failures that take more than a bad request: a database that is away, a fault of our own; and what problems tell."""
 
+import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Never
 
+import httpx
 import pytest
 from conftest import Service, running, settings_for
 from test_authorization import secured, send
+from test_shortcut_outcomes import comparable
 
 from todo_api.app import create_app
 from todo_api.contract import Operation, load_contract
@@ -92,6 +95,84 @@ class TestInternalError:
             "instance": failed.headers["X-Request-ID"],
         }
         assert failed.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+
+
+def fail(*_: object, **__: object) -> Never:
+    raise RuntimeError("hunter2")
+
+
+@pytest.fixture(scope="module")
+def both(database_url: str) -> Iterator[tuple[Service, Service]]:
+    """The service with the shortcut and the service without it."""
+    apps = [create_app(settings_for(database_url), shortcut=shortcut) for shortcut in (True, False)]
+    with running(apps[0]) as one, running(apps[1]) as other:
+        yield one, other
+
+
+TASK = '{"title": "x"}'
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "broken"),
+    [
+        pytest.param("GET", "/", "todo_api.requests.ContractRequest._decode", id="before the handler"),
+        pytest.param("GET", "/api/user/tasks", "todo_api.auth.tokens.TokenVerifier.verify", id="guard"),
+        pytest.param("GET", "/api/user/tasks", "todo_api.database.session.Database.session", id="dependency"),
+        pytest.param("POST", "/api/user/tasks", "todo_api.strict_json.loads", id="body"),
+        pytest.param("GET", "/api/user/tasks", "todo_api.tasks.queries.list_page", id="handler"),
+        pytest.param("GET", "/health/ready", "todo_api.database.session.Database.ready", id="public operation"),
+        pytest.param("GET", "/api/stranger/tasks", "todo_api.problems.Forbidden.members", id="exception handler"),
+        pytest.param("PUT", "/api/user/tasks/x", "todo_api.problems.InputError.from_pydantic", id="validation error"),
+        pytest.param("GET", "/nothing", "todo_api.problems.NotFound.__init__", id="unknown path"),
+        pytest.param("PUT", "/nothing", "todo_api.problems.NotFound.__init__", id="unknown path and method"),
+        pytest.param("DELETE", "/health", "todo_api.problems.MethodNotAllowed.__init__", id="unknown method"),
+        pytest.param("GET", "/docs", "todo_api.docs.get_swagger_ui_html", id="documentation"),
+        pytest.param("HEAD", "/redoc", "todo_api.docs.get_redoc_html", id="HEAD"),
+        pytest.param("GET", "/problems/x", "todo_api.docs.NotFound.__init__", id="page of a problem"),
+        pytest.param("GET", "/docs/assets/favicon.png", "fastapi.staticfiles.StaticFiles.lookup_path", id="asset"),
+        pytest.param("OPTIONS", "/", "starlette.middleware.cors.CORSMiddleware.preflight_response", id="preflight"),
+    ],
+)
+def test_fault_is_the_same_problem_with_and_without_the_shortcut(
+    both: tuple[Service, Service],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    path: str,
+    broken: str,
+) -> None:
+    monkeypatch.setattr(broken, fail)
+    answers = []
+    for service in both:
+        headers = {
+            "Authorization": f"Bearer {service.token('user')}",
+            "Content-Type": "application/json",
+            "Origin": "http://localhost:3000",
+            "Access-Control-Request-Method": "GET",
+        }
+        caplog.clear()
+        # The connection must serve the next request, too.
+        with httpx.Client(base_url=service.url, headers=headers) as client:
+            answers.append([client.request(method, path, content=TASK) for _ in range(2)])
+        faults = [record for record in caplog.records if record.levelno == logging.ERROR]
+        assert len(faults) == 2
+        assert all("hunter2" in record.getMessage() for record in faults)
+    assert comparable(answers[0][0]) == comparable(answers[1][0])
+    for failed in (*answers[0], *answers[1]):
+        assert (failed.status_code, failed.headers["Content-Type"]) == (500, "application/problem+json")
+        assert failed.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+        assert "hunter2" not in failed.text
+        if method != "HEAD":
+            assert failed.json()["type"] == "/problems/internal-error"
+            assert failed.json()["instance"] == failed.headers["X-Request-ID"]
+
+
+def test_application_that_does_not_answer_is_a_fault(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(*_: object) -> None: ...
+
+    monkeypatch.setattr(service.app.middleware_stack, "app", silent)
+    silence = service.client().get("/nothing")
+    assert (silence.status_code, silence.json()["type"]) == (500, "/problems/internal-error")
 
 
 class TestTypes:

@@ -2,49 +2,56 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator
 
 import fastapi.routing
 import httpx
 import pytest
 from conftest import Service, running, settings_for
-from fastapi import BackgroundTasks, Body, Cookie, Depends, Header, Query, Request, Response
-from fastapi.routing import APIRoute
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, computed_field, field_serializer
+from pydantic import BaseModel, Field, RootModel, computed_field, field_serializer
 from test_authorization import CONTRACT, send
 from todo_contract import models
 
 from todo_api.app import create_app
 from todo_api.contract import Operation
-from todo_api.shortcut import Shortcut, _converts, _is_plain, _serializer
+from todo_api.shortcut import _converts, _serializer
+
+
+@pytest.fixture(scope="module")
+def direct(database_url: str) -> Iterator[Service]:
+    """A service with the shortcut, also where the tests run without it."""
+    with running(create_app(settings_for(database_url), shortcut=True)) as service:
+        yield service
 
 
 @pytest.fixture(scope="module")
 def roundabout(database_url: str) -> Iterator[Service]:
     """The same service without the shortcut."""
-    app = create_app(settings_for(database_url))
-    layer: Any = app.middleware_stack
-    while not isinstance(layer, Shortcut):
-        layer = layer.app
-    layer._routes.clear()  # noqa: SLF001
-    with running(app) as service:
+    with running(create_app(settings_for(database_url), shortcut=False)) as service:
         yield service
 
 
-@pytest.mark.parametrize("operation", CONTRACT.operations.values(), ids=lambda operation: operation.id)
-def test_is_taken_by_every_good_request(
-    service: Service, user: str, operation: Operation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def refuse(**_: object) -> None:
-        raise AssertionError("FastAPI decides")
+@pytest.fixture
+def fastapi_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(**_: object) -> None:
+        raise AssertionError("FastAPI answers")
 
-    monkeypatch.setattr(fastapi.routing, "solve_dependencies", refuse)
-    client = service.client(user)
+    monkeypatch.setattr(fastapi.routing, "solve_dependencies", fail)
+
+
+@pytest.mark.usefixtures("fastapi_fails")
+@pytest.mark.parametrize("operation", CONTRACT.operations.values(), ids=lambda operation: operation.id)
+def test_good_request_takes_the_shortcut(direct: Service, user: str, operation: Operation) -> None:
+    client = direct.client(user)
     task = client.post(f"/api/{user}/tasks", json={"title": "x"}).json()
     assert send(client, operation, user, task["id"]).status_code == operation.status
+
+
+@pytest.mark.usefixtures("fastapi_fails")
+def test_app_without_the_shortcut_leaves_every_request_to_fastapi(roundabout: Service) -> None:
+    assert httpx.get(f"{roundabout.url}/health").status_code == 500
 
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -76,8 +83,8 @@ HEADERS: list[dict[str, str]] = [
 
 
 @pytest.fixture(scope="module")
-def both(service: Service, roundabout: Service) -> list[httpx.Client]:
-    return [server.client("shortcut") for server in (service, roundabout)]
+def both(direct: Service, roundabout: Service) -> list[httpx.Client]:
+    return [server.client("shortcut") for server in (direct, roundabout)]
 
 
 @given(st.sampled_from(METHODS), st.sampled_from(PATHS), st.sampled_from(QUERIES), st.sampled_from(BODIES),
@@ -129,6 +136,14 @@ class Hidden(BaseModel):
     id: int = Field(exclude=True)
 
 
+class Sometimes(BaseModel):
+    id: int = Field(exclude_if=lambda value: value == 1)
+
+
+class Listed(RootModel[list[int]]):
+    pass
+
+
 class Open(BaseModel, extra="allow"):
     id: int
 
@@ -152,6 +167,8 @@ class TestAnswers:
             (Computed(id=1), {"id": 1, "double": 2}),
             (Rewritten(id=1), {"id": "1"}),
             (Hidden(id=1), {}),
+            (Sometimes(id=1), {}),
+            (Listed([1]), [1]),
             (Open(id=1, more=2), {"id": 1, "more": 2}),
             (Bytes(id=b"1"), {"id": "1"}),
         ],
@@ -159,50 +176,3 @@ class TestAnswers:
     def test_that_become_something_else_are_written_by_pydantic(self, answer: BaseModel, written: object) -> None:
         assert json.loads(_serializer(type(answer))(answer)) == written
         assert json.loads(_serializer(list[type(answer)])([answer])) == [written]  # type: ignore[misc]
-
-
-async def generator() -> AsyncIterator[int]:
-    yield 1
-
-
-def synchronous() -> int:
-    return 1
-
-
-class TestIsNotForRoutes:
-    """That use what it does not know: they take FastAPI's way."""
-
-    def is_plain(self, handler: Callable[..., Any]) -> bool:
-        return _is_plain(APIRoute("/", handler).dependant)
-
-    def test_but_for_plain_ones(self) -> None:
-        async def handler(request: Request, response: Response) -> None: ...
-
-        assert self.is_plain(handler)
-
-    @pytest.mark.parametrize(
-        "annotation",
-        [
-            Annotated[str, Header()],
-            Annotated[str, Cookie()],
-            Annotated[str, Query()],
-            Annotated[int, Depends(generator)],
-            Annotated[int, Depends(synchronous)],
-            BackgroundTasks,
-        ],
-    )
-    def test_with(self, annotation: Any) -> None:
-        async def handler(value: Any) -> None: ...
-
-        handler.__annotations__["value"] = annotation
-        assert not self.is_plain(handler)
-
-    def test_with_two_bodies(self) -> None:
-        async def handler(one: Annotated[str, Body()], two: Annotated[str, Body()]) -> None: ...
-
-        assert not self.is_plain(handler)
-
-    def test_that_are_no_coroutines(self) -> None:
-        def handler() -> None: ...
-
-        assert not self.is_plain(handler)
