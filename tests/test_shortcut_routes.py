@@ -32,8 +32,9 @@ from pydantic import BaseModel
 from test_authorization import CONTRACT
 
 from todo_api.app import create_app
+from todo_api.plain_routes import is_supported
 from todo_api.requests import contract_route
-from todo_api.shortcut import Shortcut, is_supported
+from todo_api.shortcut import Shortcut
 
 
 class Model(BaseModel):

@@ -5,26 +5,22 @@ that handlers stay FastAPI's. The shortcut is left where input does not fit, or 
 FastAPI gets the request as it came, and has the words for the refusal. docs/performance.md has the figures.
 """
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING as NO_DEFAULT
-from dataclasses import fields
 from functools import cache, partial
 from operator import itemgetter
 from typing import Any, TypeAlias
 
 import orjson
-from fastapi import FastAPI, Response, params
-from fastapi._compat import ModelField, lenient_issubclass
-from fastapi.datastructures import DefaultPlaceholder
+from fastapi import FastAPI, Response
+from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute, RouteContext, iter_route_contexts, serialize_response
+from fastapi.routing import RouteContext, iter_route_contexts, serialize_response
 from fastapi.utils import is_body_allowed_for_status_code
 from pydantic import MISSING, BaseModel, TypeAdapter, ValidationError
-from starlette.convertors import StringConvertor
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from todo_api.plain_routes import has_plain_path, is_supported
 from todo_api.requests import ContractRequest, ContractRoute
 
 _JSON = (b"content-type", b"application/json")
@@ -58,7 +54,7 @@ class Shortcut:
         self._routes: dict[tuple[str, int], list[tuple[_Path, _CompiledRoute | None]]] = {}
         # A middleware of FastAPI's would be passed by.
         for route in () if service.user_middleware else iter_route_contexts(service.routes):
-            if not isinstance(route.original_route, ContractRoute) or not _has_plain_path(route):
+            if not isinstance(route.original_route, ContractRoute) or not has_plain_path(route):
                 # The requests of every later route may be meant for this one.
                 break
             path, compiled = _Path(route.path or ""), _CompiledRoute(route) if is_supported(route) else None
@@ -143,9 +139,8 @@ class _HandlersResponse(Response):
 class _CompiledRoute:
     def __init__(self, route: RouteContext) -> None:
         assert isinstance(route.original_route, ContractRoute)
-        assert route.endpoint is not None
         self.route = route.original_route
-        self._endpoint = route.endpoint
+        self._handler: Callable[..., Any] = route.dependant.call
         self._status: int = route.status_code
         self._field: ModelField | None = route.response_field
         # Only an instance of this very class is written here; FastAPI validates everything else.
@@ -170,7 +165,7 @@ class _CompiledRoute:
         call: _Call = [request, response, request.scope["path_params"], *given]
         for dependency, sources in self._steps:
             call.append(await dependency(**_values(sources, call)))
-        result = await self._endpoint(**_values(self._arguments, call))
+        result = await self._handler(**_values(self._arguments, call))
         if type(result) is not self._model or (response is not None and response.status_code is not None):
             return await self._respond(result, response)
         body, headers = b"", self._empty
@@ -218,94 +213,6 @@ class _CompiledRoute:
         if dependant.response_param_name:
             self._wants_response = True
             yield dependant.response_param_name, itemgetter(_RESPONSE)
-
-
-# What the shortcut does as FastAPI does it, or what only documentation is made of. Every other field of these two, also
-# one that a later FastAPI adds, must be as it is on a route that uses nothing.
-_HANDLED_BY_DEPENDANT = {
-    "body_params", "call", "dependencies", "name", "path", "path_params", "query_params", "request_param_name",
-    "response_param_name", "scope",
-}  # fmt: skip
-_HANDLED_BY_ROUTE = {
-    "app", "body_field", "dependant", "dependencies", "dependency_overrides_provider", "endpoint", "methods", "name",
-    "operation_id", "param_convertors", "path", "path_format", "path_regex", "response_class", "response_field",
-    "response_model", "status_code",
-    "callbacks", "deprecated", "description", "generate_unique_id_function", "include_in_schema", "openapi_extra",
-    "response_description", "response_fields", "responses", "summary", "tags", "unique_id",
-}  # fmt: skip
-
-
-async def _nothing() -> None: ...
-
-
-_NOTHING = APIRoute("/", _nothing)
-
-
-def is_supported(route: RouteContext) -> bool:
-    """Whether a route uses nothing but what is known here; any other takes FastAPI's way, always."""
-    original = route.original_route
-    return (
-        all(
-            _is_default(each, name)
-            for name in vars(original).keys() - _HANDLED_BY_ROUTE
-            for each in (getattr(original, name), getattr(route, name, None))
-        )
-        and isinstance(route.status_code, int)
-        and _has_plain_response_class(route)
-        and _is_plain(route.dependant)
-    )
-
-
-def _has_plain_path(route: RouteContext) -> bool:
-    """Whether each segment is a literal or a whole `{parameter}` that takes any text."""
-    segments = str(route.path).split("/")
-    convertors = route.param_convertors
-    parameters = [segment for segment in segments if "{" in segment]
-    return parameters == [f"{{{name}}}" for name in convertors] and all(
-        type(convertor) is StringConvertor for convertor in convertors.values()
-    )
-
-
-def _has_plain_response_class(route: RouteContext) -> bool:
-    chosen = route.response_class
-    if route.response_field is None:
-        return chosen is Response
-    # FastAPI serializes for another class, and for JSONResponse itself when it is named, by way of Python's objects.
-    return isinstance(chosen, DefaultPlaceholder) and chosen == _NOTHING.response_class
-
-
-def _is_default(value: Any, name: str) -> bool:
-    """Whether an option of a route has no effect."""
-    default = getattr(_NOTHING, name, None)
-    return bool(_plain(value) == _plain(default)) or not (value or default)
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, DefaultPlaceholder) else value
-
-
-def _is_plain(dependant: Dependant) -> bool:
-    call = dependant.call
-    is_coroutine = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
-    return (
-        is_coroutine
-        and all(_is_unused(dependant, field) for field in fields(dependant) if field.name not in _HANDLED_BY_DEPENDANT)
-        and len(dependant.query_params) <= 1
-        and all(map(_is_model, dependant.query_params))
-        and len(dependant.body_params) <= 1
-        and all(type(field.field_info) is params.Body for field in dependant.body_params)
-        and all(map(_is_plain, dependant.dependencies))
-    )
-
-
-def _is_unused(dependant: Dependant, field: Any) -> bool:
-    value = getattr(dependant, field.name)
-    default = field.default if field.default is not NO_DEFAULT else None
-    return value == default or not (value or default)
-
-
-def _is_model(field: ModelField) -> bool:
-    return lenient_issubclass(field.field_info.annotation, BaseModel)
 
 
 def _path(field: ModelField) -> _Source:
