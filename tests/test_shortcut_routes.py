@@ -209,6 +209,16 @@ class TestOption:
         (route,) = iter_route_contexts(app.routes)
         assert is_supported(route) is supported
 
+    def test_option_that_an_inclusion_does_not_know_counts(self) -> None:
+        router = APIRouter()
+        router.add_api_route("/x", plain, status_code=200)
+        app = FastAPI(openapi_url=None)
+        app.include_router(router)
+        (route,) = iter_route_contexts(app.routes)
+        assert is_supported(route)
+        route.original_route.form_limits = {"max_files": 1}  # type: ignore[attr-defined]
+        assert not is_supported(route)
+
 
 # --- routing
 
@@ -320,27 +330,24 @@ def test_dependency_runs_as_often_as_for_fastapi(scope: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "annotation",
+    "parameter",
     [
-        pytest.param(Annotated[str, Path()], id="name"),
-        pytest.param(Annotated[str, Path(alias="wanted")], id="alias"),
-        pytest.param(Annotated[str, Path(validation_alias="wanted")], id="validation alias"),
+        pytest.param(Path(alias="wanted"), id="alias"),
+        pytest.param(Path(validation_alias="wanted"), id="validation alias"),
+        pytest.param(Path(alias="other", validation_alias="wanted"), id="both"),
     ],
 )
-def test_path_parameter_is_found_by_the_name_that_fastapi_uses(annotation: Any) -> None:
-    async def handler(wanted: str) -> Model:
-        return Model(name=wanted)
-
-    async def handler_of_alias(value: str) -> Model:
+def test_path_parameter_is_found_by_the_name_that_fastapi_uses(parameter: Any) -> None:
+    async def handler(value: str) -> Model:
         return Model(name=value)
 
-    chosen = handler if "alias" not in repr(annotation) else handler_of_alias
-    chosen.__annotations__["wanted" if chosen is handler else "value"] = annotation
-    app, way = app_of(bound("/{wanted}", chosen))
+    handler.__annotations__["value"] = Annotated[str, parameter]
+    app, way = app_of(bound("/{other}/{wanted}", handler))
+    assert way.operations == {"/{other}/{wanted}"}
     for layer in (way, way.app):
         app.middleware_stack = layer
         with running(app) as service:
-            assert httpx.get(f"{service.url}/this").json() == {"name": "this"}
+            assert httpx.get(f"{service.url}/that/this").json() == {"name": "this"}
 
 
 @pytest.mark.parametrize("status", [200, 202, 205])

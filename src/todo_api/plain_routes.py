@@ -10,7 +10,6 @@ from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext
 from pydantic import BaseModel
-from starlette.convertors import StringConvertor
 
 # Fields that the shortcut handles as FastAPI does, and those of the documentation. Every other field, also one that a
 # later FastAPI adds, must have its default or be empty.
@@ -50,12 +49,8 @@ def is_supported(route: RouteContext) -> bool:
 
 def has_plain_path(route: RouteContext) -> bool:
     """Whether each segment is a literal or a whole `{parameter}` that takes any text."""
-    segments = str(route.path).split("/")
-    convertors = route.param_convertors
-    parameters = [segment for segment in segments if "{" in segment]
-    return parameters == [f"{{{name}}}" for name in convertors] and all(
-        type(convertor) is StringConvertor for convertor in convertors.values()
-    )
+    parameters = [segment for segment in str(route.path).split("/") if "{" in segment]
+    return parameters == [f"{{{name}}}" for name in route.param_convertors]
 
 
 def _has_plain_response_class(route: RouteContext) -> bool:
@@ -84,7 +79,6 @@ def _is_plain(dependant: Dependant) -> bool:
         and all(_is_unused(dependant, field) for field in fields(dependant) if field.name not in _HANDLED_BY_DEPENDANT)
         and len(dependant.query_params) <= 1
         and all(map(_is_model, dependant.query_params))
-        and len(dependant.body_params) <= 1
         and all(type(field.field_info) is params.Body for field in dependant.body_params)
         and all(map(_is_plain, dependant.dependencies))
     )
