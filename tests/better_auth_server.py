@@ -69,6 +69,11 @@ class BetterAuth:
         user.client.post("/api/auth/send-verification-email", json={"email": user.email}).raise_for_status()
         return user.client.get("/test/mail", params={"to": user.email}).raise_for_status().text
 
+    def server_component_status(self, user: User, api_url: str) -> int:
+        """What the frontend's server is answered by the API at the URL when the user opens a page that lists tasks."""
+        where = {"api": api_url, "user": user.id}
+        return int(user.client.get("/test/server-component", params=where).raise_for_status().json()["status"])
+
     def rotate(self) -> None:
         """Lets the keys expire: the next token is signed with a new one, and the old ones stay published."""
         self._anyone.post("/test/rotate").raise_for_status()
@@ -92,14 +97,21 @@ def better_auth(
     secret: str = OWN_SECRET,
     api_secret: str = API_SECRET,
     cookie_cache: Literal["secret", "key"] = "secret",
+    expiration_time: str = "15m",
+    production: bool = False,
 ) -> Iterator[BetterAuth]:
-    """`cookie_cache` says what signs the cookie cache: Better Auth's secret, or the published key."""
+    """`cookie_cache` says what signs the cookie cache: Better Auth's secret, or the published key.
+
+    In production Better Auth limits requests: 100 of each path in 10 s, 3 of them to sign up.
+    """
     require_packages()
     environment = {
         "BETTER_AUTH_SECRET": secret,
         "TODO_API_SECRET": api_secret,
         "ALGORITHM": algorithm,
         "COOKIE_CACHE": cookie_cache,
+        "EXPIRATION_TIME": expiration_time,
+        "NODE_ENV": "production" if production else "development",
     }
     # It ends with its standard input, so that none is left over when the tests are killed.
     with subprocess.Popen(

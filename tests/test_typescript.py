@@ -22,13 +22,22 @@ class Service(Protocol):
     def token(self, user_id: str) -> str: ...
 
 
-def compile_client(compiler: str, *options: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return run(f"node_modules/{compiler}/bin/tsc", "--project", root / "tests/typescript", *options)
+def compile_client(
+    compiler: str, *options: str, root: Path = ROOT, project: str = "tests/typescript"
+) -> subprocess.CompletedProcess[str]:
+    return run(f"node_modules/{compiler}/bin/tsc", "--project", root / project, *options)
 
 
 @compilers
 def test_compiles_under_strict_rules(compiler: str) -> None:
     result = compile_client(compiler)
+
+    assert result.returncode == 0, result.stdout
+
+
+@compilers
+def test_recipes_of_the_readme_compile_under_strict_rules(compiler: str) -> None:
+    result = compile_client(compiler, project="tests/better_auth")
 
     assert result.returncode == 0, result.stdout
 

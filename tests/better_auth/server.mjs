@@ -1,6 +1,7 @@
 // The real Better Auth as a frontend runs it, on a free port, with everything in memory.
 //
-// Environment: BETTER_AUTH_SECRET, TODO_API_SECRET, ALGORITHM, COOKIE_CACHE ("secret" or "key": what signs it).
+// Environment: BETTER_AUTH_SECRET, TODO_API_SECRET, ALGORITHM, COOKIE_CACHE ("secret" or "key": what signs it),
+// EXPIRATION_TIME of the tokens, NODE_ENV ("production": Better Auth limits how often it is asked).
 // It prints {"url": ...} when it is ready, and ends with its standard input.
 
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -12,9 +13,9 @@ import { fromNodeHeaders, toNodeHandler } from "better-auth/node";
 import { jwt } from "better-auth/plugins";
 import { SignJWT } from "jose";
 
-const { ALGORITHM, COOKIE_CACHE, TODO_API_SECRET } = process.env;
+const { ALGORITHM, COOKIE_CACHE, EXPIRATION_TIME, TODO_API_SECRET } = process.env;
 
-// route.ts is the frontend's, unchanged: this file is its Next.js.
+// route.ts and server-api.ts are the frontend's, unchanged: this file is its Next.js.
 registerHooks({
   resolve: (specifier, context, next) =>
     ["next/headers", "@/lib/auth"].includes(specifier)
@@ -30,7 +31,8 @@ const mails = new Map();
 
 function plugin() {
   const sessionCookieCache = COOKIE_CACHE === "key";
-  if (ALGORITHM !== "HS256") return jwt({ sessionCookieCache, jwks: { keyPairConfig: { alg: ALGORITHM } } });
+  const own = { sessionCookieCache, jwt: { expirationTime: EXPIRATION_TIME } };
+  if (ALGORITHM !== "HS256") return jwt({ ...own, jwks: { keyPairConfig: { alg: ALGORITHM } } });
   const key = new TextEncoder().encode(TODO_API_SECRET);
   return jwt({
     // Asked for with jwt.sign, and never used by it.
@@ -51,6 +53,17 @@ async function answer(request, response) {
     const { GET } = await import("./route.ts");
     const answered = await incoming.run(fromNodeHeaders(request.headers), GET);
     return response.writeHead(answered.status, Object.fromEntries(answered.headers)).end(await answered.text());
+  }
+  if (url.pathname === "/test/server-component") {
+    process.env.NEXT_PUBLIC_API_URL = url.searchParams.get("api");
+    const { serverApi } = await import("./server-api.ts");
+    const page = async () => {
+      const api = await serverApi();
+      const params = { path: { user_id: url.searchParams.get("user") } };
+      return (await api.GET("/api/{user_id}/tasks", { params })).response.status;
+    };
+    const status = await incoming.run(fromNodeHeaders(request.headers), page).catch((error) => error.statusCode);
+    return response.end(JSON.stringify({ status }));
   }
   if (url.pathname === "/test/mail") return response.end(mails.get(url.searchParams.get("to")));
   if (url.pathname === "/test/rotate") return response.end(rotate());
