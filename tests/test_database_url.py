@@ -25,6 +25,9 @@ NOTHING = (ssl.CERT_NONE, False)
 AUTHORITY = (ssl.CERT_REQUIRED, False)
 AUTHORITY_AND_NAME = (ssl.CERT_REQUIRED, True)
 
+SUPABASE = "aws-0-eu-central-1.pooler.supabase.com"
+AZURE = "todo.postgres.database.azure.com"
+
 DEFAULTS = {
     "host": [DIRECT],
     "port": [5432],
@@ -166,6 +169,15 @@ def test_becomes_arguments_of_asyncpg(url: str, differences: dict[str, Any], iss
         ),
         (f"postgresql://{POOLED}/neondb", f"postgresql://{DIRECT}/neondb"),
         (f"postgresql://alex:hunter2@{POOLED},b-pooler.c.neon.tech/x", f"{NEON},b.c.neon.tech/x"),
+        # Other well-known poolers.
+        (f"postgresql://a:b@{SUPABASE}:6543/x?sslmode=require", f"postgresql://a:b@{SUPABASE}:5432/x?sslmode=require"),
+        (f"postgresql://a:b@{SUPABASE}:6543/x?pgbouncer=true", f"postgresql://a:b@{SUPABASE}:5432/x"),
+        (f"postgresql://a:b@{SUPABASE}/x", f"postgresql://a:b@{SUPABASE}/x"),
+        (f"postgresql://a:b@{AZURE}:6432/x", f"postgresql://a:b@{AZURE}:5432/x"),
+        (
+            "postgresql://a:b@ep-x-pooler.us-east-1.postgres.vercel-storage.com/x",
+            "postgresql://a:b@ep-x.us-east-1.postgres.vercel-storage.com/x",
+        ),
         # What has no pooler stays as it is, whatever it is called.
         (f"{NEON}/neondb?sslmode=require", f"{NEON}/neondb?sslmode=require"),
         ("postgresql://alex:hunter2@db-pooler.example.com/x", "postgresql://alex:hunter2@db-pooler.example.com/x"),
@@ -176,6 +188,40 @@ def test_becomes_arguments_of_asyncpg(url: str, differences: dict[str, Any], iss
 )
 def test_of_neon_is_known_without_the_pooler_too(url: str, direct: str | None) -> None:
     assert unpooled(url) == direct
+
+
+@pytest.mark.parametrize(
+    ("host", "pooled"),
+    [
+        (POOLED, True),
+        (POOLED.upper(), True),
+        (f"{SUPABASE}:6543", True),
+        (SUPABASE, True),
+        (f"{AZURE}:6432", True),
+        ("ep-x-pooler.us-east-1.postgres.vercel-storage.com", True),
+        (DIRECT, False),
+        (AZURE, False),
+        ("db.abc.supabase.co", False),
+        ("pooler.supabase.com.example.com", False),
+        ("db-pooler.example.com", False),
+    ],
+)
+def test_a_pooler_is_known_by_its_host(host: str, pooled: bool) -> None:
+    assert DatabaseUrl.parse(f"postgresql://alex:hunter2@{host}/x").pooled is pooled
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("postgresql://alex:hunter2@a/x", "a:5432"),
+        ("postgresql://alex:hunter2@a:1,b:2/x", "a:1, b:2"),
+        ("postgresql://alex:hunter2@[::1]/x", "[::1]:5432"),
+        ("postgresql:///x?host=/run/postgresql&port=1&password=hunter2", "/run/postgresql/.s.PGSQL.1"),
+    ],
+    ids=["host", "two hosts", "IPv6", "socket"],
+)
+def test_the_address_is_told_without_credentials(url: str, address: str) -> None:
+    assert DatabaseUrl.parse(url).address == address
 
 
 class TestRefusal:
@@ -242,7 +288,18 @@ class TestRefusal:
             ("hunter2", "not a URL of PostgreSQL"),
             ("mysql://alex:hunter2@a/b", "not a URL of PostgreSQL"),
             ("postgresql+psycopg://alex:hunter2@a/b", "not a URL of PostgreSQL"),
-            ("postgresql://alex:hunter2@a/b\n", "not a URL of PostgreSQL"),
+            ("postgresql://alex:hunter2@a/b\n", "a blank or a line break"),
+            ("postgresql://alex:hunter2@a/b\r\n", "a blank or a line break"),
+            (" postgresql://alex:hunter2@a/b", "a blank or a line break"),
+            ("postgresql://alex:hunter2@a/b\t", "a blank or a line break"),
+            ("'postgresql://alex:hunter2@a/b'", "the URL stands in quotes"),
+            ('"postgresql://alex:hunter2@a/b"', "the URL stands in quotes"),
+            ("postgresql://alex:hunter2@a/b'", "the URL stands in quotes"),
+            ("postgresql://alex:hunter2%4@a/b", "% must be written %25"),
+            ("postgresql://alex:hunter2%4g@a/b", "% must be written %25"),
+            ("postgresql://alex:hunter2%00@a/b", "% must be written %25"),
+            ("postgresql://alex:hunter2@a/b%", "% must be written %25"),
+            ("postgresql://alex:hunter2@a/b?application_name=100%", "% must be written %25"),
             ("postgresql://alex:hunter2ä@a/b", "not a URL of PostgreSQL"),
             ("postgresql://alex:hunter2@a:hunter2/b", "not a URL of PostgreSQL"),
             ("postgresql://alex:hunter2@a:65536/b", "port: "),
@@ -268,6 +325,18 @@ class TestRefusal:
     @pytest.mark.parametrize("password", ["1&hunter=two", "1&hunter", "1&hunter=two&hunter=two"])
     def test_of_a_password_among_the_parameters_neither(self, password: str) -> None:
         assert "hunter" not in refused(f"postgresql://alex@{DIRECT}/neondb?password={password}")
+
+    @pytest.mark.parametrize(
+        ("name", "named"),
+        [
+            ("a_b", "a_b"), ("a" * 40, "a" * 40), ("a" * 41, "a parameter"), ("A", "a parameter"),
+            ("a1", "a parameter"), ("a%62", "a parameter"),
+        ],
+        ids=["letters", "40 letters", "41 letters", "upper case", "digit", "percent"],
+    )  # fmt: skip
+    def test_names_a_parameter_only_if_it_looks_like_one(self, name: str, named: str) -> None:
+        assert refused(f"{NEON}/neondb?{name}=1").startswith(f"{named}: can't be honoured")
+        assert refused(f"{NEON}/neondb?{name}").startswith(f"{named}: must be given once")
 
     def test_of_what_is_no_certificate(self, issued: Certificates, tmp_path: Path) -> None:
         (tmp_path / "hunter2").write_text("hunter2")

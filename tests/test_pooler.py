@@ -1,8 +1,12 @@
 """Behind PgBouncer in transaction mode nothing is used that it can't carry, and all holds that holds without it."""
 
 import asyncio
+import logging
+import subprocess
+import sys
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
@@ -135,6 +139,45 @@ class TestFiftyAtOnce:
 
         live_at_once(pooled_service)
         assert asyncio.run(left_over()) == (SERVER_CONNECTIONS, [])
+
+
+class TestWithoutItsMark:
+    """A URL that does not say that it names a pooler: the errors of the pooler do."""
+
+    def test_three_hundred_requests_at_once_succeed(
+        self, pooler: PgBouncer, user: str, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
+    ) -> None:
+        unmarked = pooler.url.replace("&pgbouncer=true", "")
+        assert not DatabaseUrl.parse(unmarked).pooled
+        with caplog.at_level(logging.WARNING), running(create_app(settings_for(unmarked))) as service:
+            client, url = service.client(user), f"/api/{user}/tasks"
+            one = f"{url}/{answered(client.post(url, json={'title': 'x'})).json()['id']}"
+            kinds: list[Callable[[], httpx.Response]] = [
+                lambda: client.get(one),
+                lambda: client.get(url, params={"include_total": "true"}),
+                lambda: client.post(url, json={"title": "y"}),
+                lambda: client.put(one, json={"title": "z"}),
+                lambda: client.patch(f"{one}/complete"),
+            ]
+            with ThreadPoolExecutor(AT_ONCE) as threads:
+                statuses = list(threads.map(lambda number: kinds[number % len(kinds)]().status_code, range(300)))
+            listed = client.get(url, params={"include_total": "true"}).json()
+        told = [record.getMessage() for record in caplog.records if "pgbouncer=true" in record.getMessage()]
+        figures = f"pooler without its mark: 300 requests, {dict(Counter(statuses))}, told {len(told)} times"
+        request.node.user_properties.append(("figures", figures))
+        assert set(statuses) == {200, 201}
+        assert listed["total"] == 61, "each creation is carried out once"
+        assert len(told) == 1
+        assert "DATABASE_URL_UNPOOLED" in told[0]
+
+    def test_a_leftover_of_another_process_is_not_run(self) -> None:
+        """Behind a pooler processes share the server's connections: the same name would be another's statement."""
+        script = "import asyncpg.connection, todo_api.database.session; print(asyncpg.connection._uid)"
+        first, second = (
+            int(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout)
+            for _ in range(2)
+        )
+        assert abs(first - second) > 1_000_000
 
 
 class TestMigrations:

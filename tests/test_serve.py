@@ -256,7 +256,8 @@ class TestOwnDatabase:
         refused = run(tmp_path, command, DATABASE_URL=wrong, BETTER_AUTH_SECRET=SECRET)
         assert refused.returncode == 1
         (line,) = [line for line in refused.stderr.splitlines() if not line.startswith("{")]
-        assert line.startswith("todo-api: InvalidPasswordError: password authentication failed")
+        assert line.startswith("todo-api: Cannot connect to the database at ")
+        assert line.endswith(": the user or the password is wrong. Check DATABASE_URL.")
         assert "hunter2" not in refused.stderr + refused.stdout
 
 

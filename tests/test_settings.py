@@ -1,12 +1,15 @@
 """A wrong setting stops the start with one line that names the variable, and never its value."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contract_watch import ROOT
 from pydantic import ValidationError
 
+from todo_api.app import create_app
 from todo_api.settings import Settings, SettingsError, load_settings
 
 EXAMPLE = dict(re.findall(r"^# ([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
@@ -149,6 +152,32 @@ class TestEnvFile:
     def test_that_is_a_directory_is_none(self) -> None:
         Path(".env").mkdir()
         assert load_settings().log_level == "info"
+
+
+def test_every_limit_of_the_database_comes_from_its_setting() -> None:
+    numbers = iter(range(1, 100))
+    given: dict[str, Any] = {
+        name: next(numbers)
+        for name, field in Settings.model_fields.items()
+        if name.startswith("database_") and field.annotation in (int, float)
+    }
+    limits = asdict(Settings(_env_file=None, **given).limits)
+    assert {f"database_{name.removeprefix('pool_')}": value for name, value in limits.items()} == {
+        name.replace("database_pool_", "database_"): value for name, value in given.items()
+    }
+
+
+def test_size_and_overflow_reach_the_pool() -> None:
+    url = "postgresql://a:b@127.0.0.1:1/c"
+    for size, overflow in ((1, 0), (2, 7)):
+        settings = Settings(
+            _env_file=None,
+            database_url=url,
+            better_auth_secret="x" * 32,
+            database_pool_size=size,
+            database_pool_overflow=overflow,
+        )
+        assert create_app(settings).state.database.figures.limit == size + overflow
 
 
 def test_secrets_do_not_show() -> None:
