@@ -15,6 +15,7 @@ from fastapi import (
     Depends,
     FastAPI,
     Header,
+    HTTPException,
     Path,
     Query,
     Request,
@@ -29,6 +30,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from fastapi.security import SecurityScopes
 from pydantic import BaseModel
+from starlette.middleware.errors import ServerErrorMiddleware
 from test_authorization import CONTRACT
 
 from todo_api.app import create_app
@@ -348,6 +350,26 @@ def test_path_parameter_is_found_by_the_name_that_fastapi_uses(parameter: Any) -
         app.middleware_stack = layer
         with running(app) as service:
             assert httpx.get(f"{service.url}/that/this").json() == {"name": "this"}
+
+
+@pytest.mark.parametrize("error", [RuntimeError(), HTTPException(500)], ids=["exception", "500"])
+def test_exception_handler_for_every_fault_is_left_out(error: Exception) -> None:
+    """Starlette calls it in its outermost layer, which the service does not have."""
+
+    async def handler() -> Model:
+        raise error
+
+    async def answer(*_: object) -> Response:
+        return Response(status_code=418)
+
+    app = FastAPI(openapi_url=None, exception_handlers={Exception: answer, 500: answer})
+    app.include_router(bound("/", handler))
+    stack = app.build_middleware_stack()
+    assert isinstance(stack, ServerErrorMiddleware)
+    for layer in (Shortcut(stack.app, app), stack.app):
+        app.middleware_stack = layer
+        with running(app) as service:
+            assert httpx.get(service.url).status_code == 500
 
 
 @pytest.mark.parametrize("status", [200, 202, 205])
