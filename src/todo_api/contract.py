@@ -68,14 +68,17 @@ class Operation:
 
         Raises ValueError for an unknown parameter, and for a path parameter that is missing or empty.
         """
-        path = {name: quote(str(values.pop(name, "")), safe="") for name in self._path_names}
-        empty = [name for name, value in path.items() if not value]
-        unknown = [name for name in values if name not in self._query_names]
-        if empty or unknown:
-            raise ValueError(f"The URL of {self.id}: missing {empty}, unknown {unknown}.")
-        url = self.path.format_map({name: _DOTS.get(value, value) for name, value in path.items()})
-        query = "&".join(f"{name}={_query_value(value)}" for name, value in values.items())
-        return f"{url}?{query}" if query else url
+        path = {}
+        for name in self._path_names:
+            path[name] = _percent_encoded(values.pop(name, ""))
+            if not path[name]:
+                raise ValueError(f"The URL of {self.id} has no value for {name}.")
+        url = self.path.format_map(path)
+        if not values:
+            return url
+        if unknown := values.keys() - self._query_names:
+            raise ValueError(f"The URL of {self.id} takes no {', '.join(sorted(unknown))}.")
+        return f"{url}?" + "&".join([f"{name}={_percent_encoded(value)}" for name, value in values.items()])
 
     @functools.cached_property
     def _path_names(self) -> Collection[str]:
@@ -223,8 +226,12 @@ def publish(app: FastAPI, contract: Contract) -> None:
     app.openapi = lambda: contract.document  # type: ignore[method-assign]
 
 
-def _query_value(value: str | int) -> str:
-    return quote(str(value).lower() if isinstance(value, bool) else str(value), safe="")
+def _percent_encoded(value: str | int) -> str:
+    text = str(value)
+    if value is True or value is False:
+        return text.lower()
+    # Most values are ids, numbers and cursors, which need no quote().
+    return text if text.isalnum() and text.isascii() else _DOTS.get(text) or quote(text, safe="")
 
 
 def _check_return(operation: Operation, handler: Callable[..., Any]) -> None:

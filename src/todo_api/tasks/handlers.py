@@ -89,5 +89,5 @@ def _after(owner: str, query: models.ListTasksParametersQuery) -> cursor.Positio
 
 def _next_page(owner: str, query: models.ListTasksParametersQuery, next_cursor: str) -> str:
     """The same list further on."""
-    kept = query.model_dump(exclude_unset=True, exclude={"offset", "cursor"})
+    kept = {name: getattr(query, name) for name in sorted(query.model_fields_set - {"offset", "cursor"})}
     return operations["listTasks"].url(user_id=owner, **kept, cursor=next_cursor)
