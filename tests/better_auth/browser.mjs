@@ -60,7 +60,8 @@ const parallel = (count, action) => Promise.all(Array.from({ length: count }, (_
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 async function signUp(name) {
-  const person = { name, email: `${crypto.randomUUID()}@example.com`, password: "correct horse battery" };
+  // In a token's payload these characters become "-" and "_" of base64url, and bytes that are not ASCII.
+  const person = { name: `${name} >>>???Ž🍎`, email: `${crypto.randomUUID()}@example.com`, password: "correct horse battery" };
   const { data, error } = await authClient.signUp.email(person);
   assert.ok(data, error?.message);
   return { ...person, id: data.user.id, own: { params: { path: { user_id: data.user.id } } } };
@@ -68,8 +69,7 @@ async function signUp(name) {
 
 const scenarios = {
   async "create and list"() {
-    // JSON in a token's payload is UTF-8; a name that is not ASCII must not break its reading.
-    const user = await signUp("Ada Žižková 🍎");
+    const user = await signUp("Ada");
     await api.POST(TASKS, { ...user.own, body: { title: "Buy milk" } });
     const { data } = await api.GET(TASKS, user.own);
     return { user: user.id, items: data.items };
