@@ -53,7 +53,7 @@ class InvalidRequest(Problem):
 
 class MalformedBody(Problem):
     """The body is not JSON as RFC 8259 has it: not UTF-8, a syntax error, NaN or Infinity, one name twice in an
-    object, or nested too deeply. The detail says what and where."""
+    object, nested too deeply, or more than 1,000 objects. The detail says what and where."""
 
     type = "/problems/malformed-body"
     title = "The body is not JSON"
@@ -242,6 +242,18 @@ class IssuerUnavailable(Problem):
         )
 
 
+def _quote(token: str) -> str:
+    """A token of a JSON Pointer in a URI fragment, not much longer than a pointer may be."""
+    # A byte beyond ASCII takes 30 ns and becomes three characters.
+    step = MAX_DETAIL if token.isascii() else 64
+    quoted = ""
+    for start in range(0, min(len(token), MAX_DETAIL), step):
+        quoted += quote(token[start : start + step], safe="~!$&'()*+,;=:@", errors="replace")
+        if len(quoted) >= MAX_DETAIL:
+            break
+    return quoted
+
+
 class InputError:
     """One fault of the input: where, and what is wrong there, but never the value."""
 
@@ -258,10 +270,10 @@ class InputError:
         if where != "body":
             return cls(error["msg"], parameter=str(path[0]))
         # RFC 6901, section 6: a JSON Pointer as the fragment of a URI.
-        tokens = (str(token).replace("~", "~0").replace("/", "~1") for token in path)
+        tokens = (str(token)[:MAX_DETAIL].replace("~", "~0").replace("/", "~1") for token in path)
         return cls(
             error["msg"],
-            pointer="#" + "".join("/" + quote(token, safe="~!$&'()*+,;=:@", errors="replace") for token in tokens),
+            pointer="#" + "".join("/" + _quote(token) for token in tokens),
         )
 
 
@@ -275,6 +287,9 @@ class ValidationFailed(Problem):
 
     def __init__(self, errors: Sequence[InputError]) -> None:
         places = "1 place" if len(errors) == 1 else f"{len(errors)} places"
+        if len(errors) > MAX_ERRORS:
+            # Nobody has counted the rest.
+            places = f"more than {MAX_ERRORS} places"
         super().__init__(f"The input does not fit the contract in {places}. See errors.")
         self.errors = errors[:MAX_ERRORS]
 
@@ -331,7 +346,7 @@ def install(app: FastAPI, allowed_methods: Callable[[str], str], translations: T
 
     async def on_validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        errors = [InputError.from_pydantic(item) for item in error.errors()]
+        errors = [InputError.from_pydantic(item) for item in error.errors()[: MAX_ERRORS + 1]]
         return respond(ValidationFailed(errors))
 
     app.add_exception_handler(Problem, on_problem)
