@@ -137,6 +137,18 @@ def test_body_with_more_than_1000_objects_is_400(either: Service, user: str, cou
     assert status == 422 or response.json()["detail"].endswith("more than 1000 objects.")
 
 
+@pytest.mark.parametrize(
+    "media_type",
+    ['application/json; x="a;b\\""', "application/json;;", "APPLICATION/JSON;charset=utf8"],
+    ids=["quoted parameter", "empty parameters", "upper case"],
+)
+def test_errors_do_not_depend_on_parameters_of_the_media_type(either: Service, user: str, media_type: str) -> None:
+    answer = either.client(user).post(
+        f"/api/{user}/tasks", content=b'{"title":""}', headers={"Content-Type": media_type}
+    )
+    assert answer.json()["errors"] == [{"detail": "String should have at least 1 character", "pointer": "#/title"}]
+
+
 def test_braces_in_text_are_no_objects(client: httpx.Client, user: str) -> None:
     assert client.post(f"/api/{user}/tasks", json={"title": "x", "description": "{" * 2000}).status_code == 201
 

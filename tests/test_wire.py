@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -50,11 +51,32 @@ class TestBody:
     @pytest.mark.parametrize(
         "media_type",
         ["text/plain", "application/x-www-form-urlencoded", "application/vnd.x+json", "application/jsonp", "*/*",
-         "application/json; charset=utf-16", "application/json, text/plain", "json", ""],
+         "application/json; charset=utf-16", "application/json, text/plain", "json", "",
+         "application/json; charset=latin-1; charset=utf-8", "application/json; charset=utf-8; CHARSET=latin-1",
+         'application/json; charset="utf-16"', 'application/json; charset="utf-8', "application/json; charset=",
+         'application/json; charset=""', "application/json; charset='utf-8'", "application/json; charset = utf-8",
+         "application/json; x =y", "application/json; x= y", "application/json; x", "application/json; =y",
+         "application/json; x=a b", 'application/json; x="a"b', 'application/json; x="a\\', 'application/json; x="a\\"',
+         "application/json x=y", "application/json, x=y", "application /json", "application/json;x=\xe9",
+         "application/json;x=" + "y" * 1100],
+        ids=lambda media_type: media_type[:60],
     )  # fmt: skip
     def test_of_another_media_type_is_415(self, client: httpx.Client, user: str, media_type: str) -> None:
-        refused = post(client, user, b'{"title": "x"}', **{"Content-Type": media_type})
+        request = client.build_request("POST", f"/api/{user}/tasks", content=b'{"title": "x"}')
+        request.headers = httpx.Headers([*request.headers.raw, (b"Content-Type", media_type.encode("latin-1"))])
+        refused = client.send(request)
         assert (refused.status_code, refused.json()["type"]) == (415, "/problems/unsupported-media-type")
+
+    @pytest.mark.parametrize(
+        "media_types",
+        [["application/json", "text/plain"], ["text/plain", "application/json"], ["application/json"] * 2],
+        ids=["JSON first", "JSON last", "JSON twice"],
+    )
+    def test_of_two_media_types_is_415(self, client: httpx.Client, user: str, media_types: list[str]) -> None:
+        headers = [(b"Authorization", client.headers["Authorization"].encode())]
+        headers += [(b"Content-Type", media_type.encode()) for media_type in media_types]
+        answer = client.post(f"/api/{user}/tasks", content=b'{"title": "x"}', headers=headers)
+        assert answer.status_code == 415
 
     def test_without_a_media_type_is_415(self, client: httpx.Client, user: str) -> None:
         request = client.build_request("POST", f"/api/{user}/tasks", content=b'{"title": "x"}')
@@ -63,10 +85,19 @@ class TestBody:
 
     @pytest.mark.parametrize(
         "media_type",
-        ["application/json", "application/json; charset=utf-8", 'APPLICATION/JSON;charset="UTF-8"'],
-    )
+        ["application/json", "application/json; charset=utf-8", 'APPLICATION/JSON;charset="UTF-8"',
+         "application/json; x=y", "application/json;", "application/json ; ;;", "application/json;x=y;",
+         'application/json; x="a;b\\""', 'application/json; x=""', 'application/json; x="charset=utf-16"',
+         "application/json; x=y; charset=utf-8", "application/json; charset=utf-8; x=y",
+         "application/json; charset=utf8",
+         'application/json; charset="ut\\f-8"', "application/json;charset=utf-8;charset=UTF-8",
+         "application/json\t;\tx=y", 'application/json; profile="https://example.com/"',
+         'application/json; x="\xe9"'],
+        ids=lambda media_type: media_type,
+    )  # fmt: skip
     def test_of_json_in_any_spelling_is_taken(self, client: httpx.Client, user: str, media_type: str) -> None:
-        assert post(client, user, b'{"title": "x"}', **{"Content-Type": media_type}).status_code == 201
+        headers: Any = {"Content-Type": media_type.encode("latin-1")}
+        assert client.post(f"/api/{user}/tasks", content=b'{"title": "x"}', headers=headers).status_code == 201
 
     def test_of_64_kib_is_read(self, client: httpx.Client, user: str) -> None:
         body = b'{"title": "x"}'
