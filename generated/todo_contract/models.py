@@ -68,11 +68,11 @@ Title = TypeAliasType(
     Annotated[
         StrictStr,
         Field(
-            description="Not blank.",
+            description="Not blank. At least one character is neither white space nor a control or zero-width character.",
             examples=["Buy milk"],
             max_length=200,
             min_length=1,
-            pattern="^[^\\x00]*[^\\x00-\\x20\\x7F-\\xA0][^\\x00]*$",
+            pattern="^[^\\x00]*[^\\x00-\\x20\\x7F-\\xA0\\xAD\\s\\u180E\\u200B-\\u200F\\u202A-\\u202E\\u2060-\\u206F\\uFEFF][^\\x00]*$",
         ),
     ],
 )

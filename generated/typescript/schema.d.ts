@@ -168,7 +168,7 @@ export interface components {
          */
         TaskId: number;
         /**
-         * @description Not blank.
+         * @description Not blank. At least one character is neither white space nor a control or zero-width character.
          * @example Buy milk
          */
         Title: string;
