@@ -20,13 +20,11 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess, multiprocess
-from uvicorn.supervisors.multiprocess import Process
 
 from todo_api import logs
 from todo_api.app import create_app
-from todo_api.protocol import Protocol
 from todo_api.settings import load_settings
+from todo_api.workers import Supervisor
 
 GRACE = 10
 """Seconds in which the process ends after SIGTERM. Most platforms kill it then."""
@@ -74,24 +72,6 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-class Worker(Process):
-    """uvicorn's worker process, with the server above."""
-
-    @property
-    def server(self) -> uvicorn.Server:
-        if self._server is None:
-            self._server = Server(self.config)
-        return self._server
-
-
-class Supervisor(Multiprocess):
-    """uvicorn's parent of the workers, which holds new connections before it ends them."""
-
-    def terminate_all(self) -> None:
-        hold_new_connections(self.sockets)
-        super().terminate_all()
-
-
 def hold_new_connections(listeners: Sequence[socket.socket]) -> None:
     """Makes the kernel ignore new handshakes, so that the queue of a listener can be drained. A client repeats its
     handshake after a second and is then refused, or served by whatever listens there by then. Linux only; elsewhere
@@ -128,7 +108,8 @@ def configuration(app: ASGIApp | str, workers: int = 1) -> uvicorn.Config:
         app,
         factory=workers > 1,
         workers=workers,
-        http=Protocol,
+        # By name: a worker must answer its parent before it has loaded the application.
+        http="todo_api.protocol:Protocol",
         loop="uvloop",
         ws="none",
         log_config=None,
@@ -137,6 +118,8 @@ def configuration(app: ASGIApp | str, workers: int = 1) -> uvicorn.Config:
         # Nothing here asks for the client's address, or for the scheme.
         proxy_headers=False,
         timeout_graceful_shutdown=REQUESTS_GRACE,
+        # On a busy machine a worker that loads the application does not answer for 5 s, uvicorn's own limit.
+        timeout_worker_healthcheck=30,
     )
 
 
@@ -151,10 +134,9 @@ def run(app: FastAPI, listener: socket.socket, workers: int) -> None:
             if not server.started:
                 sys.exit(STARTUP_FAILURE)
         else:
-            # uvicorn has no parameter for it.
-            multiprocess.Process = Worker  # type: ignore[misc]
             listener.set_inheritable(True)
-            Supervisor(configuration("todo_api.server:create_worker_app", workers), [listener]).run()
+            configured = configuration("todo_api.server:create_worker_app", workers)
+            Supervisor(configured, [listener], hold_new_connections).run()
 
 
 def create_worker_app() -> ASGIApp:
