@@ -97,6 +97,12 @@ def test_declared_body_of_64_kib_is_read(either: Service, user: str, operation: 
     assert response.status_code == 400
 
 
+@with_body
+def test_null_is_422_and_no_missing_body(either: Service, user: str, operation: Operation) -> None:
+    problem = send(either.client(user), operation, user, content=b"null", headers=JSON).json()
+    assert problem["errors"] == [{"detail": "The body must not be null.", "pointer": "#"}]
+
+
 def unknown(count: int, value: str = "1") -> str:
     return ",".join(f'"{number:x}":{value}' for number in range(count))
 
