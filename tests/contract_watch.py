@@ -69,7 +69,7 @@ class ContractWatch:
                 case.validate_response(response, checks=CHECKS)
             except FailureGroup as failures:
                 raise BrokenContractError(f"{operation.label}: {failures}") from None
-            self._observe_example(operation, response)
+            self._observe_examples(operation, response)
         self.seen.add((operation.definition.raw["operationId"], response.status_code))
 
     def unseen(self, seen: Iterable[Promise], waivers: Mapping[Promise, str]) -> list[str]:
@@ -111,13 +111,55 @@ class ContractWatch:
             if response.json()["type"] not in types:
                 raise BrokenContractError(f"{response.json()['type']} is no type of the contract")
 
+    def _observe_examples(self, operation: APIOperation[Any, Any, Any, Any], response: httpx.Response) -> None:
+        if response.status_code >= 400:
+            self._observe_example(operation, response)
+        elif response.content:
+            self._observe_good_examples(operation, response)
+
+    def _observe_good_examples(self, operation: APIOperation[Any, Any, Any, Any], response: httpx.Response) -> None:
+        """Every example of a 2xx answer has the form of the answer. An operation that is open to everybody answers
+        everybody alike, so that its examples equal the answer."""
+        raw = operation.definition.raw
+        body = self.resolve(raw["responses"][str(response.status_code)])["content"]["application/json"]
+        answer = response.json()
+        for name, reference in body.get("examples", {}).items():
+            example = self.resolve(reference)["value"]
+            difference = self._difference(body["schema"], example, answer, "#")
+            if difference is None and raw.get("security") == [] and example != answer:
+                difference = f"{json.dumps(answer)} is not equal to it"
+            if difference is not None:
+                raise BrokenContractError(f"{operation.label}: the example {name} is not like the answer: {difference}")
+
+    def _difference(self, schema: dict[str, Any], example: Any, answer: Any, at: str) -> str | None:
+        """The first place where members or JSON types differ. The schema says which members are optional, and the
+        checks of the schema where null is allowed."""
+        if example is None or answer is None:
+            return None
+        if _json_type(example) != _json_type(answer):
+            return f"{at} is a {_json_type(example)} in the example, and a {_json_type(answer)} in the answer"
+        schema = self.resolve(schema)
+        for branch in schema.get("anyOf", ()):
+            resolved = self.resolve(branch)
+            schema = resolved if resolved.get("type") != "null" else schema
+        if isinstance(example, list):
+            pairs = [(schema.get("items", {}), one, other, f"{at}/0") for one in example for other in answer]
+        elif isinstance(example, dict):
+            properties = schema.get("properties", {})
+            optional = properties.keys() - set(schema.get("required", ()))
+            for name in sorted((example.keys() ^ answer.keys()) - optional):
+                return f"{at}/{name} is only in the {'example' if name in example else 'answer'}"
+            both = sorted(example.keys() & answer.keys())
+            pairs = [(properties.get(name, {}), example[name], answer[name], f"{at}/{name}") for name in both]
+        else:
+            pairs = []
+        return next((found for pair in pairs if (found := self._difference(*pair)) is not None), None)
+
     def _observe_example(self, operation: APIOperation[Any, Any, Any, Any], response: httpx.Response) -> None:
         """A problem's type, title and status are those of an example of its answer: the examples tell the truth."""
-        if response.status_code < 400:
-            return
-        answer = self._resolve(operation.definition.raw["responses"][str(response.status_code)])
+        answer = self.resolve(operation.definition.raw["responses"][str(response.status_code)])
         examples: Collection[Any] = [
-            self._resolve(example)["value"]
+            self.resolve(example)["value"]
             for example in answer["content"]["application/problem+json"]["examples"].values()
         ]
         problem = response.json()
@@ -125,10 +167,17 @@ class ContractWatch:
         if {key: problem[key] for key in ("type", "title", "status")} not in told:
             raise BrokenContractError(f"{operation.label}: {json.dumps(problem)} is like no example")
 
-    def _resolve(self, node: dict[str, Any]) -> dict[str, Any]:
+    def resolve(self, node: dict[str, Any]) -> dict[str, Any]:
+        """What a `$ref` names; a node without one as it is."""
         while "$ref" in node:
             target: Any = self.document
             for part in node["$ref"].removeprefix("#/").split("/"):
                 target = target[part]
             node = target
         return node
+
+
+def _json_type(value: Any) -> str:
+    # A bool is an int to Python, and JSON has one kind of numbers.
+    names = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}
+    return names[type(value)]

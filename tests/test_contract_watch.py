@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -26,6 +27,7 @@ TASK: dict[str, Any] = {
     "created_at": "2026-11-22T09:30:00Z",
     "updated_at": "2026-11-22T09:30:00.123Z",
 }
+PAGE: dict[str, Any] = {"items": [TASK], "next_cursor": None}
 NOT_FOUND = {
     "type": "/problems/task-not-found",
     "title": "There is no such task",
@@ -89,6 +91,83 @@ def test_a_kept_contract_passes(watch: ContractWatch) -> None:
 def test_a_broken_one_does_not(watch: ContractWatch, status: int, response: dict[str, Any]) -> None:
     with pytest.raises(BrokenContractError):
         observe(watch, status, **response)
+
+
+class TestExamples:
+    """Of an answer that keeps the contract, so that the example alone is wrong."""
+
+    @pytest.mark.parametrize(
+        ("example", "lie", "message"),
+        [
+            pytest.param("Task", {"owner": "a"}, "#/owner is only in the example", id="member that no answer has"),
+            pytest.param("Task", {"title": None, "id": "1"}, "#/id is a string in the example", id="another type"),
+            pytest.param("Task", {"completed": 0}, "#/completed is a number in the example", id="number for boolean"),
+            pytest.param("TaskPage", {"next": None}, "#/next is only in the example", id="member beside the items"),
+            pytest.param(
+                "TaskPage", {"items": [{**TASK, "id": True}]}, "#/items/0/id is a boolean", id="type in an item"
+            ),
+            pytest.param("TaskPage", {"items": [TASK, {}]}, "is only in the answer", id="second item"),
+        ],
+    )
+    def test_example_of_another_form_fails(self, example: str, lie: dict[str, Any], message: str) -> None:
+        watch = ContractWatch()
+        watch.document["components"]["examples"][example]["value"].update(lie)
+        path, answer = ("/api/a/tasks/1", TASK) if example == "Task" else ("/api/a/tasks", PAGE)
+        with pytest.raises(BrokenContractError, match=message):
+            observe(watch, 200, path=path, json=answer)
+
+    def test_example_without_a_member_of_the_answer_fails(self) -> None:
+        watch = ContractWatch()
+        del watch.document["components"]["examples"]["Task"]["value"]["title"]
+        with pytest.raises(BrokenContractError, match="#/title is only in the answer"):
+            observe(watch, 200, json=TASK)
+
+    def test_each_of_several_examples_is_compared(self) -> None:
+        watch = ContractWatch()
+        examples = watch.document["components"]["responses"]["Task"]["content"]["application/json"]["examples"]
+        examples["second"] = {"value": {**TASK, "stray": 1}}
+        with pytest.raises(BrokenContractError, match="the example second is not like the answer"):
+            observe(watch, 200, json=TASK)
+
+    @pytest.mark.parametrize("total", [{}, {"total": 1}], ids=["without it", "with it"])
+    def test_optional_member_of_the_answer_passes(self, watch: ContractWatch, total: dict[str, int]) -> None:
+        observe(watch, 200, path="/api/a/tasks", json={**PAGE, **total})
+
+    @pytest.mark.parametrize(
+        ("example", "path"), [("ServiceInfo", "/"), ("Health", "/health"), ("Readiness", "/health/ready")]
+    )
+    def test_example_of_an_open_operation_equals_the_answer(self, example: str, path: str) -> None:
+        watch = ContractWatch()
+        value = watch.document["components"]["examples"][example]["value"]
+        answer = dict(value)
+        observe(watch, 200, path=path, json=answer)
+        name = max(value)
+        value[name] = "0.0.0"
+        with pytest.raises(BrokenContractError, match="is not equal to it"):
+            observe(watch, 200, path=path, json=answer)
+
+
+def _request_examples() -> Iterator[Any]:
+    watch = ContractWatch()
+    for path, item in watch.document["paths"].items():
+        for method, operation in item.items():
+            if method == "parameters" or "requestBody" not in operation:
+                continue
+            body = watch.resolve(operation["requestBody"])["content"]["application/json"]
+            for name, example in body["examples"].items():
+                value = watch.resolve(example)["value"]
+                yield pytest.param(method, path, value, id=f"{operation['operationId']} {name}")
+
+
+@pytest.mark.parametrize(("method", "path", "example"), list(_request_examples()))
+def test_request_example_is_accepted(
+    client: httpx.Client, user: str, method: str, path: str, example: dict[str, Any]
+) -> None:
+    task = client.post(f"/api/{user}/tasks", json={"title": "x"}).json()
+    answer = client.request(method, path.format(user_id=user, task_id=task["id"]), json=example)
+    assert answer.is_success, answer.text
+    stored = answer.json()
+    assert {name: stored[name] for name in example.keys() & stored.keys()} == example
 
 
 def test_a_stray_answer_must_be_a_known_problem(watch: ContractWatch) -> None:
