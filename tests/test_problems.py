@@ -118,7 +118,7 @@ TASK = '{"title": "x"}'
         pytest.param("GET", "/", "todo_api.requests.ContractRequest._decode", id="before the handler"),
         pytest.param("GET", "/api/user/tasks", "todo_api.auth.tokens.TokenVerifier.verify", id="guard"),
         pytest.param("GET", "/api/user/tasks", "todo_api.database.session.Database.session", id="dependency"),
-        pytest.param("POST", "/api/user/tasks", "todo_api.strict_json.loads", id="body"),
+        pytest.param("POST", "/api/user/tasks", "todo_api.requests._parse", id="body"),
         pytest.param("GET", "/api/user/tasks", "todo_api.tasks.queries.list_page", id="handler"),
         pytest.param("GET", "/health/ready", "todo_api.database.session.Database.ready", id="public operation"),
         pytest.param("GET", "/api/stranger/tasks", "todo_api.problems.Forbidden.members", id="exception handler"),
@@ -129,8 +129,8 @@ TASK = '{"title": "x"}'
         pytest.param("GET", "/docs", "todo_api.docs.get_swagger_ui_html", id="documentation"),
         pytest.param("HEAD", "/redoc", "todo_api.docs.get_redoc_html", id="HEAD"),
         pytest.param("GET", "/problems/x", "todo_api.docs.NotFound.__init__", id="page of a problem"),
-        pytest.param("GET", "/docs/assets/favicon.png", "fastapi.staticfiles.StaticFiles.lookup_path", id="asset"),
-        pytest.param("OPTIONS", "/", "starlette.middleware.cors.CORSMiddleware.preflight_response", id="preflight"),
+        pytest.param("GET", "/docs/assets/x", "todo_api.docs.NotFound.__init__", id="asset"),
+        pytest.param("OPTIONS", "/", "todo_api.middleware.CrossOrigin.preflight", id="preflight"),
     ],
 )
 def test_fault_is_the_same_problem_with_and_without_the_shortcut(

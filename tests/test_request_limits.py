@@ -19,7 +19,6 @@ from todo_api.app import create_app
 from todo_api.contract import Operation
 from todo_api.problems import MAX_ERRORS, InputError
 from todo_api.requests import MAX_BODY, MAX_QUERY, _closed_names
-from todo_api.shortcut import Shortcut
 from todo_api.strict_json import MAX_OBJECTS, Parser
 
 JSON = {"Content-Type": "application/json"}
@@ -31,12 +30,7 @@ with_body = pytest.mark.parametrize("operation", WITH_BODY, ids=lambda operation
 
 @pytest.fixture(scope="module")
 def without_shortcut(database_url: str) -> Iterator[Service]:
-    app = create_app(settings_for(database_url))
-    layer: Any = app.middleware_stack
-    while not isinstance(layer, Shortcut):
-        layer = layer.app
-    layer._routes.clear()  # noqa: SLF001
-    with running(app) as service:
+    with running(create_app(settings_for(database_url), shortcut=False)) as service:
         yield service
 
 
