@@ -71,6 +71,9 @@ class Database:
             "server_settings": {"application_name": application_name},
         } | target.arguments()
         self._pool = Pool(Connector(self._connect, target.address), self._limits)
+        # The pool's own, without a call in between for each statement.
+        self.take = self._pool.take
+        self.release = self._pool.release
         self._answers: bool | None = None
         self._known_at = 0.0
         self._asking = asyncio.Lock()
@@ -119,10 +122,6 @@ class Database:
             return None
         return None if row is None else str(row["version_num"])
 
-    def take(self) -> Lease | None:
-        """A connection that is idle, if there is one. It must go back by `release`."""
-        return self._pool.take()
-
     async def acquire(self, deadline: float) -> Lease:
         """A connection, which must go back by `release`."""
         try:
@@ -132,9 +131,6 @@ class Database:
             if not self.figures.open:
                 self._lost(error)
             raise
-
-    def release(self, lease: Lease, *, reusable: bool) -> None:
-        self._pool.release(lease, reusable=reusable)
 
     def answered(self, now: float) -> None:
         """Remembers that the database has carried out a statement; `now` is of time.monotonic()."""

@@ -22,7 +22,7 @@ class Statement:
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
         """Raises KeyError where a parameter is missing."""
-        return [parameters[name] for name in self.names]
+        return list(map(parameters.__getitem__, self.names))
 
 
 def prepare(statement: ClauseElement) -> Statement:
