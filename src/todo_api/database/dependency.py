@@ -14,8 +14,7 @@ async def session(request: Request) -> Session:
     # For the log line of the request.
     work = scope["database_work"] = Work()
     work.operation = scope["route"].operation_id
-    current: Session = scope["app"].state.database.session(work)
-    return current
+    return Session(scope["app"].state.database, work)
 
 
 DbSession = Annotated[Session, Depends(session)]

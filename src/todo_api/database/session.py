@@ -99,9 +99,9 @@ class Database:
     def figures(self) -> PoolFigures:
         return self._pool.figures
 
-    def session(self, work: "Work | None" = None) -> "Session":
-        """Costs nothing: it holds no connection, and needs no closing. What it asks for is counted in `work`."""
-        return Session(self, work or Work())
+    def session(self) -> "Session":
+        """Costs nothing: it holds no connection, and needs no closing."""
+        return Session(self, Work())
 
     async def ready(self, *, check: bool = False) -> bool:
         """Whether the database answers and can be written. The last known state, so that whoever asks often does not
