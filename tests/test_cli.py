@@ -179,7 +179,7 @@ class TestMigrate:
         execute(empty_database_url, "CREATE TABLE task (title text)")
         line = failure(tmp_path, "migrate", DATABASE_URL=empty_database_url)
         assert line == (
-            'the database rejects the migration: relation "task" already exists (SQLSTATE 42P07). Nothing was changed.'
+            'The database rejects the migration: relation "task" already exists (SQLSTATE 42P07). Nothing is changed.'
         )
 
     def test_of_a_newer_schema_says_so(self, tmp_path: Path, empty_database_url: str) -> None:
