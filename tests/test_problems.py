@@ -117,7 +117,7 @@ TASK = '{"title": "x"}'
     [
         pytest.param("GET", "/", "todo_api.requests.ContractRequest._decode", id="before the handler"),
         pytest.param("GET", "/api/user/tasks", "todo_api.auth.tokens.TokenVerifier.verify", id="guard"),
-        pytest.param("GET", "/api/user/tasks", "todo_api.database.session.Database.session", id="dependency"),
+        pytest.param("GET", "/api/user/tasks", "todo_api.database.dependency.Session", id="dependency"),
         pytest.param("POST", "/api/user/tasks", "todo_api.requests._parse", id="body"),
         pytest.param("GET", "/api/user/tasks", "todo_api.tasks.queries.list_page", id="handler"),
         pytest.param("GET", "/health/ready", "todo_api.database.session.Database.ready", id="public operation"),

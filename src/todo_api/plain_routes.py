@@ -19,8 +19,8 @@ _HANDLED_BY_DEPENDANT = {
 }  # fmt: skip
 _HANDLED_BY_ROUTE = {
     "app", "body_field", "dependant", "dependencies", "dependency_overrides_provider", "endpoint", "methods", "name",
-    "operation_id", "param_convertors", "path", "path_format", "path_regex", "response_class", "response_field",
-    "response_model", "status_code",
+    "operation_id", "param_convertors", "parse", "path", "path_format", "path_regex", "response_class",
+    "response_field", "response_model", "status_code",
     "callbacks", "deprecated", "description", "generate_unique_id_function", "include_in_schema", "openapi_extra",
     "response_description", "response_fields", "responses", "summary", "tags", "unique_id",
 }  # fmt: skip

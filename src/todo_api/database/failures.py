@@ -152,7 +152,11 @@ def without_values(error: BaseException) -> str:
         # SQLAlchemy's own class stands between it and asyncpg's.
         cause = error.orig and (error.orig.__cause__ or error.orig)
         return f"{without_values(cause) if cause else 'no cause'}; statement {error.statement}"
-    return str(error)
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001
+        # A log line must not fail because of what it reports. Python's own tracebacks say the same.
+        return "<exception str() failed>"
 
 
 # --- why there is no connection, for people
