@@ -19,7 +19,7 @@ from todo_api.app import create_app
 from todo_api.contract import Operation
 from todo_api.problems import MAX_ERRORS, InputError
 from todo_api.requests import MAX_BODY, MAX_QUERY, _closed_names
-from todo_api.strict_json import MAX_OBJECTS, Parser
+from todo_api.strict_json import MAX_OBJECTS, MAX_VALUES, Parser
 
 JSON = {"Content-Type": "application/json"}
 WITH_BODY = [operation for operation in CONTRACT.operations.values() if "requestBody" in operation.spec]
@@ -125,6 +125,18 @@ def test_errors_of_unknown_members_are_the_first_100_of_pydantic(
     assert problem["errors"] == [{"detail": error.detail, **error.place} for error in errors[:MAX_ERRORS]]
     number = len(errors) if len(errors) <= MAX_ERRORS else "more than 100"
     assert problem["detail"].endswith(f" in {number} place{'s' if number != 1 else ''}. See errors.")
+
+
+@pytest.mark.parametrize(("count", "status"), [(MAX_VALUES, 422), (MAX_VALUES + 2, 400)], ids=["8000", "8002"])
+def test_more_values_than_are_parsed_are_400(either: Service, user: str, count: int, status: int) -> None:
+    body = b'{"title": "a, b", "x": [%s]}' % b",".join([b"1"] * count)
+    url = f"/api/{user}/tasks"
+    assert either.client(user).post(url, content=body, headers=JSON).status_code == status
+
+
+def test_commas_in_text_are_no_values() -> None:
+    text = '{"a": "%s"}' % (',\\",' * MAX_VALUES)
+    assert Parser().loads(text.encode()) == json.loads(text)
 
 
 @pytest.mark.parametrize(

@@ -243,15 +243,10 @@ class IssuerUnavailable(Problem):
 
 
 def _quote(token: str) -> str:
-    """A token of a JSON Pointer in a URI fragment, not much longer than a pointer may be."""
-    # A byte beyond ASCII takes 30 ns and becomes three characters.
-    step = MAX_DETAIL if token.isascii() else 64
-    quoted = ""
-    for start in range(0, min(len(token), MAX_DETAIL), step):
-        quoted += quote(token[start : start + step], safe="~!$&'()*+,;=:@", errors="replace")
-        if len(quoted) >= MAX_DETAIL:
-            break
-    return quoted
+    """A token of a JSON Pointer in a URI fragment, at most a few times as long as a pointer may be."""
+    # A character beyond ASCII becomes six to twelve, and takes 60 ns or more.
+    end = MAX_DETAIL if token.isascii() else MAX_DETAIL // 3
+    return quote(token[:end], safe="~!$&'()*+,;=:@", errors="replace")
 
 
 class InputError:
