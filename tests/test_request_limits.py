@@ -109,7 +109,7 @@ MODELS: dict[str, Any] = {
 
 
 @with_body
-@pytest.mark.parametrize("count", [1, 99, 100, 101, 103, 110, 6000])
+@pytest.mark.parametrize("count", [1, 99, 100, 101, 103, 110, 4900])
 @pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize("known", ['"completed":true', '"title":""', '"completed":0,"title":null'])
 def test_errors_of_unknown_members_are_the_first_100_of_pydantic(
@@ -127,7 +127,7 @@ def test_errors_of_unknown_members_are_the_first_100_of_pydantic(
     assert problem["detail"].endswith(f" in {number} place{'s' if number != 1 else ''}. See errors.")
 
 
-@pytest.mark.parametrize(("count", "status"), [(MAX_VALUES, 422), (MAX_VALUES + 2, 400)], ids=["8000", "8002"])
+@pytest.mark.parametrize(("count", "status"), [(MAX_VALUES, 422), (MAX_VALUES + 2, 400)], ids=["5000", "5002"])
 def test_more_values_than_are_parsed_are_400(either: Service, user: str, count: int, status: int) -> None:
     body = b'{"title": "a, b", "x": [%s]}' % b",".join([b"1"] * count)
     url = f"/api/{user}/tasks"
