@@ -41,12 +41,11 @@ Guard = Callable[[Request], Awaitable[object]]
 # 19 digits hold every 64-bit integer; more stays text, and is refused as such.
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
 _BOOLEANS = {"true": True, "false": False}
-# RFC 9110, section 5.6.6. Possessive, because a failing match would otherwise try every way to split white space.
-_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
-_QUOTED = rb'"(?:[\t \x21\x23-\x5B\x5D-\x7E\x80-\xFF]|\\[\t \x21-\x7E\x80-\xFF])*+"'
-_PARAMETERS = rb"(?:[ \t]*+;[ \t]*+(?:%s=(?:%s|%s))?+)*+" % (_TOKEN, _TOKEN, _QUOTED)
-_JSON = re.compile(rb"[ \t]*+application/json(%s)[ \t]*+" % _PARAMETERS, re.IGNORECASE)
-_PARAMETER = re.compile(rb"(%s)=(%s|%s)" % (_TOKEN, _TOKEN, _QUOTED))
+# RFC 9110, section 5.6.6. No possessive quantifier: Python before 3.11.5 matches them wrongly (CPython issue 106052).
+_MEDIA_TYPE = re.compile(rb"[ \t]*application/json", re.IGNORECASE)
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = rb'"(?:[\t \x21\x23-\x5B\x5D-\x7E\x80-\xFF]|\\[\t \x21-\x7E\x80-\xFF])*"'
+_PARAMETER = re.compile(rb"[ \t]*;[ \t]*(?:(%s)=(%s|%s))?" % (_TOKEN, _TOKEN, _QUOTED))
 _UTF_8 = {b"utf-8", b"utf8"}
 """The second is what many clients write (https://encoding.spec.whatwg.org/#names-and-labels)."""
 
@@ -165,12 +164,17 @@ class ContractRequest(Request):
 
 def _is_json(media_type: bytes) -> bool:
     """Whether a Content-Type is JSON in UTF-8. Other parameters are ignored (RFC 2045, section 5)."""
-    match = _JSON.fullmatch(media_type) if len(media_type) <= MAX_MEDIA_TYPE else None
-    return match is not None and all(
-        re.sub(rb"\\(.)", rb"\1", value.strip(b'"')).lower() in _UTF_8
-        for name, value in _PARAMETER.findall(match[1])
-        if name.lower() == b"charset"
-    )
+    match = _MEDIA_TYPE.match(media_type) if len(media_type) <= MAX_MEDIA_TYPE else None
+    while match is not None:
+        end = match.end()
+        if not media_type[end:].strip(b" \t"):
+            return True
+        match = _PARAMETER.match(media_type, end)
+        if match is not None and match[1] is not None and match[1].lower() == b"charset":
+            charset = re.sub(rb"\\(.)", rb"\1", match[2].strip(b'"')).lower()
+            if charset not in _UTF_8:
+                return False
+    return False
 
 
 def _has_two_media_types(headers: Sequence[tuple[bytes, bytes]]) -> bool:
