@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -16,7 +18,7 @@ from test_serve import LIMIT, Serving, serving, wait_for
 from traffic import Traffic
 
 from todo_api.auth.tokens import sign
-from todo_api.server import GRACE
+from todo_api.server import GRACE, hold_new_connections
 
 CLIENTS = 10
 """Fewer than the pool has connections: all requests reach the database."""
@@ -147,6 +149,20 @@ def test_sigterm_resets_no_request(
             assert service.process.wait(GRACE) == 0
             answered += clients.answered
     record_property("faults", f"4 shutdowns with {workers} workers under 16 clients: {answered} answered, 0 reset")
+
+
+@pytest.mark.parametrize(("platform", "accepted"), [("linux", 0), ("other", 1)], ids=["filter", "backlog"])
+def test_held_listener_takes_no_more_connections(platform: str, accepted: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as connections:
+        address = listener.getsockname()
+        connections.enter_context(socket.create_connection(address))
+        listener.accept()[0].close()
+        monkeypatch.setattr(sys, "platform", platform)
+        hold_new_connections([listener])
+        for _ in range(accepted):
+            connections.enter_context(socket.create_connection(address))
+        with pytest.raises(TimeoutError):
+            socket.create_connection(address, timeout=0.2)
 
 
 def test_by_sigterm_waits_for_no_answer_that_never_comes(service: Serving, traffic: Traffic, database_url: str) -> None:
