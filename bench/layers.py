@@ -17,12 +17,12 @@ RATE = 200
 
 LAYERS = {
     "event loop, sockets, PostgreSQL's protocol (C)": ("asyncio/",),
-    "HTTP (uvicorn)": ("uvicorn/", "todo_api/protocol.py"),
-    "request id, headers, log line": ("todo_api/middleware.py", "todo_api/logs.py", "structlog/", "logging/"),
-    "token": ("todo_api/auth/",),
-    "route, input, dependencies, JSON": (
-        "todo_api/shortcut.py", "todo_api/requests.py", "todo_api/strict_json.py", "fastapi/", "starlette/", "pydantic",
+    "HTTP (uvicorn)": ("uvicorn/", "fastapi_contract/protocol.py"),
+    "request id, headers, log line": (
+        "fastapi_contract/middleware.py", "fastapi_contract/cors.py", "todo_api/logs.py", "structlog/", "logging/",
     ),
+    "token": ("todo_api/auth/",),
+    "route, input, dependencies, JSON": ("fastapi_contract/", "fastapi/", "starlette/", "pydantic"),
     "handlers": ("todo_api/tasks/handlers.py", "todo_api/tasks/cursor.py"),
     "SQL and rows": ("todo_api/tasks/queries.py",),
     "session and pool": ("todo_api/database/",),

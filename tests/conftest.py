@@ -32,11 +32,11 @@ from pgbouncer import PgBouncer, pgbouncer
 from waivers import WAIVERS
 
 import todo_api.app
+from fastapi_contract.server import Server, bind, configuration
 from todo_api import logs
 from todo_api.auth.tokens import sign
 from todo_api.database import migrate
 from todo_api.database.embedded import embedded_postgres
-from todo_api.server import Server, bind, configuration
 from todo_api.settings import Settings
 
 SECRET = "a secret of the tests, 32 bytes or more"

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from issuer import Issuer, SigningKey, make_key
 from issuer import issuer as running_issuer
 
+from fastapi_contract.contract import Contract, Operation
 from todo_api.app import create_app
-from todo_api.contract import Contract, Operation
 
 CONTRACT = Contract.parse((ROOT / "openapi.yaml").read_bytes())
 SECURED = [operation for operation in CONTRACT.operations.values() if operation.schemes]

@@ -16,7 +16,7 @@ from ports import next_port
 from postgres import Postgres, new_postgres
 
 from todo_api.database import migrate
-from todo_api.database.failures import DatabaseUnavailable, connection_failure
+from todo_api.database.failures import DatabaseUnavailableError, connection_failure
 from todo_api.database.pool import Limits
 from todo_api.database.session import Database
 from todo_api.database.statement import Statement
@@ -40,7 +40,7 @@ both = pytest.mark.parametrize("connect", [by_service, by_migration], ids=["serv
 
 
 def message(connect: Callable[[str], None], url: str) -> str:
-    with pytest.raises(DatabaseUnavailable) as failed:
+    with pytest.raises(DatabaseUnavailableError) as failed:
         connect(url)
     text = str(failed.value)
     for forbidden in ("hunter2", "Error", "Exception", "Errno", "<", "PoolFigures"):

@@ -18,11 +18,14 @@ from fastapi import FastAPI, Path, Query
 from test_serve import serving
 from todo_contract import models
 
-from todo_api import health
+from fastapi_contract.contract import Contract, ContractError, Operation
+from fastapi_contract.drift import publish
+from fastapi_contract.router import ContractRouter
+from todo_api import service
 from todo_api.app import create_app
 from todo_api.auth.bearer import Owner, bearer
 from todo_api.auth.tokens import sign
-from todo_api.contract import Contract, ContractError, ContractRouter, Operation, load_contract, publish
+from todo_api.contract import load_contract
 from todo_api.tasks import handlers
 
 LIST = "/api/{user_id}/tasks"
@@ -41,7 +44,7 @@ def contract(edit: Callable[[Document], object] = lambda _: None) -> Contract:
 def app_as_written() -> FastAPI:
     app = FastAPI()
     app.include_router(handlers.router)
-    app.include_router(health.router)
+    app.include_router(service.router)
     return app
 
 
@@ -181,10 +184,10 @@ def with_router(replaced: str, edit: Callable[[ContractRouter], object]) -> tupl
     """The app as written, but for the operation that is replaced: `edit` binds it again."""
     whole = contract()
     app = FastAPI()
-    for router in (handlers.router, health.router):
+    for router in (handlers.router, service.router):
         kept = [route for route in router.routes if route.operation_id != replaced]  # type: ignore[attr-defined]
         app.routes.extend(kept)
-    router = ContractRouter(whole, {"bearerAuth": bearer})
+    router = ContractRouter(whole, models, {"bearerAuth": bearer})
     edit(router)
     app.include_router(router)
     return app, whole
@@ -258,24 +261,24 @@ def test_refuses_an_undocumented_parameter() -> None:
 
 def test_suggests_the_operation_that_was_meant() -> None:
     with pytest.raises(ContractError, match="Did you mean listTasks"):
-        ContractRouter(contract()).operation("listTask")
+        ContractRouter(contract(), models).operation("listTask")
 
 
 def test_refuses_a_second_handler() -> None:
-    router = ContractRouter(contract())
+    router = ContractRouter(contract(), models)
 
     @router.operation("getHealth")
     async def get_health() -> models.Health:
         raise NotImplementedError
 
     with pytest.raises(ContractError, match="getHealth has a second handler"):
-        ContractRouter(router.contract).operation("getHealth")
+        ContractRouter(router.contract, models).operation("getHealth")
 
 
 def test_refuses_another_return_annotation() -> None:
     with pytest.raises(ContractError, match=r"annotate get_health\(\) with -> models.Health"):
 
-        @ContractRouter(contract()).operation("getHealth")
+        @ContractRouter(contract(), models).operation("getHealth")
         async def get_health() -> models.Readiness:
             raise NotImplementedError
 
@@ -283,14 +286,14 @@ def test_refuses_another_return_annotation() -> None:
 def test_refuses_a_body_where_none_is_promised() -> None:
     with pytest.raises(ContractError, match="with -> None"):
 
-        @ContractRouter(contract(), {"bearerAuth": bearer}).operation("deleteTask")
+        @ContractRouter(contract(), models, {"bearerAuth": bearer}).operation("deleteTask")
         async def delete_task(task_id: models.TaskId, owner: Owner) -> models.Task:
             raise NotImplementedError
 
 
 def test_refuses_a_security_scheme_without_implementation() -> None:
     with pytest.raises(ContractError, match="getTask is secured by bearerAuth"):
-        ContractRouter(contract()).operation("getTask")
+        ContractRouter(contract(), models).operation("getTask")
 
 
 def test_refuses_a_model_that_is_not_generated() -> None:
@@ -302,7 +305,7 @@ def test_refuses_a_model_that_is_not_generated() -> None:
 
     with pytest.raises(ContractError, match=r"Wellness, which is not generated: run ./codegen.sh"):
 
-        @ContractRouter(contract(edit)).operation("getHealth")
+        @ContractRouter(contract(edit), models).operation("getHealth")
         async def get_health() -> models.Health:
             raise NotImplementedError
 

@@ -11,11 +11,11 @@ from conftest import Service, running, settings_for
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from todo_api import limited_log, middleware
+from fastapi_contract import cors, limited_log
+from fastapi_contract.cors import MAX_QUOTED, CrossOrigin
+from fastapi_contract.limited_log import MAX_LINES
+from fastapi_contract.origins import LOCAL, normalize
 from todo_api.app import create_app
-from todo_api.limited_log import MAX_LINES
-from todo_api.middleware import MAX_QUOTED, CrossOrigin
-from todo_api.origins import LOCAL, normalize
 from todo_api.settings import SettingsError, load_settings
 
 FRONTEND = "http://localhost:3000"
@@ -192,7 +192,7 @@ class TestWildcard:
         assert "Access-Control-Allow-Origin" not in answer.headers
 
     def test_remembers_a_bounded_number_of_origins(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(middleware, "MAX_ORIGINS", 10)
+        monkeypatch.setattr(cors, "MAX_ORIGINS", 10)
         cross_origin = CrossOrigin(["https://*.example.com"], ["GET"], [], [])
         origins = [f"https://{number}.example.com".encode() for number in range(20)]
         for origin in origins:

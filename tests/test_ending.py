@@ -17,8 +17,8 @@ from conftest import SECRET
 from test_serve import LIMIT, Serving, serving, wait_for
 from traffic import Traffic
 
+from fastapi_contract.server import GRACE
 from todo_api.auth.tokens import sign
-from todo_api.server import GRACE, hold_new_connections
 
 CLIENTS = 10
 """Fewer than the pool has connections: all requests reach the database."""

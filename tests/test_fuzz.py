@@ -9,9 +9,9 @@ from fuzz import Target, fuzz
 
 from todo_api.app import create_app
 from todo_api.auth.bearer import BearerAuth
+from todo_api.auth.problems import Forbidden
 from todo_api.auth.tokens import sign
 from todo_api.database import migrate
-from todo_api.problems import Forbidden
 
 
 @pytest.fixture(autouse=True)

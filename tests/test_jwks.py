@@ -32,7 +32,7 @@ from todo_api.auth.jwks import (
     REFETCH_INTERVAL,
     RETRY_INTERVAL,
     STALE,
-    IssuerUnavailable,
+    IssuerUnavailableError,
     PublishedKeys,
 )
 from todo_api.auth.keys import MAX_KID, published_key
@@ -315,7 +315,7 @@ class TestIssuerDown:
                 clock.now = now
                 assert await keys.find(key.kid) is not None
             clock.now = STALE + 1
-            with pytest.raises(IssuerUnavailable):
+            with pytest.raises(IssuerUnavailableError):
                 await keys.find(key.kid)
             issuer.come_up()
             clock.now += RETRY_INTERVAL
@@ -329,7 +329,7 @@ class TestIssuerDown:
         async def test(keys: PublishedKeys) -> None:
             for tries in (1, 2, 3):
                 for _ in range(20):
-                    with pytest.raises(IssuerUnavailable):
+                    with pytest.raises(IssuerUnavailableError):
                         await keys.find(uuid.uuid4().hex)
                 assert issuer.fetches == tries
                 clock.now += RETRY_INTERVAL
@@ -449,14 +449,14 @@ class TestFailure:
         issuer.answer = failure
 
         async def test(keys: PublishedKeys) -> None:
-            with pytest.raises(IssuerUnavailable):
+            with pytest.raises(IssuerUnavailableError):
                 await keys.find(key.kid)
             issuer.answer = None
             found = None
             while found is None:
                 # Half a second may be too short for a good answer too, on a busy machine.
                 clock.now += RETRY_INTERVAL
-                with suppress(IssuerUnavailable):
+                with suppress(IssuerUnavailableError):
                     found = await keys.find(key.kid)
 
         run(issuer, test)
@@ -468,7 +468,7 @@ class TestFailure:
             assert await keys.find(key.kid) is not None
             monkeypatch.setattr(jwks, "FETCH_TIMEOUT", 0.5)
             issuer.answer = failure
-            with pytest.raises(IssuerUnavailable):
+            with pytest.raises(IssuerUnavailableError):
                 await keys.find("unknown")
             clock.now += FRESH + 1
             assert await keys.find(key.kid) is not None
@@ -478,7 +478,7 @@ class TestFailure:
 
 def test_a_redirect_is_not_followed(issuer: Issuer) -> None:
     async def test(keys: PublishedKeys) -> None:
-        with pytest.raises(IssuerUnavailable):
+        with pytest.raises(IssuerUnavailableError):
             await keys.find(key.kid)
 
     with running_issuer() as other:
@@ -709,7 +709,7 @@ class TestStaleKeys:
             clock.now = STALE - 0.5
             assert await keys.find(key.kid) is not None
             clock.now = STALE
-            with pytest.raises(IssuerUnavailable):
+            with pytest.raises(IssuerUnavailableError):
                 await keys.find(key.kid)
 
         run(issuer, test)
@@ -721,7 +721,7 @@ class TestStaleKeys:
         async def test(keys: PublishedKeys) -> None:
             issuer.answer = reply(b"", 500)
             clock.now = STALE + 1
-            with pytest.raises(IssuerUnavailable):
+            with pytest.raises(IssuerUnavailableError):
                 await keys.find(key.kid)
             issuer.answer = None
             issuer.retire(key)

@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
 from todo_api import migrations
-from todo_api.database.failures import DatabaseUnavailable
+from todo_api.database.failures import DatabaseUnavailableError
 from todo_api.database.migrate import downgrade, upgrade
 from todo_api.database.pool import Limits
 from todo_api.database.session import Database
@@ -160,5 +160,5 @@ def test_take_longer_than_a_statement_may(empty_database_url: str, obstacle: str
 
 
 def test_say_that_no_database_answers() -> None:
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(DatabaseUnavailableError):
         upgrade("postgresql://user:password@127.0.0.1:1/nothing", Limits(wait_timeout=0.1))

@@ -16,7 +16,7 @@ import uvloop
 from conftest import execute
 
 from todo_api.database import pool as module
-from todo_api.database.failures import DatabaseRefused, DatabaseUnavailable, may_pass
+from todo_api.database.failures import DatabaseRefusedError, DatabaseUnavailableError, may_pass
 from todo_api.database.pool import Connector, Lease, Limits, Pool, PoolFigures
 from todo_api.database.url import DatabaseUrl
 
@@ -181,7 +181,7 @@ class TestWaiters:
     def test_have_a_deadline(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             lease = await bench.acquire()
-            with pytest.raises(DatabaseUnavailable, match=r"limit=1, open=1, idle=0"):
+            with pytest.raises(DatabaseUnavailableError, match=r"limit=1, open=1, idle=0"):
                 await bench.acquire(0.01)
             bench.release(lease)
             await bench.is_whole()
@@ -308,7 +308,7 @@ class TestConnecting:
             await bench.waiting(2)
             failing.set()
             for each in refused:
-                with pytest.raises(DatabaseRefused):
+                with pytest.raises(DatabaseRefusedError):
                     await each
             bench.release(await bench.acquire())
             await bench.is_whole()
@@ -321,9 +321,9 @@ class TestConnecting:
                 raise ConnectionRefusedError
 
             bench.before_connect = fail
-            with pytest.raises(DatabaseUnavailable) as refused:
+            with pytest.raises(DatabaseUnavailableError) as refused:
                 await bench.acquire(0.2)
-            assert not isinstance(refused.value, DatabaseRefused)
+            assert not isinstance(refused.value, DatabaseRefusedError)
             assert bench.tries > 1
             assert bench.pool.figures == PoolFigures(limit=1, open=0, idle=0, waiting=0)
             (later,) = bench.asking()
@@ -337,7 +337,7 @@ class TestConnecting:
 
     def test_with_a_wrong_password_is_tried_once(self, run: Run, database_url: str) -> None:
         async def test(bench: Bench) -> None:
-            with pytest.raises(DatabaseRefused) as refused:
+            with pytest.raises(DatabaseRefusedError) as refused:
                 await bench.acquire()
             assert "hunter2" not in str(refused.value)
             assert bench.tries == 1
@@ -510,9 +510,9 @@ class TestClose:
             await bench.waiting(2)
             closing = asyncio.create_task(bench.pool.close())
             for each in waiting:
-                with pytest.raises(DatabaseUnavailable, match="ends"):
+                with pytest.raises(DatabaseUnavailableError, match="ends"):
                     await each
-            with pytest.raises(DatabaseUnavailable, match="closed"):
+            with pytest.raises(DatabaseUnavailableError, match="closed"):
                 await bench.acquire()
             bench.release(lent)
             await closing
@@ -553,11 +553,11 @@ class TestExhaustion:
             lent = [await bench.acquire() for _ in range(3)]
             assert logged() == []
             for _ in range(3):
-                with pytest.raises(DatabaseUnavailable):
+                with pytest.raises(DatabaseUnavailableError):
                     await bench.acquire(0.001)
             assert logged() == [f"All connections to the database are in use: {PoolFigures(3, 3, 0, 1)}"]
             monkeypatch.setattr(module, "EXHAUSTION_INTERVAL", 0)
-            with pytest.raises(DatabaseUnavailable):
+            with pytest.raises(DatabaseUnavailableError):
                 await bench.acquire(0.001)
             assert len(logged()) == 2
             bench.release(*lent)
@@ -573,7 +573,7 @@ class TestExhaustion:
             bench.before_connect = fail
             asking = [bench.acquire(0.05) for _ in range(5)]
             errors = await asyncio.gather(*asking, return_exceptions=True)
-            assert {type(error) for error in errors} == {DatabaseUnavailable}
+            assert {type(error) for error in errors} == {DatabaseUnavailableError}
 
         with caplog.at_level(logging.WARNING):
             run(test)
@@ -596,7 +596,7 @@ class Chaos:
 
     async def use_often(self) -> None:
         for _ in range(15):
-            with suppress(DatabaseUnavailable, TimeoutError):
+            with suppress(DatabaseUnavailableError, TimeoutError):
                 # Which cancels, wherever it is.
                 async with asyncio.timeout(self._chance.choice([0, 0.001, 0.01, LIMIT])):
                     await self._use()

@@ -21,7 +21,7 @@ from test_serve import run
 
 from todo_api.app import create_app
 from todo_api.database import migrate
-from todo_api.database.failures import DatabaseUnavailable
+from todo_api.database.failures import DatabaseUnavailableError
 from todo_api.database.pool import Limits
 from todo_api.database.session import Database
 from todo_api.database.statement import Statement
@@ -218,7 +218,7 @@ class TestStatementTimeout:
     def test_is_the_clients(self, pooler: PgBouncer, database_url: str, in_transaction: bool) -> None:
         async def sleep() -> None:
             async with Database(pooler.url, Limits(statement_timeout=0.2)) as database:
-                with pytest.raises(DatabaseUnavailable):
+                with pytest.raises(DatabaseUnavailableError):
                     if in_transaction:
                         async with database.session().transaction() as session:
                             await session.fetch_one(SLEEP)

@@ -10,10 +10,11 @@ from conftest import Service, running, settings_for
 from test_authorization import secured, send
 from test_shortcut_outcomes import comparable
 
+from fastapi_contract.contract import Operation
+from fastapi_contract.problems import problem_types
 from todo_api.app import create_app
-from todo_api.contract import Operation, load_contract
+from todo_api.contract import load_contract
 from todo_api.database.session import Session
-from todo_api.problems import TYPES
 
 
 @pytest.fixture(scope="module")
@@ -115,22 +116,24 @@ TASK = '{"title": "x"}'
 @pytest.mark.parametrize(
     ("method", "path", "broken"),
     [
-        pytest.param("GET", "/", "todo_api.requests.ContractRequest._decode", id="before the handler"),
+        pytest.param("GET", "/", "fastapi_contract.requests.ContractRequest._decode", id="before the handler"),
         pytest.param("GET", "/api/user/tasks", "todo_api.auth.tokens.TokenVerifier.verify", id="guard"),
         pytest.param("GET", "/api/user/tasks", "todo_api.database.dependency.Session", id="dependency"),
-        pytest.param("POST", "/api/user/tasks", "todo_api.requests._parse", id="body"),
+        pytest.param("POST", "/api/user/tasks", "fastapi_contract.requests._parse", id="body"),
         pytest.param("GET", "/api/user/tasks", "todo_api.tasks.queries.list_page", id="handler"),
         pytest.param("GET", "/health/ready", "todo_api.database.session.Database.ready", id="public operation"),
-        pytest.param("GET", "/api/stranger/tasks", "todo_api.problems.Forbidden.members", id="exception handler"),
-        pytest.param("PUT", "/api/user/tasks/x", "todo_api.problems.InputError.from_pydantic", id="validation error"),
-        pytest.param("GET", "/nothing", "todo_api.problems.NotFound.__init__", id="unknown path"),
-        pytest.param("PUT", "/nothing", "todo_api.problems.NotFound.__init__", id="unknown path and method"),
-        pytest.param("DELETE", "/health", "todo_api.problems.MethodNotAllowed.__init__", id="unknown method"),
-        pytest.param("GET", "/docs", "todo_api.docs.get_swagger_ui_html", id="documentation"),
-        pytest.param("HEAD", "/redoc", "todo_api.docs.get_redoc_html", id="HEAD"),
-        pytest.param("GET", "/problems/x", "todo_api.docs.NotFound.__init__", id="page of a problem"),
-        pytest.param("GET", "/docs/assets/x", "todo_api.docs.NotFound.__init__", id="asset"),
-        pytest.param("OPTIONS", "/", "todo_api.middleware.CrossOrigin.preflight", id="preflight"),
+        pytest.param("GET", "/api/stranger/tasks", "todo_api.auth.problems.Forbidden.members", id="exception handler"),
+        pytest.param(
+            "PUT", "/api/user/tasks/x", "fastapi_contract.problems.InputError.from_pydantic", id="validation error"
+        ),
+        pytest.param("GET", "/nothing", "fastapi_contract.problems.NotFound.__init__", id="unknown path"),
+        pytest.param("PUT", "/nothing", "fastapi_contract.problems.NotFound.__init__", id="unknown path and method"),
+        pytest.param("DELETE", "/health", "fastapi_contract.problems.MethodNotAllowed.__init__", id="unknown method"),
+        pytest.param("GET", "/docs", "fastapi_contract.pages.get_swagger_ui_html", id="documentation"),
+        pytest.param("HEAD", "/redoc", "fastapi_contract.pages.get_redoc_html", id="HEAD"),
+        pytest.param("GET", "/problems/x", "fastapi_contract.pages.NotFound.__init__", id="page of a problem"),
+        pytest.param("GET", "/docs/assets/x", "fastapi_contract.pages.NotFound.__init__", id="asset"),
+        pytest.param("OPTIONS", "/", "fastapi_contract.cors.CrossOrigin.preflight", id="preflight"),
     ],
 )
 def test_fault_is_the_same_problem_with_and_without_the_shortcut(
@@ -182,10 +185,10 @@ class TestTypes:
             *schemas["Problem"]["properties"]["type"]["enum"],
             schemas["ValidationProblem"]["properties"]["type"]["const"],
         }
-        assert promised == TYPES.keys()
+        assert promised == problem_types().keys()
 
-    @pytest.mark.parametrize("type_", TYPES)
+    @pytest.mark.parametrize("type_", problem_types())
     def test_explain_themselves_when_opened(self, service: Service, type_: str) -> None:
         page = service.client().get(type_)
         assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
-        assert TYPES[type_].title in page.text
+        assert problem_types()[type_].title in page.text

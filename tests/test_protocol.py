@@ -19,9 +19,9 @@ from raw import connect, exchange, read_to_end, statuses
 from test_authorization import CONTRACT, send
 from test_serve import serving
 
+from fastapi_contract.contract import Operation
+from fastapi_contract.protocol import HEADERS_TIMEOUT, MAX_HEADER_LINES, MAX_HEADERS, MAX_OVERHEAD, MAX_TARGET
 from todo_api.auth.tokens import sign
-from todo_api.contract import Operation
-from todo_api.protocol import HEADERS_TIMEOUT, MAX_HEADER_LINES, MAX_HEADERS, MAX_OVERHEAD, MAX_TARGET
 
 END = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 """A last request, behind which the server closes the connection."""

@@ -16,7 +16,7 @@ from certificates import issue
 from issuer import Issuer
 from issuer import issuer as running_issuer
 
-from todo_api.auth.jwks import IssuerUnavailable, PublishedKeys
+from todo_api.auth.jwks import IssuerUnavailableError, PublishedKeys
 from todo_api.settings import SettingsError, load_settings
 
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -315,7 +315,7 @@ class TestCertificates:
         issuer.come_up(context)
         url = f"https://localhost:{issuer.port}/api/auth/jwks"
         key = issuer.new_key()
-        with pytest.raises(IssuerUnavailable):
+        with pytest.raises(IssuerUnavailableError):
             fetches_key(url, key.kid)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
         assert fetches_key(url, key.kid)

@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 from todo_api.app import create_app
 from todo_api.database import migrate
 from todo_api.database import session as module
-from todo_api.database.failures import DatabaseUnavailable
+from todo_api.database.failures import DatabaseUnavailableError
 from todo_api.database.pool import Limits
 from todo_api.database.session import Database
 from todo_api.tasks import queries
@@ -176,7 +176,7 @@ class TestTransaction:
     def test_with_a_conflict_is_not_retried(self, url: str, user: str, sqlstate: str) -> None:
         async def run() -> None:
             async with Database(url) as database:
-                with pytest.raises(DatabaseUnavailable):
+                with pytest.raises(DatabaseUnavailableError):
                     async with database.session().transaction() as session:
                         await queries.create(session, user, "kept?", None, completed=False)
                         await queries.create(session, user, "x", f"reject INSERT {sqlstate} {ALWAYS}", completed=False)

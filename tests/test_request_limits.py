@@ -15,11 +15,11 @@ from raw import connect
 from test_authorization import CONTRACT, secured, send
 from todo_contract import models
 
+from fastapi_contract.contract import Operation
+from fastapi_contract.problems import MAX_ERRORS, InputError
+from fastapi_contract.requests import MAX_BODY, MAX_QUERY, _closed_names
+from fastapi_contract.strict_json import MAX_OBJECTS, MAX_VALUES, Parser
 from todo_api.app import create_app
-from todo_api.contract import Operation
-from todo_api.problems import MAX_ERRORS, InputError
-from todo_api.requests import MAX_BODY, MAX_QUERY, _closed_names
-from todo_api.strict_json import MAX_OBJECTS, MAX_VALUES, Parser
 
 JSON = {"Content-Type": "application/json"}
 WITH_BODY = [operation for operation in CONTRACT.operations.values() if "requestBody" in operation.spec]

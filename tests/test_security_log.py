@@ -12,11 +12,11 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 from test_authorization import BAD_TOKENS, GOOD, SECURED, make_token, secured, send
 
-from todo_api import limited_log
+from fastapi_contract import limited_log
+from fastapi_contract.contract import Operation
+from fastapi_contract.limited_log import MAX_LINES
 from todo_api.auth import bearer
 from todo_api.auth.events import SecurityLog
-from todo_api.contract import Operation
-from todo_api.limited_log import MAX_LINES
 from todo_api.logs import add_context
 
 Events = Callable[[], list[dict[str, Any]]]

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, column, insert, literal_column, select, table
 
 from todo_api.database import migrate
 from todo_api.database import session as module
-from todo_api.database.failures import DatabaseUnavailable, StatementLost
+from todo_api.database.failures import DatabaseUnavailableError, StatementLostError
 from todo_api.database.pool import Limits
 from todo_api.database.session import Database, Session
 from todo_api.database.statement import Statement, prepare
@@ -160,7 +160,7 @@ class TestConnections:
             session = database.session()
             asleep = [asyncio.create_task(session.fetch_one(SLEEP)) for _ in range(MAX_CONNECTIONS)]
             await asleep_on_server(url, MAX_CONNECTIONS)
-            with pytest.raises(DatabaseUnavailable):
+            with pytest.raises(DatabaseUnavailableError):
                 await session.fetch_one(ONE)
             for task in asleep:
                 task.cancel()
@@ -176,7 +176,7 @@ class TestConnections:
             asleep = asyncio.create_task(database.session().fetch_one(SLEEP))
             await asleep_on_server(url, 1)
             await end_sleepers(url)
-            with pytest.raises(DatabaseUnavailable):
+            with pytest.raises(DatabaseUnavailableError):
                 await asleep
             assert await database.session().fetch_one(ONE) is not None
 
@@ -235,7 +235,7 @@ class TestLostStatement:
             writing = asyncio.create_task(database.session().fetch_one(WRITE))
             await asleep_on_server(url, 1)
             await end_sleepers(url)
-            with pytest.raises(StatementLost):
+            with pytest.raises(StatementLostError):
                 await writing
             assert await ask(url, "SELECT last_value FROM sent") == 1
 
@@ -251,7 +251,7 @@ class TestLostStatement:
             transacting = asyncio.create_task(transact())
             await asleep_on_server(url, 1)
             await end_sleepers(url)
-            with pytest.raises(StatementLost):
+            with pytest.raises(StatementLostError):
                 await transacting
             assert await notes(database) == []
 
@@ -269,15 +269,15 @@ class TestLostStatement:
         ids=str,
     )
     def test_may_be_known_to_have_reached_no_server(self, error: Exception, never_sent: bool) -> None:
-        assert StatementLost(error).nothing_done is never_sent
+        assert StatementLostError(error).nothing_done is never_sent
 
 
 class TestStatementTimeout:
     def test_is_told_and_not_tried_again(self, url: str) -> None:
         async def test(database: Database) -> None:
-            with pytest.raises(DatabaseUnavailable, match="took too long") as late:
+            with pytest.raises(DatabaseUnavailableError, match="took too long") as late:
                 await database.session().fetch_one(READ)
-            assert not isinstance(late.value, StatementLost)
+            assert not isinstance(late.value, StatementLostError)
             assert isinstance(late.value.__cause__, TimeoutError), "not the server's limit"
             await asleep_on_server(url, 0)
             assert await ask(url, "SELECT last_value FROM sent") == 1
@@ -287,7 +287,7 @@ class TestStatementTimeout:
 
     def test_may_be_the_servers(self, empty_database_url: str) -> None:
         async def test(database: Database) -> None:
-            with pytest.raises(DatabaseUnavailable, match="took too long"):
+            with pytest.raises(DatabaseUnavailableError, match="took too long"):
                 await database.session().fetch_one(SLEEP)
 
         migrate.upgrade(empty_database_url, Limits(statement_timeout=0.1))
@@ -342,7 +342,7 @@ class TestReadiness:
             assert await database.ready()
             await database.close()
             assert await database.ready()
-            with pytest.raises(DatabaseUnavailable):
+            with pytest.raises(DatabaseUnavailableError):
                 await database.session().fetch_one(ONE)
             assert not await database.ready()
 
@@ -367,7 +367,7 @@ class TestReadiness:
                 for lost in ("at the start", "later"):
                     assert await database.ready() is (lost == "later")
                     for _ in range(3):
-                        with pytest.raises(DatabaseUnavailable):
+                        with pytest.raises(DatabaseUnavailableError):
                             await database.session().fetch_one(ONE)
                     assert not await database.ready()
                     async with relay.open():

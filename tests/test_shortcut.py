@@ -14,9 +14,9 @@ from pydantic import BaseModel, Field, RootModel, computed_field, field_serializ
 from test_authorization import CONTRACT, send
 from todo_contract import models
 
+from fastapi_contract.contract import Operation
+from fastapi_contract.shortcut import _converts, _serializer
 from todo_api.app import create_app
-from todo_api.contract import Operation
-from todo_api.shortcut import _converts, _serializer
 
 
 @pytest.fixture(scope="module")

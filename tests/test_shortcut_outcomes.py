@@ -16,12 +16,12 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Red
 from starlette.background import BackgroundTask
 from todo_contract import models
 
-from todo_api import health
+from todo_api import service as public
 from todo_api.app import create_app
 from todo_api.auth.bearer import Owner
-from todo_api.database.failures import DatabaseUnavailable
-from todo_api.problems import TaskNotFound
+from todo_api.database.failures import DatabaseUnavailableError
 from todo_api.tasks import handlers
+from todo_api.tasks.problems import TaskNotFound
 
 HEALTHY = models.Health(status="ok")
 RAN: list[str] = []
@@ -32,7 +32,7 @@ class Fatal(BaseException):
     """No Exception, so that most handlers of exceptions do not see it."""
 
 
-class Unprintable(DatabaseUnavailable):
+class Unprintable(DatabaseUnavailableError):
     """Makes the exception handler fail that logs it."""
 
     def __str__(self) -> str:
@@ -136,7 +136,7 @@ OUTCOMES: dict[str, Callable[[Response], Any]] = {
     "HTTPException 500": raises(HTTPException(500, "hunter2")),
     "HTTPException 503": raises(HTTPException(503, "hunter2")),
     "a problem": raises(TaskNotFound()),
-    "an exception of a layer below": raises(DatabaseUnavailable("hunter2")),
+    "an exception of a layer below": raises(DatabaseUnavailableError("hunter2")),
     "an exception whose handler fails": raises(Unprintable()),
     "RequestValidationError": raises(RequestValidationError([{"loc": ("body", "a"), "msg": "no", "type": "x"}])),
     "RuntimeError": raises(RuntimeError("hunter2")),
@@ -183,7 +183,7 @@ HANDLERS: dict[str, Callable[..., Awaitable[Any]]] = {"getHealth": with_model, "
 def both(database_url: str) -> Iterator[tuple[Service, Service]]:
     """The service with the shortcut and the service without it, with handlers that do as X-Outcome says."""
     with pytest.MonkeyPatch.context() as patch:
-        for route in (*health.router.routes, *handlers.router.routes):
+        for route in (*public.router.routes, *handlers.router.routes):
             if (handler := HANDLERS.get(getattr(route, "operation_id", ""))) is not None:
                 patch.setattr(route, "endpoint", handler)
         apps = [create_app(settings_for(database_url), shortcut=shortcut) for shortcut in (True, False)]

@@ -33,10 +33,10 @@ from pydantic import BaseModel
 from starlette.middleware.errors import ServerErrorMiddleware
 from test_authorization import CONTRACT
 
+from fastapi_contract.plain_routes import is_supported
+from fastapi_contract.requests import contract_route
+from fastapi_contract.shortcut import Shortcut
 from todo_api.app import create_app
-from todo_api.plain_routes import is_supported
-from todo_api.requests import contract_route
-from todo_api.shortcut import Shortcut
 
 
 class Model(BaseModel):

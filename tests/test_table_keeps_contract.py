@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
-from todo_api.contract import Contract, Operation
+from fastapi_contract.contract import Contract, Operation
 from todo_api.database import migrate
 from todo_api.tasks.cursor import Position, encode
 

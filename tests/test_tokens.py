@@ -19,10 +19,10 @@ from jose import jwk
 from jose.backends.base import Key as JoseKey
 
 from todo_api.auth import tokens
-from todo_api.auth.jwks import IssuerUnavailable, PublishedKeys
+from todo_api.auth.jwks import IssuerUnavailableError, PublishedKeys
 from todo_api.auth.keys import ALGORITHMS, VerificationKey, published_key, shared_key
+from todo_api.auth.problems import InvalidToken
 from todo_api.auth.tokens import REMEMBERED_FOR, Policy, TokenVerifier, _is_signed
-from todo_api.problems import InvalidToken
 
 NOW = int(time.time())
 SECRET = "a secret of the tests, 32 bytes or more"
@@ -48,7 +48,7 @@ class Published:
 
     async def find(self, kid: str) -> VerificationKey | None:
         if kid == "away":
-            raise IssuerUnavailable
+            raise IssuerUnavailableError
         return self.keys.get(kid)
 
 
@@ -74,7 +74,7 @@ def verify(by: TokenVerifier, *tokens: str) -> list[str]:
                 subjects.append(await by.verify(token))
             except InvalidToken as refused:
                 subjects.append(f"!{refused.reason}")
-            except IssuerUnavailable:
+            except IssuerUnavailableError:
                 subjects.append("?")
         return subjects
 

@@ -11,8 +11,8 @@ import pytest
 from conftest import Service
 from raw import exchange
 
-from todo_api.protocol import GatheringTransport
-from todo_api.requests import MAX_BODY
+from fastapi_contract.protocol import GatheringTransport
+from fastapi_contract.requests import MAX_BODY
 
 JSON = {"Content-Type": "application/json"}
 

@@ -19,11 +19,12 @@ import asyncpg
 import structlog
 from pydantic import SecretStr
 
+from fastapi_contract.contract import ContractError
 from todo_api import logs
 from todo_api.auth.tokens import sign
-from todo_api.contract import ContractError, load_contract
+from todo_api.contract import load_contract
 from todo_api.database.embedded import EmbeddedPostgresError, embedded_postgres
-from todo_api.database.failures import DatabaseRefused, DatabaseUnavailable
+from todo_api.database.failures import DatabaseRefusedError, DatabaseUnavailableError
 from todo_api.database.session import Database
 from todo_api.database.url import unpooled
 from todo_api.migrations import HEAD
@@ -54,7 +55,7 @@ def main() -> None:
         settings = load_settings()
         logs.configure(settings.log_format, settings.log_level)
         arguments.command(settings, arguments)
-    except (SettingsError, ContractError, EmbeddedPostgresError, DatabaseUnavailable, CommandError) as error:
+    except (SettingsError, ContractError, EmbeddedPostgresError, DatabaseUnavailableError, CommandError) as error:
         sys.exit(_prefixed(str(error)))
     except KeyboardInterrupt:
         sys.exit(130)
@@ -130,7 +131,7 @@ def _export(settings: Settings) -> None:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    from todo_api.server import bind
+    from fastapi_contract.server import bind
 
     try:
         return bind(host, port)
@@ -231,13 +232,13 @@ def _refuse_old_schema(settings: Settings) -> None:
     assert settings.database_url is not None
     try:
         found = asyncio.run(revision(settings.database_url.get_secret_value()))
-    except DatabaseRefused:
+    except DatabaseRefusedError:
         raise
     except asyncpg.PostgresError as error:
         raise CommandError(
             f"the database rejects the check of its schema: {_says(error)}. Grant the role that serves what it needs."
         ) from None
-    except DatabaseUnavailable:
+    except DatabaseUnavailableError:
         log.warning("database unavailable", hint="the schema is not checked; requests are answered 503 until it is up")
         return
     if found != HEAD:

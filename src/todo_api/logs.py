@@ -8,7 +8,6 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -17,10 +16,8 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
+from fastapi_contract.request_id import request_id
 from todo_api.database.failures import without_values
-
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Of the request under way. Every line has it."""
 
 
 def configure(log_format: str, level: str) -> None:

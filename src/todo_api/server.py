@@ -1,175 +1,22 @@
-"""Runs the application under uvicorn, with the event loop and the parser that are fastest: uvloop and httptools."""
+"""How each worker of `todo-api serve` makes its application."""
 
-import asyncio
-import ctypes
-import gc
-import multiprocessing
-import os
-import select
-import signal
 import socket
-import struct
-import sys
-import threading
-import time
-from collections.abc import Sequence
-from contextlib import suppress
-from multiprocessing.connection import wait
 
-import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
-from uvicorn.config import STARTUP_FAILURE
 
+from fastapi_contract import server
 from todo_api import logs
 from todo_api.app import create_app
 from todo_api.settings import load_settings
-from todo_api.workers import Supervisor
-
-GRACE = 10
-"""Seconds in which the process ends after SIGTERM. Most platforms kill it then."""
-REQUESTS_GRACE = GRACE - 3
-"""Seconds that requests in progress have of it. Noticing the signal and draining the listener take up to one second,
-closing the pool up to two."""
-HANDSHAKES = 0.1
-"""Seconds in which handshakes that have begun when a shutdown begins are completed."""
-SUPERVISOR_TICK = 0.5
-"""Seconds between two looks of uvicorn's supervisor at its signals."""
-MAX_DRAIN = 0.5
-"""Seconds that the queue of the listener may then take. Only a restarted worker among others reaches it."""
-
-SO_ATTACH_FILTER = 26
-"""From Linux' asm-generic/socket.h; Python has no name for it."""
-_NO_HANDSHAKES = (
-    (0x30, 0, 0, 13),  # Load byte 13 of the TCP header: the flags (RFC 9293, section 3.1).
-    (0x54, 0, 0, 0x12),  # Keep SYN and ACK.
-    (0x15, 0, 1, 0x02),  # SYN alone begins a handshake:
-    (0x06, 0, 0, 0),  # drop it,
-    (0x06, 0, 0, 0xFFFFFFFF),  # and keep everything else.
-)
-"""Instructions of classic BPF: code, jump if true, jump if false, operand."""
-
-
-class Server(uvicorn.Server):
-    """uvicorn's, but on shutdown the listener closes only after every connection that the kernel has accepted is
-    taken over. uvicorn closes it with its queue, which resets the connections in it."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        listeners = sockets or []
-        if multiprocessing.parent_process() is None:
-            hold_new_connections(listeners)
-            await asyncio.sleep(HANDSHAKES)
-        else:
-            # Other workers may go on with the same listener: only the parent knows, and holds it for all.
-            await asyncio.sleep(SUPERVISOR_TICK + HANDSHAKES)
-        poll = select.poll()
-        for listener in listeners:
-            poll.register(listener, select.POLLIN)
-        deadline = time.monotonic() + MAX_DRAIN
-        # No event tells that it is empty.
-        while poll.poll(0) and time.monotonic() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        await super().shutdown(sockets)
-
-
-def hold_new_connections(listeners: Sequence[socket.socket]) -> None:
-    """Makes the kernel ignore new handshakes, so that the queue of a listener can be drained. A client repeats its
-    handshake after a second and is then refused, or served by whatever listens there by then.
-
-    Where no filter may be set (only Linux has it, and some sandboxes forbid it) the queue is limited to one connection,
-    and one that arrives while the listener closes is still reset.
-    """
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _NO_HANDSHAKES))
-    program = struct.pack("HP", len(_NO_HANDSHAKES), ctypes.addressof(code))
-    for listener in listeners:
-        try:
-            if sys.platform != "linux":
-                raise OSError
-            listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
-        except OSError:
-            listener.listen(0)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket for `run`, which does not listen yet. Port 0 is any free one. IPv6 addresses may be in brackets.
-
-    Raises OSError (socket.gaierror for an unknown name) and UnicodeError (for what can be no name).
-    """
-    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-    # `localhost` is ::1 first on many machines, and clients that are told 127.0.0.1 would not reach it.
-    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
-    listener = socket.socket(family)
-    try:
-        # A port whose last connections are still being closed is free.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def configuration(app: ASGIApp | str, workers: int = 1) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        factory=workers > 1,
-        workers=workers,
-        # By name: a worker must answer its parent before it has loaded the application.
-        http="todo_api.protocol:Protocol",
-        loop="uvloop",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # Nothing here asks for the client's address, or for the scheme.
-        proxy_headers=False,
-        timeout_graceful_shutdown=REQUESTS_GRACE,
-        # On a busy machine a worker that loads the application does not answer for 5 s, uvicorn's own limit.
-        timeout_worker_healthcheck=30,
-    )
 
 
 def run(app: FastAPI, listener: socket.socket, workers: int) -> None:
-    """Serves on a bound socket until SIGINT or SIGTERM. More than one worker: each makes its own app from the
-    environment."""
-    _settle()
-    with suppress(KeyboardInterrupt), listener:
-        if workers == 1:
-            server = Server(configuration(_entrance(app)))
-            server.run([listener])
-            if not server.started:
-                sys.exit(STARTUP_FAILURE)
-        else:
-            listener.set_inheritable(True)
-            configured = configuration("todo_api.server:create_worker_app", workers)
-            Supervisor(configured, [listener], hold_new_connections).run()
+    """Serves on a bound socket until SIGINT or SIGTERM. Several workers read their settings from the environment."""
+    server.run(app, listener, workers, "todo_api.server:create_worker_app")
 
 
 def create_worker_app() -> ASGIApp:
     settings = load_settings()
     logs.configure(settings.log_format, settings.log_level)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    app = create_app(settings)
-    _settle()
-    return _entrance(app)
-
-
-def _entrance(app: FastAPI) -> ASGIApp:
-    """Past FastAPI's own and Starlette's, which find out for each request what is known: two coroutines."""
-    assert app.middleware_stack is not None
-    return app.middleware_stack
-
-
-def _settle() -> None:
-    """What is there by now stays: the collector of garbage, where it was off until now, need not look at it."""
-    gc.collect()
-    gc.freeze()
-    gc.enable()
-
-
-def _end_with_parent() -> None:
-    """uvicorn's workers outlive a parent that was killed, and would hold the port for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os.kill(os.getpid(), signal.SIGTERM)
+    return server.worker_app(create_app(settings))

@@ -8,8 +8,10 @@ from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
 from todo_contract import models
 
+from fastapi_contract.problems import InvalidRequest
 from todo_api.auth.events import SecurityLog
-from todo_api.problems import CHALLENGE, AuthenticationRequired, Forbidden, InvalidRequest, InvalidToken
+from todo_api.auth.problems import CHALLENGE, AuthenticationRequired, Forbidden, InvalidToken
+from todo_api.services import services
 
 _events = SecurityLog()
 
@@ -24,13 +26,13 @@ class BearerAuth(SecurityBase):
     async def __call__(self, request: Request) -> str:
         """The user who calls.
 
-        Raises InvalidRequest, AuthenticationRequired, InvalidToken, IssuerUnavailable, and Forbidden where the URL has
-        another user_id.
+        Raises InvalidRequest, AuthenticationRequired, InvalidToken, IssuerUnavailableError, and Forbidden where the URL
+        has another user_id.
         """
         user: str | None = request.scope.get("user")
         if user is None:
             try:
-                user = await request.app.state.tokens.verify(_token(request.scope["headers"]))
+                user = await services(request.scope).tokens.verify(_token(request.scope["headers"]))
             except InvalidToken as refused:
                 _events.token_refused(request, refused.reason)
                 raise

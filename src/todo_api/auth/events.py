@@ -4,7 +4,7 @@ import hashlib
 
 from fastapi import Request
 
-from todo_api.limited_log import LimitedLog
+from fastapi_contract.limited_log import LimitedLog
 
 
 class SecurityLog(LimitedLog):

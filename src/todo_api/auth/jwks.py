@@ -12,7 +12,7 @@ from time import monotonic
 
 import structlog
 
-from todo_api import strict_json
+from fastapi_contract import strict_json
 from todo_api.auth.keys import VerificationKey, published_key
 from todo_api.auth.proxies import certificates, proxy_for
 
@@ -40,7 +40,7 @@ _MAX_AGE = re.compile(r"\bmax-age=([0-9]{1,9})\b", re.IGNORECASE)
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
-class IssuerUnavailable(Exception):
+class IssuerUnavailableError(Exception):
     """The keys of the issuer can't be had now, and those that are here do not do."""
 
 
@@ -82,13 +82,13 @@ class PublishedKeys:
         await self._http.aclose()
 
     async def find(self, kid: str) -> VerificationKey | None:
-        """None where the issuer has no such key. Raises IssuerUnavailable where that is not known."""
+        """None where the issuer has no such key. Raises IssuerUnavailableError where that is not known."""
         await self._freshen(known=self._usable(kid) is not None)
         if self._usable(kid) is None:
             await self._look_for(kid)
         key = self._usable(kid)
         if key is None and self._failed:
-            raise IssuerUnavailable
+            raise IssuerUnavailableError
         return key
 
     async def _look_for(self, kid: str) -> None:

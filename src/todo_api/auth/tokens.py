@@ -16,10 +16,10 @@ from typing import Any
 
 from jose import jws, jwt
 
-from todo_api import strict_json
+from fastapi_contract import strict_json
 from todo_api.auth.jwks import PublishedKeys
 from todo_api.auth.keys import SYNONYMS, VerificationKey
-from todo_api.problems import InvalidToken
+from todo_api.auth.problems import InvalidToken
 
 MAX_SUBJECT = 255
 
@@ -61,7 +61,7 @@ class TokenVerifier:
     async def verify(self, token: str) -> str:
         """The subject of the token.
 
-        Raises InvalidToken whatever is wrong with it, and IssuerUnavailable where a key for it can't be had now.
+        Raises InvalidToken whatever is wrong with it, and IssuerUnavailableError where a key for it can't be had now.
         """
         if not token.isascii():
             raise InvalidToken("base64")

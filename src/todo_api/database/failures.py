@@ -13,15 +13,15 @@ import asyncpg
 from sqlalchemy.exc import StatementError
 
 
-class DatabaseUnavailable(Exception):
+class DatabaseUnavailableError(Exception):
     """No database answers, or none in time. Whether the statement was carried out is not known."""
 
 
-class DatabaseRefused(DatabaseUnavailable):
+class DatabaseRefusedError(DatabaseUnavailableError):
     """The database does not let us in, and won't the next time: a wrong password, a certificate that does not fit."""
 
 
-class StatementFailed(DatabaseUnavailable):
+class StatementFailedError(DatabaseUnavailableError):
     """A statement failed, and the reason passes by itself."""
 
     def __init__(self, cause: Exception, *, nothing_done: bool) -> None:
@@ -30,7 +30,7 @@ class StatementFailed(DatabaseUnavailable):
         """It is certain that the statement changed nothing, and that it may succeed if it is sent again."""
 
 
-class StatementLost(StatementFailed):
+class StatementLostError(StatementFailedError):
     """The connection ended under a statement."""
 
     def __init__(self, cause: Exception) -> None:
@@ -38,7 +38,7 @@ class StatementLost(StatementFailed):
         super().__init__(cause, nothing_done=known and _says(cause, _NEVER_SENT))
 
 
-class StatementRejected(StatementFailed):
+class StatementRejectedError(StatementFailedError):
     """PostgreSQL rejected a statement, and the connection can be used again."""
 
     def __init__(self, cause: asyncpg.PostgresError) -> None:

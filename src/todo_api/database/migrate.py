@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 import todo_api.migrations
-from todo_api.database.failures import DatabaseRefused, without_values
+from todo_api.database.failures import DatabaseRefusedError, without_values
 from todo_api.database.pool import Connector, Limits
 from todo_api.database.url import DatabaseUrl
 
@@ -22,7 +22,7 @@ from todo_api.database.url import DatabaseUrl
 _one_at_a_time = threading.Lock()
 
 
-class MigrationRejected(DatabaseRefused):
+class MigrationRejectedError(DatabaseRefusedError):
     """PostgreSQL rejected a statement of a migration. Nothing is changed."""
 
     def __init__(self, error: DBAPIError) -> None:
@@ -39,7 +39,7 @@ def upgrade(url: str, limits: Limits | None = None, revision: str = "head") -> N
     once. Needs a thread in which no event loop runs. The time that a statement may take becomes a setting of the role
     in this database, for no other way passes both a pooler and Neon's proxy.
 
-    Raises ValueError for a bad URL, DatabaseUnavailable if no database answers, MigrationRejected.
+    Raises ValueError for a bad URL, DatabaseUnavailableError if no database answers, MigrationRejectedError.
     """
     _run(url, limits or Limits(), lambda config: command.upgrade(config, revision))
 
@@ -84,4 +84,4 @@ def _run(url: str, limits: Limits, operation: Callable[[Config], None]) -> None:
         try:
             asyncio.run(run())
         except DBAPIError as error:
-            raise MigrationRejected(error) from error
+            raise MigrationRejectedError(error) from error

@@ -19,7 +19,7 @@ from functools import cached_property
 import asyncpg
 import structlog
 
-from todo_api.database.failures import DatabaseRefused, DatabaseUnavailable, connection_failure, may_pass
+from todo_api.database.failures import DatabaseRefusedError, DatabaseUnavailableError, connection_failure, may_pass
 
 logger = logging.getLogger(__name__)
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -76,7 +76,7 @@ class Connector:
     async def connect(self) -> asyncpg.Connection:
         """Tries until it is cancelled: a database that sleeps or starts lets the first ones fail.
 
-        Raises DatabaseRefused for what the next try would not change.
+        Raises DatabaseRefusedError for what the next try would not change.
         """
         pause = 0.05
         while True:
@@ -90,14 +90,14 @@ class Connector:
                 self._failure = error
                 self._log_failure(error)
                 if not may_pass(error):
-                    raise DatabaseRefused(connection_failure(self._address, error)) from error
+                    raise DatabaseRefusedError(connection_failure(self._address, error)) from error
             # Those that wait for a database that comes back must not all come at once.
             await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def late(self, seconds: float) -> DatabaseUnavailable:
+    def late(self, seconds: float) -> DatabaseUnavailableError:
         """The error for a request that has waited `seconds` seconds for a connection."""
-        return DatabaseUnavailable(connection_failure(self._address, self._failure or TimeoutError(), seconds))
+        return DatabaseUnavailableError(connection_failure(self._address, self._failure or TimeoutError(), seconds))
 
     def _log_failure(self, error: Exception) -> None:
         self._failures += 1
@@ -174,12 +174,12 @@ class Pool:
         """A living connection, which must be given back by `release`: one that is given back by then or one that is
         made, whichever comes first. Tries to make one again and again until `deadline`, as time.monotonic() has it.
 
-        Raises DatabaseUnavailable at the deadline, and DatabaseRefused at once.
+        Raises DatabaseUnavailableError at the deadline, and DatabaseRefusedError at once.
         """
         if (idle := self.take()) is not None:
             return idle
         if self.closed:
-            raise DatabaseUnavailable("the pool is closed")
+            raise DatabaseUnavailableError("the pool is closed")
         waiter: asyncio.Future[Lease] = self._loop.create_future()
         self._waiters.append(waiter)
         self._grow()
@@ -218,7 +218,7 @@ class Pool:
         for timer in self._sweeper, self._reporter:
             if timer is not None:
                 timer.cancel()
-        self._refuse(DatabaseUnavailable("the service ends"))
+        self._refuse(DatabaseUnavailableError("the service ends"))
         for task in self._opening:
             task.cancel()
         for lease in self._idle:
@@ -276,7 +276,7 @@ class Pool:
         if not waiter.done():
             self._withdraw(waiter)
             # If connections are lent the database is there, and the pool is too small.
-            exhausted = DatabaseUnavailable(f"no connection in time: {self.figures}")
+            exhausted = DatabaseUnavailableError(f"no connection in time: {self.figures}")
             waiter.set_exception(exhausted if self._lent else self._connector.late(self._limits.wait_timeout))
 
     def _leave(self, waiter: "asyncio.Future[Lease]") -> None:

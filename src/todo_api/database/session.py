@@ -20,10 +20,10 @@ import structlog
 from todo_api.database.failures import (
     PREPARED_ELSEWHERE,
     READ_ONLY,
-    DatabaseUnavailable,
-    StatementFailed,
-    StatementLost,
-    StatementRejected,
+    DatabaseUnavailableError,
+    StatementFailedError,
+    StatementLostError,
+    StatementRejectedError,
     connection_failure,
     is_rejection,
     is_unavailable,
@@ -126,7 +126,7 @@ class Database:
         """A connection, which must go back by `release`."""
         try:
             return await self._pool.acquire(deadline)
-        except DatabaseUnavailable as error:
+        except DatabaseUnavailableError as error:
             # Where all are in use there is a database.
             if not self.figures.open:
                 self._lost(error)
@@ -137,20 +137,20 @@ class Database:
         self._answers = True
         self._known_at = now
 
-    def explain(self, error: Exception, lease: Lease) -> StatementFailed | None:
+    def explain(self, error: Exception, lease: Lease) -> StatementFailedError | None:
         """What `error` means if it passes by itself, and remembers it: the connection has gone, or PostgreSQL rejects
         the statement. asyncpg and the event loop have many exceptions for the use of a connection that is closed.
-        Raises DatabaseUnavailable if time ran out."""
+        Raises DatabaseUnavailableError if time ran out."""
         if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
-            raise DatabaseUnavailable("the statement took too long") from error
+            raise DatabaseUnavailableError("the statement took too long") from error
         if is_rejection(error):
             if error.sqlstate == READ_ONLY:
                 self._found_read_only()
             elif error.sqlstate in PREPARED_ELSEWHERE:
                 self._found_pooler()
-            return StatementRejected(error)
+            return StatementRejectedError(error)
         if is_unavailable(error) or lease.connection.is_closed():
-            lost = StatementLost(error)
+            lost = StatementLostError(error)
             self._lost(lost)
             return lost
         return None
@@ -167,7 +167,7 @@ class Database:
             raise
         return connection
 
-    def _lost(self, error: DatabaseUnavailable) -> None:
+    def _lost(self, error: DatabaseUnavailableError) -> None:
         if self._answers is not False:
             logger.warning("The database is lost: %s", error)
         self._answers = False
@@ -214,11 +214,11 @@ class Database:
             async with asyncio.timeout(ASK_TIMEOUT):
                 row = await self.session().fetch_one(_PING)
         except TimeoutError as error:
-            self._lost(DatabaseUnavailable(connection_failure(self._address, error, ASK_TIMEOUT)))
-        except DatabaseUnavailable as error:
+            self._lost(DatabaseUnavailableError(connection_failure(self._address, error, ASK_TIMEOUT)))
+        except DatabaseUnavailableError as error:
             self._lost(error)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            self._lost(DatabaseUnavailable(without_values(error)))
+            self._lost(DatabaseUnavailableError(without_values(error)))
         else:
             if row is not None and row["read_only"]:
                 self._found_read_only()
@@ -265,7 +265,7 @@ def _spend(work: Work, start: float) -> float:
 
 class Session:
     """Runs statements. Each takes a connection for as long as it runs, or all of them share the connection of a
-    `transaction()`. Raises DatabaseUnavailable, or asyncpg's PostgresError for what the database refused."""
+    `transaction()`. Raises DatabaseUnavailableError, or asyncpg's PostgresError for what the database refused."""
 
     __slots__ = ("_database", "_lease", "work")
 
@@ -285,7 +285,7 @@ class Session:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Session"]:
         """A session whose statements are carried out together or not at all. Within another, a savepoint. Raises
-        DatabaseUnavailable for a serialization failure or a deadlock, too: only the caller can repeat all of it."""
+        DatabaseUnavailableError for a serialization failure or a deadlock, too: only the caller can repeat all."""
         lease = self._lease or await self._acquire(time.monotonic() + self._database.wait_timeout)
         transaction = lease.connection.transaction()
         reusable = False
@@ -352,7 +352,7 @@ class Session:
             work.repeated += 1
 
     def _may_repeat(self, error: Exception, lease: Lease, statement: Statement, *, late: bool) -> bool:
-        """Whether to send a statement again. Raises DatabaseUnavailable instead of `error` if that is what it means."""
+        """Whether to send a statement again. Raises DatabaseUnavailableError if that is what `error` means."""
         if isinstance(error, asyncpg.InvalidCachedStatementError):
             # A migration has changed a table. It did not run, and asyncpg prepares it anew; where the
             # next migration comes in between, asyncpg gives up.
@@ -360,7 +360,7 @@ class Session:
         failed = self._database.explain(error, lease)
         if failed is None:
             return False
-        if late or not (failed.nothing_done or (statement.repeatable and isinstance(failed, StatementLost))):
+        if late or not (failed.nothing_done or (statement.repeatable and isinstance(failed, StatementLostError))):
             raise failed from error
         return True
 

@@ -6,13 +6,14 @@ from fastapi import Query, Response
 from pydantic import MISSING
 from todo_contract import models
 
+from fastapi_contract.problems import InputError, ValidationFailed
+from todo_api import contract
 from todo_api.auth.bearer import Owner, bearer
-from todo_api.contract import ContractRouter, load_contract
 from todo_api.database.dependency import DbSession
-from todo_api.problems import InputError, TaskNotFound, ValidationFailed
 from todo_api.tasks import cursor, queries
+from todo_api.tasks.problems import TaskNotFound
 
-router = ContractRouter(load_contract(), security={"bearerAuth": bearer})
+router = contract.router(bearerAuth=bearer)
 operations = router.contract.operations
 
 ListTasksQuery = Annotated[models.ListTasksParametersQuery, Query()]

@@ -17,8 +17,8 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
-from todo_api.contract import Contract
-from todo_api.problems import TYPES, NotFound
+from fastapi_contract.contract import Contract
+from fastapi_contract.problems import NotFound, problem_types
 
 ASSETS = "/docs/assets"
 
@@ -66,6 +66,7 @@ def install(app: FastAPI, contract: Contract) -> None:
     """Adds the pages. None of them is an operation of the contract."""
     router = APIRouter(include_in_schema=False)
     title = contract.document["info"]["title"]
+    problems = problem_types()
     # Media types: RFC 9512 for YAML; OpenAPI 3.1 has none of its own that is registered.
     documents = {
         "/openapi.yaml": (contract.source, "application/yaml"),
@@ -114,7 +115,7 @@ def install(app: FastAPI, contract: Contract) -> None:
 
     @router.get("/problems/{name}")
     async def explain_problem(name: str) -> HTMLResponse:
-        if (problem := TYPES.get(f"/problems/{name}")) is None:
+        if (problem := problems.get(f"/problems/{name}")) is None:
             raise NotFound
         heading = f"{problem.status} {escape(problem.title)}"
         meaning = escape(inspect.cleandoc(problem.__doc__ or ""))

@@ -20,8 +20,8 @@ from pydantic import MISSING, BaseModel, TypeAdapter, ValidationError
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_api.plain_routes import has_plain_path, is_supported
-from todo_api.requests import ContractRequest, ContractRoute
+from fastapi_contract.plain_routes import has_plain_path, is_supported
+from fastapi_contract.requests import ContractRequest, ContractRoute
 
 _JSON = (b"content-type", b"application/json")
 _OUTCOME = "todo_api.outcome"

@@ -1,6 +1,7 @@
-"""Every failure that leaves the service, as RFC 9457 problem+json: one class per problem type of the contract.
+"""Failures as RFC 9457 problem+json: one class for each problem type. Here are those of HTTP itself; a service adds its
+own.
 
-A class's docstring is what `GET /problems/<name>` tells the person who opens it.
+A class's docstring is what the page of its type says to the person who opens it.
 """
 
 import json
@@ -13,16 +14,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from todo_api import logs
+from fastapi_contract.request_id import request_id
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 MAX_ERRORS = 100
 MAX_DETAIL = 1000
 MAX_NAME = 255
-
-CHALLENGE = 'Bearer realm="todo-api"'
-"""How a WWW-Authenticate header begins (RFC 6750, section 3)."""
 
 
 class Problem(Exception):
@@ -61,62 +59,6 @@ class MalformedBody(Problem):
 
     def __init__(self, fault: str) -> None:
         super().__init__(f"The body is not JSON: {fault}.")
-
-
-class AuthenticationRequired(Problem):
-    """The operation wants a bearer token, and none was sent. Send the header "Authorization: Bearer TOKEN"."""
-
-    type = "/problems/authentication-required"
-    title = "Authentication is required"
-    status = 401
-
-    def __init__(self) -> None:
-        super().__init__(
-            'There is no bearer token. Send one, as "Authorization: Bearer <token>".',
-            {"WWW-Authenticate": CHALLENGE},
-        )
-
-
-class InvalidToken(Problem):
-    """A token was sent, but it is expired, malformed, meant for others, or not signed with a key that this service
-    trusts. Get a new one from the issuer. Which of these it was stands in the log under the request id; the answer
-    tells it only where the algorithm is not accepted, for that is a fault of the set-up."""
-
-    type = "/problems/invalid-token"
-    title = "The token is not accepted"
-    status = 401
-
-    def __init__(self, reason: str, detail: str | None = None) -> None:
-        """`reason` is one word, for the log."""
-        told = "The token is expired, malformed, or signed by somebody else. Get a new one."
-        challenge = f'{CHALLENGE}, error="invalid_token", error_description="{told}"'
-        super().__init__(detail or told, {"WWW-Authenticate": challenge})
-        self.reason = reason
-
-
-class Forbidden(Problem):
-    """The user in the URL is not the bearer of the token. The answer is the same whether that user exists or not.
-    Use the id that the token was issued for: its "sub" claim."""
-
-    type = "/problems/forbidden"
-    title = "The URL belongs to another user"
-    status = 403
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The user in the URL is not the bearer of the token. Use the id that the token was issued for."
-        )
-
-
-class TaskNotFound(Problem):
-    """The user has no task with this id: it was deleted, it never was, or it is another user's."""
-
-    type = "/problems/task-not-found"
-    title = "There is no such task"
-    status = 404
-
-    def __init__(self) -> None:
-        super().__init__("The user has no task with this id. It may have been deleted.")
 
 
 class NotFound(Problem):
@@ -212,36 +154,6 @@ class InternalError(Problem):
         super().__init__("The fault is ours. Report the request id if it happens again.")
 
 
-class DatabaseUnavailable(Problem):
-    """The database is asleep, restarting, unreachable or busy. Nothing is known to be wrong with the request: send it
-    again after the seconds in the Retry-After header."""
-
-    type = "/problems/database-unavailable"
-    title = "The database is not available"
-    status = 503
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The database does not answer right now. Try again after the seconds in Retry-After.",
-            {"Retry-After": "1"},
-        )
-
-
-class IssuerUnavailable(Problem):
-    """The keys of the issuer can't be fetched, and the token may be signed with one that is not known yet. Nothing is
-    known to be wrong with the token: send the request again after the seconds in the Retry-After header."""
-
-    type = "/problems/issuer-unavailable"
-    title = "The issuer of the tokens is not available"
-    status = 503
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The keys to check the token with can't be fetched right now. Try again after the seconds in Retry-After.",
-            {"Retry-After": "5"},
-        )
-
-
 def _quote(token: str) -> str:
     """A token of a JSON Pointer in a URI fragment, at most a few times as long as a pointer may be."""
     # A character beyond ASCII becomes six to twelve, and takes 60 ns or more.
@@ -295,13 +207,15 @@ class ValidationFailed(Problem):
         }
 
 
-TYPES: dict[str, type[Problem]] = {problem.type: problem for problem in Problem.__subclasses__()}
+def problem_types() -> dict[str, type[Problem]]:
+    """Every problem class that is imported by now, by its `type`."""
+    return {problem.type: problem for problem in Problem.__subclasses__()}
 
 
 def respond(problem: Problem) -> Response:
     """The problem as an answer to the request under way, whose id `RequestContext` has set."""
     # ASCII: a name that the caller sent may hold what UTF-8 can't.
-    body = json.dumps({**problem.members(), "instance": logs.request_id.get()}, separators=(",", ":"))
+    body = json.dumps({**problem.members(), "instance": request_id.get()}, separators=(",", ":"))
     return Response(body, problem.status, problem.headers, "application/problem+json")
 
 

@@ -17,8 +17,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from todo_api import strict_json
-from todo_api.problems import (
+from fastapi_contract import strict_json
+from fastapi_contract.problems import (
     MAX_ERRORS,
     ContentTooLarge,
     InputError,

@@ -16,7 +16,7 @@ class Worker(multiprocess.Process):
 
     @property
     def server(self) -> Server:
-        from todo_api import server  # noqa: PLC0415
+        from fastapi_contract import server  # noqa: PLC0415
 
         if self._server is None:
             self._server = server.Server(self.config)

@@ -13,7 +13,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from todo_api.problems import HeaderFieldsTooLarge, InvalidRequest, Problem, RequestTimeout, UriTooLong
+from fastapi_contract.problems import HeaderFieldsTooLarge, InvalidRequest, Problem, RequestTimeout, UriTooLong
 
 MAX_TARGET = 8 * 1024
 """Bytes of a request target (RFC 9112, section 3, recommends at least 8,000 for the whole request line)."""

@@ -5,10 +5,11 @@ from typing import Annotated
 from fastapi import Query, Request
 from todo_contract import models
 
-from todo_api.contract import ContractRouter, load_contract
-from todo_api.problems import DatabaseUnavailable
+from todo_api import contract
+from todo_api.database.problems import DatabaseUnavailable
+from todo_api.services import services
 
-router = ContractRouter(load_contract())
+router = contract.router()
 
 ReadinessQuery = Annotated[models.GetReadinessParametersQuery, Query()]
 
@@ -27,6 +28,6 @@ async def get_health() -> models.Health:
 
 @router.operation("getReadiness")
 async def get_readiness(query: ReadinessQuery, request: Request) -> models.Readiness:
-    if not await request.app.state.database.ready(check=query.check):
+    if not await services(request.scope).database.ready(check=query.check):
         raise DatabaseUnavailable
     return models.Readiness(status="ready")

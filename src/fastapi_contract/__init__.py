@@ -1,0 +1,1 @@
+"""Binds FastAPI handlers to an OpenAPI contract. Knows no service: no task, no token, no database."""

@@ -1,0 +1,14 @@
+"""Failures of the task operations, as problems."""
+
+from fastapi_contract.problems import Problem
+
+
+class TaskNotFound(Problem):
+    """The user has no task with this id: it was deleted, it never was, or it is another user's."""
+
+    type = "/problems/task-not-found"
+    title = "There is no such task"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("The user has no task with this id. It may have been deleted.")
