@@ -39,11 +39,12 @@ bench-growth: ## measure with ten million tasks (some GB of disk)
 install: ## install what the checks need
 	@./install.sh dev
 
-lint: install ## check the generated code, the style and the types
+lint: install ## check the generated code, the style, the types and the imports
 	./codegen.sh --check
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo --no-cache
 
 codegen: install ## generate anew what follows from openapi.yaml
 	./codegen.sh

@@ -32,7 +32,8 @@ from pgbouncer import PgBouncer, pgbouncer
 from waivers import WAIVERS
 
 import todo_api.app
-from fastapi_contract.server import Server, bind, configuration
+from fastapi_contract.server import bind, configuration
+from fastapi_contract.shutdown import Server
 from todo_api import logs
 from todo_api.auth.tokens import sign
 from todo_api.database import migrate

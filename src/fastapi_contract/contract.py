@@ -124,6 +124,17 @@ class Contract:
             raise ContractError(faults)
         return cls(source, document, operations)
 
+    @property
+    def methods(self) -> list[str]:
+        """Those of all operations."""
+        return sorted({operation.method for operation in self.operations.values()})
+
+    @property
+    def response_headers(self) -> list[str]:
+        """The names of the headers that any answer promises."""
+        answers = (answer for operation in self.operations.values() for answer in operation.responses.values())
+        return sorted({name for answer in answers for name in answer.get("headers", ())})
+
     def allowed_methods(self, path: str) -> str:
         """The Allow header of a path (RFC 9110, section 10.2.1). What is not in the contract is a page: GET."""
         methods = {operation.method for operation in self.operations.values() if operation.pattern.match(path)}

@@ -1,18 +1,12 @@
 """Runs the application under uvicorn, with the event loop and the parser that are fastest: uvloop and httptools."""
 
-import asyncio
-import ctypes
 import gc
 import multiprocessing
 import os
-import select
 import signal
 import socket
-import struct
 import sys
 import threading
-import time
-from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import wait
 
@@ -21,6 +15,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
+from fastapi_contract.shutdown import Server
 from fastapi_contract.workers import Supervisor
 
 GRACE = 10
@@ -28,57 +23,6 @@ GRACE = 10
 REQUESTS_GRACE = GRACE - 3
 """Seconds that requests in progress have of it. Noticing the signal and draining the listener take up to one second,
 closing the pool up to two."""
-HANDSHAKES = 0.1
-"""Seconds in which handshakes that have begun when a shutdown begins are completed."""
-SUPERVISOR_TICK = 0.5
-"""Seconds between two looks of uvicorn's supervisor at its signals."""
-MAX_DRAIN = 0.5
-"""Seconds that the queue of the listener may then take. Only a restarted worker among others reaches it."""
-
-SO_ATTACH_FILTER = 26
-"""From Linux' asm-generic/socket.h; Python has no name for it."""
-_NO_HANDSHAKES = (
-    (0x30, 0, 0, 13),  # Load byte 13 of the TCP header: the flags (RFC 9293, section 3.1).
-    (0x54, 0, 0, 0x12),  # Keep SYN and ACK.
-    (0x15, 0, 1, 0x02),  # SYN alone begins a handshake:
-    (0x06, 0, 0, 0),  # drop it,
-    (0x06, 0, 0, 0xFFFFFFFF),  # and keep everything else.
-)
-"""Instructions of classic BPF: code, jump if true, jump if false, operand."""
-
-
-class Server(uvicorn.Server):
-    """uvicorn's, but on shutdown the listener closes only after every connection that the kernel has accepted is
-    taken over. uvicorn closes it with its queue, which resets the connections in it."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        listeners = sockets or []
-        if multiprocessing.parent_process() is None:
-            hold_new_connections(listeners)
-            await asyncio.sleep(HANDSHAKES)
-        else:
-            # Other workers may go on with the same listener: only the parent knows, and holds it for all.
-            await asyncio.sleep(SUPERVISOR_TICK + HANDSHAKES)
-        poll = select.poll()
-        for listener in listeners:
-            poll.register(listener, select.POLLIN)
-        deadline = time.monotonic() + MAX_DRAIN
-        # No event tells that it is empty.
-        while poll.poll(0) and time.monotonic() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        await super().shutdown(sockets)
-
-
-def hold_new_connections(listeners: Sequence[socket.socket]) -> None:
-    """Makes the kernel ignore new handshakes, so that the queue of a listener can be drained. A client repeats its
-    handshake after a second and is then refused, or served by whatever listens there by then. Linux only; elsewhere
-    handshakes that complete while the listener closes are still reset."""
-    if sys.platform != "linux":
-        return
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _NO_HANDSHAKES))
-    program = struct.pack("HP", len(_NO_HANDSHAKES), ctypes.addressof(code))
-    for listener in listeners:
-        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -132,7 +76,7 @@ def run(app: FastAPI, listener: socket.socket, workers: int, factory: str) -> No
                 sys.exit(STARTUP_FAILURE)
         else:
             listener.set_inheritable(True)
-            Supervisor(configuration(factory, workers), [listener], hold_new_connections).run()
+            Supervisor(configuration(factory, workers), [listener]).run()
 
 
 def worker_app(app: FastAPI) -> ASGIApp:

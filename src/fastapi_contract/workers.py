@@ -4,11 +4,12 @@ Imports nothing of the application: uvicorn's supervisor kills a worker that doe
 process object needs.
 """
 
-from collections.abc import Callable, Sequence
 from socket import socket
 
 from uvicorn import Config, Server
 from uvicorn.supervisors import Multiprocess, multiprocess
+
+from fastapi_contract import shutdown
 
 
 class Worker(multiprocess.Process):
@@ -16,23 +17,20 @@ class Worker(multiprocess.Process):
 
     @property
     def server(self) -> Server:
-        from fastapi_contract import server  # noqa: PLC0415
-
         if self._server is None:
-            self._server = server.Server(self.config)
+            self._server = shutdown.Server(self.config)
         return self._server
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's supervisor. It calls `hold` with its listeners before it ends all workers: only the parent knows that
-    all of them end."""
+    """uvicorn's supervisor. It holds new connections before it ends all workers: only the parent knows that all of
+    them end."""
 
-    def __init__(self, config: Config, sockets: list[socket], hold: Callable[[Sequence[socket]], None]) -> None:
+    def __init__(self, config: Config, sockets: list[socket]) -> None:
         super().__init__(config, sockets)
-        self._hold = hold
         # uvicorn has no parameter for it.
         multiprocess.Process = Worker  # type: ignore[misc]
 
     def terminate_all(self) -> None:
-        self._hold(self.sockets)
+        shutdown.hold_new_connections(self.sockets)
         super().terminate_all()
