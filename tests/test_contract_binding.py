@@ -187,7 +187,7 @@ def with_router(replaced: str, edit: Callable[[ContractRouter], object]) -> tupl
     for router in (handlers.router, service.router):
         kept = [route for route in router.routes if route.operation_id != replaced]  # type: ignore[attr-defined]
         app.routes.extend(kept)
-    router = ContractRouter(whole, models, {"bearerAuth": bearer})
+    router = ContractRouter(whole, models, {"bearerAuth": [bearer]})
     edit(router)
     app.include_router(router)
     return app, whole
@@ -286,7 +286,7 @@ def test_refuses_another_return_annotation() -> None:
 def test_refuses_a_body_where_none_is_promised() -> None:
     with pytest.raises(ContractError, match="with -> None"):
 
-        @ContractRouter(contract(), models, {"bearerAuth": bearer}).operation("deleteTask")
+        @ContractRouter(contract(), models, {"bearerAuth": [bearer]}).operation("deleteTask")
         async def delete_task(task_id: models.TaskId, owner: Owner) -> models.Task:
             raise NotImplementedError
 

@@ -75,19 +75,8 @@ def install(app: FastAPI, contract: Contract) -> None:
         "/favicon.ico": ((_directory() / "favicon.png").read_bytes(), "image/png"),
     }
 
-    def serve(path: str, body: bytes, media_type: str) -> None:
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-
-        @router.get(path)
-        async def document(request: Request) -> Response:
-            known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
-            headers = {"ETag": etag, "Cache-Control": "no-cache"}
-            if known & {etag, "*"}:
-                return Response(status_code=304, headers=headers)
-            return Response(body, headers=headers, media_type=media_type)
-
     for path, (body, media_type) in documents.items():
-        serve(path, body, media_type)
+        _serve(router, path, body, media_type)
 
     @router.get("/docs")
     def swagger_ui() -> HTMLResponse:
@@ -126,6 +115,19 @@ def install(app: FastAPI, contract: Contract) -> None:
 
     router.add_api_route(ASSETS + "/{name}", _serve_asset)
     app.include_router(router)
+
+
+def _serve(router: APIRouter, path: str, body: bytes, media_type: str) -> None:
+    """A document that browsers keep and ask for again: a whole answer or 304."""
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+    @router.get(path)
+    async def document(request: Request) -> Response:
+        known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        if known & {etag, "*"}:
+            return Response(status_code=304, headers=headers)
+        return Response(body, headers=headers, media_type=media_type)
 
 
 def _serve_asset(name: str, request: Request) -> Response:

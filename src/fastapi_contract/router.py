@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, TypeVar, get_type_hints
 
@@ -19,12 +19,14 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 class ContractRouter(APIRouter):
     """An APIRouter whose routes come from the contract.
 
-    `models` is the module of the generated models. `security` has the implementation of each security scheme that the
-    contract's operations name. It is added to every operation that the contract secures, so that no handler can forget
-    it.
+    `models` is the module of the generated models. `security` has the guards of each security scheme that the
+    contract's operations name, in the order in which they are called. They are added to every operation that the
+    contract secures, so that no handler can forget them.
     """
 
-    def __init__(self, contract: Contract, models: ModuleType, security: Mapping[str, Guard] | None = None) -> None:
+    def __init__(
+        self, contract: Contract, models: ModuleType, security: Mapping[str, Sequence[Guard]] | None = None
+    ) -> None:
         super().__init__()
         self.contract = contract
         self.models = models
@@ -49,7 +51,7 @@ class ContractRouter(APIRouter):
             raise ContractError(
                 [f"{operation_id} is secured by {name}: give its router an implementation." for name in missing]
             )
-        guards = [self.security[name] for name in operation.schemes]
+        guards = [guard for name in operation.schemes for guard in self.security[name]]
 
         def bind(handler: Handler) -> Handler:
             _check_return(operation, handler, self.models)

@@ -106,14 +106,15 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
 
     # All that can be wrong here is found before the database is asked, which may take DATABASE_WAIT_TIMEOUT.
     if settings.database_url is None:
-        settings.better_auth_secret = SecretStr(_secret(settings))
+        settings = settings.model_copy(update={"better_auth_secret": SecretStr(_secret(settings))})
     elif not settings.better_auth_secret and not settings.better_auth_jwks_url:
         raise SettingsError("BETTER_AUTH_JWKS_URL or BETTER_AUTH_SECRET: one of them is needed with DATABASE_URL.")
-    with _listener(arguments.host, arguments.port) as listener, _database(settings) as embedded:
+    with _listener(arguments.host, arguments.port) as listener, _database(settings) as serving:
+        embedded = settings.database_url is None
         if not embedded:
             _refuse_old_schema(settings)
-        _export(settings)
-        app = create_app(settings)
+        _export(serving)
+        app = create_app(serving)
         url = _url(listener)
         if embedded:
             _print_welcome(url, _sign(settings, "demo"))
@@ -161,8 +162,8 @@ def _url(listener: socket.socket) -> str:
 
 
 def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
-    with _database(settings) as embedded:
-        if not embedded:
+    with _database(settings):
+        if settings.database_url is not None:
             _upgrade(_unpooled(settings), settings)
     print(f"The schema is at {HEAD}.")
 
@@ -172,18 +173,14 @@ def _token(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _database(settings: Settings) -> Iterator[bool]:
-    """Sees to it that the settings have a database: where they name none, the embedded one, started and migrated.
-
-    Yields whether it is the embedded one.
-    """
+def _database(settings: Settings) -> Iterator[Settings]:
+    """The settings with a database: if they name none, the embedded one, started and migrated."""
     if settings.database_url is not None:
-        yield False
+        yield settings
         return
     with embedded_postgres(_data_dir(settings) / "postgres") as server:
         _upgrade(server.url, settings)
-        settings.database_url = SecretStr(server.url)
-        yield True
+        yield settings.model_copy(update={"database_url": SecretStr(server.url)})
 
 
 def _upgrade(url: str, settings: Settings) -> None:

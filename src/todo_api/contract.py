@@ -1,6 +1,7 @@
 """The contract of this service, and a router for its operations."""
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 from todo_contract import models
@@ -19,6 +20,6 @@ def load_contract() -> Contract:
     return Contract.parse(path.read_bytes())
 
 
-def router(**security: Guard) -> ContractRouter:
-    """For the operations of one tag. `security` has the guard of each security scheme by its name in the contract."""
+def router(**security: Sequence[Guard]) -> ContractRouter:
+    """For the operations of one tag. `security` has the guards of each security scheme by its name in the contract."""
     return ContractRouter(load_contract(), models, security)

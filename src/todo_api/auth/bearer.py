@@ -17,7 +17,7 @@ _events = SecurityLog()
 
 
 class BearerAuth(SecurityBase):
-    """Authenticates once a request, whoever asks first: the route ahead of the body, or a handler by `Owner`."""
+    """The guard that authenticates: once a request, for the route ahead of the body or for a handler by `Owner`."""
 
     def __init__(self) -> None:
         self.model = HTTPBearerModel(bearerFormat="JWT")
@@ -26,8 +26,7 @@ class BearerAuth(SecurityBase):
     async def __call__(self, request: Request) -> str:
         """The user who calls.
 
-        Raises InvalidRequest, AuthenticationRequired, InvalidToken, IssuerUnavailableError, and Forbidden where the URL
-        has another user_id.
+        Raises InvalidRequest, AuthenticationRequired, InvalidToken, IssuerUnavailableError.
         """
         user: str | None = request.scope.get("user")
         if user is None:
@@ -36,11 +35,19 @@ class BearerAuth(SecurityBase):
             except InvalidToken as refused:
                 _events.token_refused(request, refused.reason)
                 raise
-            if request.path_params.get("user_id", user) != user:
-                _events.cross_user(request, user)
-                raise Forbidden
             request.scope["user"] = user
         return user
+
+
+class UrlOwnership:
+    """The guard that compares the authenticated user with the `user_id` of the URL. It is called after BearerAuth."""
+
+    async def __call__(self, request: Request) -> None:
+        """Raises Forbidden."""
+        user: str = request.scope["user"]
+        if request.path_params.get("user_id", user) != user:
+            _events.cross_user(request, user)
+            raise Forbidden
 
 
 def _token(headers: Sequence[tuple[bytes, bytes]]) -> str:
@@ -66,10 +73,11 @@ def _malformed(fault: str) -> InvalidRequest:
 
 
 bearer = BearerAuth()
+owns_url = UrlOwnership()
 
 
 async def owner(user: Annotated[str, Security(bearer)], user_id: Annotated[models.UserId, Path()]) -> str:
-    """The user whose tasks the URL names, who is the one who calls."""
+    """The user whose tasks the URL names: UrlOwnership has compared it with the one who calls."""
     return user
 
 

@@ -9,7 +9,8 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import unquote
+
+from todo_api.database.url_parameters import Parameters, decode
 
 _HOST = r"(?:\[[0-9A-Za-z:.%]+\]|[^\[\]@:/?#,]*)(?::[0-9]{1,5})?"
 _URL = re.compile(
@@ -84,9 +85,9 @@ class DatabaseUrl:
                 "not a URL of PostgreSQL: expected postgresql://user:password@host:port/database, "
                 "in ASCII, where @ : / ? # in a user or a password are written %40 %3A %2F %3F %23"
             )
-        parameters = _Parameters(match["query"] or "")
+        parameters = Parameters(match["query"] or "")
         hosts, ports = _addresses(match["hosts"], parameters)
-        database, user, password = (_decode(match[part]) for part in ("database", "user", "password"))
+        database, user, password = (decode(match[part]) for part in ("database", "user", "password"))
         modes = parameters.take("channel_binding", ("disable", "prefer", "require"))
         ssl_mode = _ssl_mode(parameters, channel_binding=modes == "require")
         parameters.take("gssencmode", ("disable", "prefer"))
@@ -108,7 +109,7 @@ class DatabaseUrl:
         )
         if parsed.direct_tls and ssl_mode in ("disable", "allow", "prefer"):
             raise ValueError("sslnegotiation=direct: needs sslmode=require or a stricter one")
-        parameters.refuse_the_rest()
+        parameters.reject_the_rest()
         return parsed
 
     @property
@@ -217,63 +218,9 @@ def _pairs(hosts: tuple[str, ...], ports: tuple[int, ...]) -> list[str]:
     return [f"{host}:{port}" for host, port in zip(bracketed, ports, strict=True)]
 
 
-class _Parameters:
-    """The query of a URL; each parameter can be taken once."""
-
-    def __init__(self, query: str) -> None:
-        self._values: dict[str, str] = {}
-        self._has_password = "password=" in query
-        for part in filter(None, query.split("&")):
-            # As libpq reads it: a plus is a plus.
-            name, equals, value = part.partition("=")
-            if not equals or name in self._values:
-                raise ValueError(f"{self._safe(name)}: must be given once, as name=value")
-            self._values[name] = _decode(value) or ""
-
-    def take(self, name: str, choices: tuple[str, ...] | None = None) -> str | None:
-        value = self._values.pop(name, None)
-        if value is not None and choices is not None and value not in choices:
-            raise ValueError(f"{name}: must be one of {', '.join(choices)}")
-        return value
-
-    def peek(self, name: str) -> str | None:
-        return self._values.get(name)
-
-    def take_seconds(self, name: str) -> int | None:
-        value = self.take(name)
-        if value is not None and not re.fullmatch(r"[1-9][0-9]{0,3}", value):
-            raise ValueError(f"{name}: must be seconds, 1 to 9999")
-        return None if value is None else int(value)
-
-    def refuse_the_rest(self) -> None:
-        if "options" in self._values:
-            raise ValueError(
-                "options: a pooler refuses them; for the time a statement may take there is DATABASE_STATEMENT_TIMEOUT"
-            )
-        if self._values:
-            names = ", ".join(map(self._safe, sorted(self._values)))
-            raise ValueError(f"{names}: can't be honoured; take it out of the URL")
-
-    def _safe(self, name: str) -> str:
-        """Where a password with a bare & was cut off, it is no parameter's name."""
-        return name if re.fullmatch(r"[a-z_]{1,40}", name) and not self._has_password else "a parameter"
-
-
-def _decode(text: str | None) -> str | None:
-    if text is None:
-        return None
-    # A NUL ends a text in PostgreSQL's protocol: what follows it would be another parameter.
-    if re.search(r"%(?![0-9A-Fa-f]{2})|%00", text):
-        raise ValueError("% must be written %25 where it does not begin a percent-encoded character")
-    try:
-        return unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        raise ValueError("what is percent-encoded must be UTF-8") from None
-
-
-def _addresses(given: str, parameters: _Parameters) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _addresses(given: str, parameters: Parameters) -> tuple[tuple[str, ...], tuple[int, ...]]:
     pairs = [re.fullmatch(r"(\[.*\]|[^:]*)(?::([0-9]+))?", each) for each in given.split(",")]
-    hosts = [(_decode(pair[1]) or "").strip("[]") for pair in pairs if pair]
+    hosts = [(decode(pair[1]) or "").strip("[]") for pair in pairs if pair]
     ports = [pair[2] or "5432" for pair in pairs if pair]
     if (named := parameters.take("host")) is not None:
         hosts = named.split(",")
@@ -288,7 +235,7 @@ def _addresses(given: str, parameters: _Parameters) -> tuple[tuple[str, ...], tu
     return tuple(hosts), tuple(map(int, ports))
 
 
-def _ssl_mode(parameters: _Parameters, *, channel_binding: bool) -> str:
+def _ssl_mode(parameters: Parameters, *, channel_binding: bool) -> str:
     mode = parameters.take("sslmode", _SSL_MODES)
     # SQLAlchemy's and asyncpg's name for it, and JDBC's `true`, which libpq takes as well.
     other = parameters.take("ssl", (*_SSL_MODES, "true"))
@@ -306,7 +253,7 @@ def _ssl_mode(parameters: _Parameters, *, channel_binding: bool) -> str:
     return mode or "prefer"
 
 
-def _tls(parameters: _Parameters, ssl_mode: str) -> dict[str, str]:
+def _tls(parameters: Parameters, ssl_mode: str) -> dict[str, str]:
     given = {name: value for name in _TLS_PARAMETERS if (value := parameters.take(name)) is not None}
     if given and ssl_mode in ("disable", "allow", "prefer"):
         raise ValueError(f"{', '.join(given)}: needs sslmode=require or a stricter one")

@@ -8,12 +8,12 @@ from todo_contract import models
 
 from fastapi_contract.problems import InputError, ValidationFailed
 from todo_api import contract
-from todo_api.auth.bearer import Owner, bearer
+from todo_api.auth.bearer import Owner, bearer, owns_url
 from todo_api.database.dependency import DbSession
 from todo_api.tasks import cursor, queries
 from todo_api.tasks.problems import TaskNotFound
 
-router = contract.router(bearerAuth=bearer)
+router = contract.router(bearerAuth=[bearer, owns_url])
 operations = router.contract.operations
 
 ListTasksQuery = Annotated[models.ListTasksParametersQuery, Query()]
