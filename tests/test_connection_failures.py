@@ -16,9 +16,9 @@ from ports import next_port
 from postgres import Postgres, new_postgres
 
 from todo_api.database import migrate
+from todo_api.database.database import Database
 from todo_api.database.failures import DatabaseUnavailableError, connection_failure
-from todo_api.database.pool import Limits
-from todo_api.database.session import Database
+from todo_api.database.limits import Limits
 from todo_api.database.statement import Statement
 
 LIMITS = Limits(wait_timeout=0.5, connect_timeout=0.2)

@@ -10,7 +10,8 @@ from typing import Any
 import asyncpg
 
 from todo_api.database import migrate
-from todo_api.database.session import Database, Session, Work
+from todo_api.database.database import Database
+from todo_api.database.session import Session, Work
 from todo_api.database.statement import Statement
 from todo_api.tasks import queries
 from todo_api.tasks.cursor import Position

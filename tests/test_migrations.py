@@ -17,10 +17,10 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
 from todo_api import migrations
+from todo_api.database.database import Database
 from todo_api.database.failures import DatabaseUnavailableError
+from todo_api.database.limits import Limits
 from todo_api.database.migrate import downgrade, upgrade
-from todo_api.database.pool import Limits
-from todo_api.database.session import Database
 from todo_api.database.url import DatabaseUrl
 from todo_api.migrations import HEAD
 from todo_api.tasks.table import task

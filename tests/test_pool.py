@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import re
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,8 +17,10 @@ import uvloop
 from conftest import execute
 
 from todo_api.database import pool as module
+from todo_api.database.connector import Connector
 from todo_api.database.failures import DatabaseRefusedError, DatabaseUnavailableError, may_pass
-from todo_api.database.pool import Connector, Lease, Limits, Pool, PoolFigures
+from todo_api.database.limits import Limits
+from todo_api.database.pool import Lease, Pool, PoolFigures
 from todo_api.database.url import DatabaseUrl
 
 LIMIT = 30
@@ -547,7 +550,7 @@ class TestExhaustion:
         self, run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def logged() -> list[str]:
-            return [record.getMessage() for record in caplog.records if "are in use" in record.getMessage()]
+            return [record.getMessage() for record in caplog.records if "pool exhausted" in record.getMessage()]
 
         async def test(bench: Bench) -> None:
             lent = [await bench.acquire() for _ in range(3)]
@@ -555,7 +558,11 @@ class TestExhaustion:
             for _ in range(3):
                 with pytest.raises(DatabaseUnavailableError):
                     await bench.acquire(0.001)
-            assert logged() == [f"All connections to the database are in use: {PoolFigures(3, 3, 0, 1)}"]
+            (line,) = logged()
+            figures = {"limit": 3, "open": 3, "idle": 0, "waiting": 1}
+            # The console's form: names and numbers in colours.
+            found = dict(re.findall(r"\x1b\[36m(\w+)\x1b\[0m=\x1b\[35m(\d+)", line))
+            assert found == {name: str(number) for name, number in figures.items()}
             monkeypatch.setattr(module, "EXHAUSTION_INTERVAL", 0)
             with pytest.raises(DatabaseUnavailableError):
                 await bench.acquire(0.001)

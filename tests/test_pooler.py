@@ -21,9 +21,9 @@ from test_serve import run
 
 from todo_api.app import create_app
 from todo_api.database import migrate
+from todo_api.database.database import Database
 from todo_api.database.failures import DatabaseUnavailableError
-from todo_api.database.pool import Limits
-from todo_api.database.session import Database
+from todo_api.database.limits import Limits
 from todo_api.database.statement import Statement
 from todo_api.database.url import DatabaseUrl
 
@@ -172,7 +172,7 @@ class TestWithoutItsMark:
 
     def test_a_leftover_of_another_process_is_not_run(self) -> None:
         """Behind a pooler processes share the server's connections: the same name would be another's statement."""
-        script = "import asyncpg.connection, todo_api.database.session; print(asyncpg.connection._uid)"
+        script = "import asyncpg.connection, todo_api.database.database; print(asyncpg.connection._uid)"
         first, second = (
             int(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout)
             for _ in range(2)

@@ -56,7 +56,7 @@ class TestReadiness:
             checks.append(check)
             return True
 
-        monkeypatch.setattr(service.app.state.database, "ready", ready)
+        monkeypatch.setattr(service.app.state.services.database, "ready", ready)
         return checks
 
     def test_looks_only_where_it_is_asked_to(self, service: Service, checks: list[bool]) -> None:
@@ -121,7 +121,7 @@ TASK = '{"title": "x"}'
         pytest.param("GET", "/api/user/tasks", "todo_api.database.dependency.Session", id="dependency"),
         pytest.param("POST", "/api/user/tasks", "fastapi_contract.requests._parse", id="body"),
         pytest.param("GET", "/api/user/tasks", "todo_api.tasks.queries.list_page", id="handler"),
-        pytest.param("GET", "/health/ready", "todo_api.database.session.Database.ready", id="public operation"),
+        pytest.param("GET", "/health/ready", "todo_api.database.database.Database.ready", id="public operation"),
         pytest.param("GET", "/api/stranger/tasks", "todo_api.auth.problems.Forbidden.members", id="exception handler"),
         pytest.param(
             "PUT", "/api/user/tasks/x", "fastapi_contract.problems.InputError.from_pydantic", id="validation error"

@@ -13,11 +13,12 @@ from conftest import execute
 from relay import Relay
 from sqlalchemy import bindparam, column, insert, literal_column, select, table
 
+from todo_api.database import database as module
 from todo_api.database import migrate
-from todo_api.database import session as module
+from todo_api.database.database import Database
 from todo_api.database.failures import DatabaseUnavailableError, StatementLostError
-from todo_api.database.pool import Limits
-from todo_api.database.session import Database, Session
+from todo_api.database.limits import Limits
+from todo_api.database.session import Session
 from todo_api.database.statement import Statement, prepare
 
 SLEEP = Statement("SELECT pg_sleep(60)")
@@ -355,14 +356,14 @@ class TestReadiness:
 
         def logged() -> list[str]:
             texts = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-            return [text.partition(":")[0] for text in texts]
+            return [event for text in texts for event in ("database lost", "database back") if event in text]
 
         async def test() -> None:
             relay = Relay(url)
             async with Database(relay.url, Limits(wait_timeout=0.1)) as database:
 
                 async def back() -> bool:
-                    return await database.ready() and logged()[-1] == "The database is back."
+                    return await database.ready() and logged()[-1:] == ["database back"]
 
                 for lost in ("at the start", "later"):
                     assert await database.ready() is (lost == "later")
@@ -372,7 +373,7 @@ class TestReadiness:
                     assert not await database.ready()
                     async with relay.open():
                         await until(back)
-                    assert logged() == ["The database is lost", "The database is back."]
+                    assert logged() == ["database lost", "database back"]
                     caplog.clear()
 
         with caplog.at_level(logging.WARNING):

@@ -11,8 +11,8 @@ import pytest
 from conftest import Service
 from raw import exchange
 
-from fastapi_contract.protocol import GatheringTransport
 from fastapi_contract.requests import MAX_BODY
+from fastapi_contract.transport import GatheringTransport
 
 JSON = {"Content-Type": "application/json"}
 

@@ -234,7 +234,7 @@ def install(app: FastAPI, allowed_methods: Callable[[str], str], translations: T
         return respond(error)
 
     async def on_known(request: Request, error: Exception) -> Response:
-        log.warning("failed", error=str(error))
+        log.warning("unavailable", error=str(error))
         return respond(next(problem() for kind, problem in translations.items() if isinstance(error, kind)))
 
     async def on_http_exception(request: Request, error: Exception) -> Response:

@@ -13,10 +13,10 @@ from todo_api.auth.keys import shared_key
 from todo_api.auth.problems import IssuerUnavailable
 from todo_api.auth.tokens import Policy, TokenVerifier
 from todo_api.contract import load_contract
+from todo_api.database.database import Database
 from todo_api.database.dependency import log_fields
 from todo_api.database.failures import DatabaseUnavailableError
 from todo_api.database.problems import DatabaseUnavailable
-from todo_api.database.session import Database
 from todo_api.services import Services
 from todo_api.settings import Settings
 from todo_api.tasks import handlers as tasks

@@ -23,9 +23,9 @@ from fastapi_contract.contract import ContractError
 from todo_api import logs
 from todo_api.auth.tokens import sign
 from todo_api.contract import load_contract
+from todo_api.database.database import Database
 from todo_api.database.embedded import EmbeddedPostgresError, embedded_postgres
 from todo_api.database.failures import DatabaseRefusedError, DatabaseUnavailableError
-from todo_api.database.session import Database
 from todo_api.database.url import unpooled
 from todo_api.migrations import HEAD
 from todo_api.settings import Settings, SettingsError, load_settings

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 from todo_api.auth.tokens import TokenVerifier
-from todo_api.database.session import Database
+from todo_api.database.database import Database
 
 
 @dataclass(frozen=True, slots=True)

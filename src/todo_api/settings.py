@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from fastapi_contract.origins import LOCAL, normalize
 from todo_api.auth.keys import SYNONYMS, shared_key
 from todo_api.auth.proxies import certificates, proxy_for
-from todo_api.database.pool import Limits
+from todo_api.database.limits import Limits
 from todo_api.database.url import DatabaseUrl
 
 Algorithm = Literal["EdDSA", "Ed25519", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512"]

@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 import todo_api.migrations
+from todo_api.database.connector import Connector
 from todo_api.database.failures import DatabaseRefusedError, without_values
-from todo_api.database.pool import Connector, Limits
+from todo_api.database.limits import Limits
 from todo_api.database.url import DatabaseUrl
 
 # Alembic keeps what it is doing in globals of its modules.

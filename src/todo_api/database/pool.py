@@ -5,13 +5,9 @@ and runs a task for each that is given back: a third of the time of a small stat
 """
 
 import asyncio
-import errno
-import logging
-import random
 import select
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -19,9 +15,10 @@ from functools import cached_property
 import asyncpg
 import structlog
 
-from todo_api.database.failures import DatabaseRefusedError, DatabaseUnavailableError, connection_failure, may_pass
+from todo_api.database.connector import Connector
+from todo_api.database.failures import DatabaseUnavailableError
+from todo_api.database.limits import Limits
 
-logger = logging.getLogger(__name__)
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 OVERFLOW_LIFETIME = 10
@@ -31,27 +28,10 @@ SWEEP_INTERVAL = 1
 """Seconds between two looks for connections that are unused for too long."""
 CLOSE_TIMEOUT = 1
 """Seconds for the end of a connection, in which a statement under way is cancelled at the server."""
-LONGEST_PAUSE = 0.5
-"""Seconds between two tries to connect, so that a database that is back is found within a second."""
 EXHAUSTION_INTERVAL = 60
 """Seconds in which exhaustion is logged once."""
-CONNECT_FAILURE_INTERVAL = 60
-"""Seconds in which failures to connect are logged once, with their number."""
 FIGURES_INTERVAL = 60
 """Seconds between two log lines with the pool's figures while it is used."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Of the pool and of the statements; times in seconds. `Settings` says what each is for."""
-
-    size: int = 5
-    overflow: int = 10
-    idle_lifetime: float = 120
-    connect_timeout: float = 10
-    wait_timeout: float = 15
-    statement_timeout: float = 30
-    slow_statement: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,51 +41,6 @@ class PoolFigures:
     idle: int
     waiting: int
     """Requests that have no connection yet."""
-
-
-class Connector:
-    """Makes connections, and remembers why there is none. `address` is for messages."""
-
-    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], address: str) -> None:
-        self._connect = connect
-        self._address = address
-        self._failure: BaseException | None = None
-        self._failures = 0
-        self._failures_logged = float("-inf")
-
-    async def connect(self) -> asyncpg.Connection:
-        """Tries until it is cancelled: a database that sleeps or starts lets the first ones fail.
-
-        Raises DatabaseRefusedError for what the next try would not change.
-        """
-        pause = 0.05
-        while True:
-            try:
-                connection = await self._connect()
-                if not connection.is_closed():
-                    self._failure = None
-                    return connection
-                raise ConnectionResetError(errno.ECONNRESET, "it ended as soon as it was made")
-            except Exception as error:
-                self._failure = error
-                self._log_failure(error)
-                if not may_pass(error):
-                    raise DatabaseRefusedError(connection_failure(self._address, error)) from error
-            # Those that wait for a database that comes back must not all come at once.
-            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
-            pause = min(2 * pause, LONGEST_PAUSE)
-
-    def late(self, seconds: float) -> DatabaseUnavailableError:
-        """The error for a request that has waited `seconds` seconds for a connection."""
-        return DatabaseUnavailableError(connection_failure(self._address, self._failure or TimeoutError(), seconds))
-
-    def _log_failure(self, error: Exception) -> None:
-        self._failures += 1
-        now = time.monotonic()
-        if now - self._failures_logged >= CONNECT_FAILURE_INTERVAL:
-            text = connection_failure(self._address, error)
-            logger.info("%s Failures since the last such line: %d.", text, self._failures)
-            self._failures, self._failures_logged = 0, now
 
 
 class Lease:
@@ -342,4 +277,4 @@ class Pool:
         now = time.monotonic()
         if now - self._exhaustion_logged >= EXHAUSTION_INTERVAL:
             self._exhaustion_logged = now
-            logger.warning("All connections to the database are in use: %s", self.figures)
+            log.warning("pool exhausted", **asdict(self.figures))

