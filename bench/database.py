@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from todo_api.database import migrate
-from todo_api.database.embedded import embedded_postgres
+from todo_api.embedded import embedded_postgres
 
 USERS = 1000
 TASKS = 200

@@ -37,7 +37,7 @@ from fastapi_contract.shutdown import Server
 from todo_api import logs
 from todo_api.auth.tokens import sign
 from todo_api.database import migrate
-from todo_api.database.embedded import embedded_postgres
+from todo_api.embedded import embedded_postgres
 from todo_api.settings import Settings
 
 SECRET = "a secret of the tests, 32 bytes or more"

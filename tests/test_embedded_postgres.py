@@ -26,8 +26,8 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
-from todo_api.database import embedded
-from todo_api.database.embedded import EmbeddedPostgresError, embedded_postgres, supervisor
+from todo_api import embedded
+from todo_api.embedded import EmbeddedPostgresError, embedded_postgres, supervisor
 
 PACKAGE = Path(embedded.__file__).parent
 
@@ -36,7 +36,7 @@ USER = """
 import signal
 import sys
 from pathlib import Path
-from todo_api.database.embedded import embedded_postgres
+from todo_api.embedded import embedded_postgres
 # What a shell starts in the background ignores it, and so would we.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded_postgres(Path(sys.argv[1])) as server:
@@ -499,7 +499,7 @@ def test_ordinary_user(data_dir: Path) -> None:
 
     data_dir.chmod(0o755)
     site = data_dir / "site"
-    shutil.copytree(PACKAGE, site / "todo_api" / "database" / "embedded")
+    shutil.copytree(PACKAGE, site / "todo_api" / "embedded")
     copy_wheel(site, version="0.test")
     home = data_dir / "home"
     home.mkdir(mode=0o700)

@@ -24,9 +24,9 @@ from todo_api import logs
 from todo_api.auth.tokens import sign
 from todo_api.contract import load_contract
 from todo_api.database.database import Database
-from todo_api.database.embedded import EmbeddedPostgresError, embedded_postgres
 from todo_api.database.failures import DatabaseRefusedError, DatabaseUnavailableError
 from todo_api.database.url import unpooled
+from todo_api.embedded import EmbeddedPostgresError, embedded_postgres
 from todo_api.migrations import HEAD
 from todo_api.settings import Settings, SettingsError, load_settings
 
