@@ -14,6 +14,7 @@ now. A `flock` does, because the kernel releases it however the process ends:
 """
 
 import fcntl
+import logging
 import os
 import subprocess
 import sys
@@ -23,8 +24,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlencode
-
-import structlog
 
 from .cluster import APPLICATION, PORT, SUPERUSER
 from .directory import DataDirectory, lock_file, try_lock
@@ -44,7 +43,8 @@ SUPERVISOR = Path(__file__).with_name("__main__.py")
 # All variables that the server inherits: no locale, no PG* variable and no secret.
 ENVIRONMENT = ("PATH", "TMPDIR", "LD_LIBRARY_PATH")
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+# Standard library alone, as everything in this folder.
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _wait_until_stopped(directory: DataDirectory) -> None:
         # The data directory was removed while the server ran; the supervisor stops the server all the same.
         return
     except TimeoutError:
-        log.warning("embedded server still stopping", directory=str(directory.root))
+        _log.warning("embedded server still stopping: %s", directory.root)
 
 
 def _is_shared(lock: int) -> bool:
