@@ -18,6 +18,7 @@ from test_serve import LIMIT, Serving, serving, wait_for
 from traffic import Traffic
 
 from fastapi_contract.server import GRACE
+from fastapi_contract.shutdown import hold_new_connections
 from todo_api.auth.tokens import sign
 
 CLIENTS = 10

@@ -58,11 +58,17 @@ class Server(uvicorn.Server):
 
 def hold_new_connections(listeners: Sequence[socket.socket]) -> None:
     """Makes the kernel ignore new handshakes, so that the queue of a listener can be drained. A client repeats its
-    handshake after a second and is then refused, or served by whatever listens there by then. Linux only; elsewhere
-    handshakes that complete while the listener closes are still reset."""
-    if sys.platform != "linux":
-        return
+    handshake after a second and is then refused, or served by whatever listens there by then.
+
+    Where no filter may be set (only Linux has it, and some sandboxes forbid it) the queue is limited to one connection,
+    and one that arrives while the listener closes is still reset.
+    """
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _NO_HANDSHAKES))
     program = struct.pack("HP", len(_NO_HANDSHAKES), ctypes.addressof(code))
     for listener in listeners:
-        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+        try:
+            if sys.platform != "linux":
+                raise OSError
+            listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+        except OSError:
+            listener.listen(0)
