@@ -7,16 +7,16 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
 
 # `exec`, so that a signal reaches the service itself and not a shell above it.
-run: ## install what the service needs, and start it
+run: ## install the service's dependencies, and start it
 	@./install.sh && exec .venv/bin/todo-api serve $(ARGS)
 
-test: lint ## install what the checks need, and run them all
+test: lint ## install the tools, and run all checks and tests
 	.venv/bin/pytest $(ARGS)
 
-fuzz: install ## fuzz for ten minutes a service of its own, or the one at BASE_URL; reports in reports/
+fuzz: install ## fuzz a new service, or the one at BASE_URL, for ten minutes; writes reports/
 	.venv/bin/python tests/fuzz.py $(ARGS)
 
-bench: ## measure the service beside its peers; writes docs/performance.md
+bench: ## measure the service next to seven others; writes docs/performance.md
 	@bench/install.sh
 	.venv/bin/python bench/run.py --write docs $(ARGS)
 
@@ -24,31 +24,31 @@ bench-instructions: ## count instructions per request (needs valgrind)
 	@bench/install.sh
 	.venv/bin/python bench/instructions.py --write docs $(ARGS)
 
-bench-layers: ## tell where the CPU of each operation goes (ptrace must be allowed)
+bench-layers: ## profile CPU per layer and operation (ptrace must be allowed)
 	@bench/install.sh
 	.venv/bin/python bench/layers.py --write docs $(ARGS)
 
-bench-network: ## measure with 1, 5 and 20 ms to the database
+bench-network: ## measure with 1, 5 and 20 ms of latency to the database
 	@bench/install.sh
 	.venv/bin/python bench/network.py --write docs $(ARGS)
 
-bench-growth: ## measure with ten million tasks (some GB of disk)
+bench-growth: ## measure with ten million tasks (needs some GB of disk)
 	@bench/install.sh
 	.venv/bin/python bench/growth.py --write docs $(ARGS)
 
-install: ## install what the checks need
+install: ## install the tools of the checks and tests
 	@./install.sh dev
 
-lint: install ## check the generated code, the style, the types and the imports
+lint: install ## check generated code, style, types and imports
 	./codegen.sh --check
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo --no-cache
 
-codegen: install ## generate anew what follows from openapi.yaml
+codegen: install ## regenerate models and types from openapi.yaml
 	./codegen.sh
 
-clean: ## remove what was installed, built and cached; the tasks stay
+clean: ## remove everything installed, built and cached; the tasks are kept
 	rm -rf .venv .tools node_modules bench/.venv bench/.product bench/node_modules dist reports .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src generated tests bench -name __pycache__ -prune -exec rm -rf {} +
