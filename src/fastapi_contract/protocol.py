@@ -84,9 +84,10 @@ class Protocol(HttpToolsProtocol):
         except Problem as problem:
             self._reject(problem)
         else:
-            self._overhead = max(self._overhead, 0)
+            # As _is_idle() and _is_in_headers() say, without two calls for each request.
+            cycle = self.cycle
             if self._headers_timer is None and (
-                (cycle := self.cycle) is None or cycle.response_complete or self._is_in_headers()
+                cycle is None or cycle.response_complete or self.scope["headers"] is self.headers
             ):
                 self._start_headers_timer()
 
