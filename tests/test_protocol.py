@@ -1,6 +1,7 @@
 """What goes over a socket before a request reaches the application: upgrade offers, limits, trailers, versions."""
 
 import json
+import logging
 import os
 import shutil
 import socket
@@ -146,6 +147,16 @@ class TestUpgradeOffer:
         received = exchange(target.url, *packets(head, b'{"title": "last"}', form))
         assert statuses(received) == [400 if chunked else 201]
         assert ("last" in target.titles()) is not chunked
+
+    def test_offer_is_logged_by_the_request_line_alone(
+        self, service: Service, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """uvicorn would advise to install websockets."""
+        request = "\r\n".join(["GET /health HTTP/1.1", "Host: x", *offer("websocket"), "", ""]).encode()
+        with caplog.at_level(logging.INFO):
+            assert statuses(exchange(service.url, request + END)) == [200, 200]
+        lines = [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")]
+        assert lines == []
 
     def test_curl_http2_sets_the_completion(self, target: Target) -> None:
         curl = shutil.which("curl")
