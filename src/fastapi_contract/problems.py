@@ -5,6 +5,7 @@ A class's docstring is what the page of its type says to the person who opens it
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 from urllib.parse import quote
@@ -21,6 +22,10 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 MAX_ERRORS = 100
 MAX_DETAIL = 1000
 MAX_NAME = 255
+MAX_QUOTED = 240
+"""Bytes of a name that a pointer shows if any of them must be percent-encoded, which takes 50 ns a byte: 100 names of
+650 bytes took 3 ms."""
+_UNQUOTED = re.compile(r"[A-Za-z0-9_.~!$&'()*+,;=:@-]*")
 
 
 class Problem(Exception):
@@ -155,10 +160,12 @@ class InternalError(Problem):
 
 
 def _quote(token: str) -> str:
-    """A token of a JSON Pointer in a URI fragment, at most a few times as long as a pointer may be."""
-    # A character beyond ASCII becomes six to twelve, and takes 60 ns or more.
-    end = MAX_DETAIL if token.isascii() else MAX_DETAIL // 3
-    return quote(token[:end], safe="~!$&'()*+,;=:@", errors="replace")
+    """A token of a JSON Pointer in a URI fragment (RFC 3986, section 3.5), cut if it is long."""
+    token = token[:MAX_DETAIL]
+    if _UNQUOTED.fullmatch(token):
+        return token
+    shown = token.encode(errors="replace")[:MAX_QUOTED].decode(errors="ignore")
+    return quote(shown, safe="~!$&'()*+,;=:@")
 
 
 class InputError:
