@@ -197,13 +197,6 @@ def _upgrade(url: str, settings: Settings) -> None:
         ) from None
 
 
-def _says(error: BaseException | None) -> str:
-    """PostgreSQL's message and SQLSTATE. Never its DETAIL, which quotes rows."""
-    if isinstance(error, asyncpg.PostgresError):
-        return f"{error.message} (SQLSTATE {error.sqlstate})"
-    return "the connection was lost" if isinstance(error, OSError | asyncpg.InterfaceError) else "an unknown error"
-
-
 def _reason(error: OSError) -> str:
     return error.strerror or "the system gives no reason"
 
@@ -233,7 +226,9 @@ def _refuse_old_schema(settings: Settings) -> None:
         raise
     except asyncpg.PostgresError as error:
         raise CommandError(
-            f"the database rejects the check of its schema: {_says(error)}. Grant the role that serves what it needs."
+            # Never its DETAIL, which quotes rows.
+            f"the database rejects the check of its schema: {error.message} (SQLSTATE {error.sqlstate}). "
+            "Grant the role that serves what it needs."
         ) from None
     except DatabaseUnavailableError:
         log.warning("database unavailable", hint="the schema is not checked; requests are answered 503 until it is up")
