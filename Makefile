@@ -14,7 +14,7 @@ test: lint ## install the tools, and run all checks and tests
 	.venv/bin/pytest $(ARGS)
 
 fuzz: install ## fuzz a new service, or the one at BASE_URL, for ten minutes; writes reports/
-	.venv/bin/python tests/fuzz.py $(ARGS)
+	.venv/bin/python tests/support/fuzz.py $(ARGS)
 
 bench: ## measure the service next to seven others; writes docs/performance.md
 	@bench/install.sh

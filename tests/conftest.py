@@ -4,44 +4,30 @@ One embedded PostgreSQL serves the whole run; every worker of pytest-xdist has a
 of its own in a thread. Every test uses users of its own, so that none sees another's tasks.
 """
 
-import asyncio
 import functools
 import itertools
 import logging
 import os
 import shutil
-import ssl
 import tempfile
-import threading
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import httpx
 import pytest
 import structlog
-from contract_watch import ContractWatch
-from fastapi import FastAPI
-from pgbouncer import PgBouncer, pgbouncer
-from waivers import WAIVERS
 
 import todo_api.app
-from fastapi_contract.server import bind, configuration
-from fastapi_contract.shutdown import Server
+from support.databases import new_database
+from support.pgbouncer import PgBouncer, pgbouncer
+from support.service import WATCH, Service, running, settings_for
+from support.waivers import WAIVERS
 from todo_api import logs
-from todo_api.auth.tokens import sign
 from todo_api.database import migrate
 from todo_api.embedded import embedded_postgres
-from todo_api.settings import Settings
-
-SECRET = "a secret of the tests, 32 bytes or more"
-WATCH = ContractWatch()
 
 Promise = tuple[str, int]
 _cluster = ExitStack()
@@ -121,35 +107,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
                 terminalreporter.write_line(f"{name}: {value}")
 
 
-# --- databases
-
-
-def _with_database(url: str, name: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-
-
-def execute(url: str, statement: str) -> None:
-    async def run() -> None:
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    asyncio.run(run())
-
-
-@contextmanager
-def new_database() -> Iterator[str]:
-    name, admin = f"test_{uuid.uuid4().hex}", os.environ["TEST_ADMIN_URL"]
-    url = os.environ["TEST_DATABASE_URL"]
-    execute(admin, f"CREATE DATABASE {name} OWNER {urlsplit(url).username}")
-    try:
-        yield _with_database(url, name)
-    finally:
-        execute(admin, f"DROP DATABASE {name} WITH (FORCE)")
-
-
 @pytest.fixture
 def empty_database_url() -> Iterator[str]:
     """A database of this test alone, without a schema."""
@@ -163,68 +120,6 @@ def database_url() -> Iterator[str]:
     with new_database() as url:
         migrate.upgrade(url)
         yield url
-
-
-# --- services and clients
-
-
-# httpx makes a context for each client otherwise: 60 ms, for a server that speaks no TLS.
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-@dataclass
-class Service:
-    """A running service. Its clients hold every response against the contract."""
-
-    url: str
-    app: FastAPI
-    _clients: ExitStack = field(default_factory=ExitStack)
-
-    def token(self, user_id: str) -> str:
-        return sign(SECRET, user_id, lifetime=600)
-
-    def client(self, user_id: str | None = None, **headers: str) -> httpx.Client:
-        """Sends the token of the user, where one is named."""
-        if user_id is not None:
-            headers["Authorization"] = f"Bearer {self.token(user_id)}"
-        client = httpx.Client(
-            base_url=self.url,
-            headers=headers,
-            event_hooks={"response": [WATCH.observe]},
-            timeout=30,
-            verify=_NO_TLS,
-        )
-        return self._clients.enter_context(client)
-
-    def close(self) -> None:
-        self._clients.close()
-
-
-@contextmanager
-def running(app: FastAPI) -> Iterator[Service]:
-    """Serves an app over HTTP, as `todo-api serve` does, on a free port of the loopback."""
-    server = Server(configuration(app))
-    listener = bind("127.0.0.1", 0)
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started:
-        assert thread.is_alive(), "the service did not start"
-        assert time.monotonic() < deadline, "the service does not answer"
-        time.sleep(0.01)
-    host, port = listener.getsockname()
-    service = Service(f"http://{host}:{port}", app)
-    try:
-        yield service
-    finally:
-        service.close()
-        server.should_exit = True
-        thread.join(30)
-
-
-def settings_for(database_url: str, **others: Any) -> Settings:
-    values = {"database_url": database_url, "better_auth_secret": SECRET, **others}
-    return Settings(_env_file=None, **values)
 
 
 @pytest.fixture(scope="session")

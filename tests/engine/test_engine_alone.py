@@ -11,13 +11,14 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from conftest import running
-from contract_watch import ROOT, ContractWatch
 from fastapi import FastAPI, Query
 
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract, ContractError
 from fastapi_contract.router import ContractRouter
+from support import ROOT
+from support.contract_watch import ContractWatch
+from support.service import running
 
 NOTES = Path(__file__).with_name("notes.yaml")
 

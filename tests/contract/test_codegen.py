@@ -1,0 +1,86 @@
+"""What is generated follows from the contract: stale output is shown and fails, and a second run changes nothing."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support import ROOT
+from support.node import require_packages
+
+MODELS = "generated/todo_contract/models.py"
+TYPES = "generated/typescript/schema.d.ts"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of what codegen.sh reads and writes."""
+    require_packages()
+    for name in ("codegen.sh", "openapi.yaml", "pyproject.toml", "redocly.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "generated", tmp_path / "generated")
+    for name in (".venv", "node_modules"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path
+
+
+def codegen(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(checkout / "codegen.sh"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def generated(checkout: Path) -> dict[str, str]:
+    return {name: (checkout / name).read_text() for name in (MODELS, TYPES)}
+
+
+def test_what_is_committed_is_what_is_generated(checkout: Path) -> None:
+    committed = generated(checkout)
+    shutil.rmtree(checkout / "generated")
+    for _ in range(2):
+        written = codegen(checkout)
+        assert written.returncode == 0, written.stderr
+        assert generated(checkout) == committed
+
+
+def lengthen(checkout: Path) -> None:
+    contract = checkout / "openapi.yaml"
+    contract.write_text(contract.read_text().replace("maxLength: 200\n", "maxLength: 300\n"))
+
+
+def describe(checkout: Path) -> None:
+    contract = checkout / "openapi.yaml"
+    contract.write_text(contract.read_text().replace("summary: Get a task", "summary: Get one task"))
+
+
+def edit(name: str) -> Callable[[Path], None]:
+    def append(checkout: Path) -> None:
+        with (checkout / name).open("a") as file:
+            file.write("\n// edited\n" if name == TYPES else "\n# edited\n")
+
+    return append
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lengthen, "+            max_length=300,"),
+        (describe, "+         * Get one task"),
+        (edit(MODELS), "-# edited"),
+        (edit(TYPES), "-// edited"),
+    ],
+    ids=["contract, models", "contract, types", "models", "types"],
+)
+def test_stale_output_fails_with_a_diff(checkout: Path, change: Callable[[Path], None], told: str) -> None:
+    change(checkout)
+    before = generated(checkout)
+    checked = codegen(checkout, "--check")
+    assert checked.returncode == 1
+    assert told in checked.stdout
+    assert "Run: ./codegen.sh" in checked.stderr
+    assert generated(checkout) == before
+
+
+def test_another_option_is_refused(checkout: Path) -> None:
+    assert codegen(checkout, "--chekc").returncode == 2

@@ -1,0 +1,229 @@
+"""The watch over the responses bites: each broken promise is seen, and each promise that was never seen is told."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from todo_contract import models
+
+from support import ROOT
+from support.contract_watch import BrokenContractError, ContractWatch
+from support.waivers import WAIVERS
+from todo_api.tasks import queries
+
+HEADERS = {
+    "X-Request-ID": "x",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+TASK: dict[str, Any] = {
+    "id": 1,
+    "user_id": "a",
+    "title": "x",
+    "description": None,
+    "completed": False,
+    "created_at": "2026-11-22T09:30:00Z",
+    "updated_at": "2026-11-22T09:30:00.123Z",
+}
+PAGE: dict[str, Any] = {"items": [TASK], "next_cursor": None}
+NOT_FOUND = {
+    "type": "/problems/task-not-found",
+    "title": "There is no such task",
+    "status": 404,
+    "detail": "x",
+    "instance": "x",
+}
+
+
+@pytest.fixture(scope="module")
+def watch() -> ContractWatch:
+    return ContractWatch()
+
+
+def observe(
+    watch: ContractWatch, status: int, method: str = "GET", path: str = "/api/a/tasks/1", **response: Any
+) -> None:
+    headers = {**HEADERS, **response.pop("headers", {})}
+    wanted = {name: value for name, value in headers.items() if value is not None}
+    whole = httpx.Response(status, headers=wanted, **response)
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, headers=whole.headers, stream=httpx.ByteStream(whole.content))
+
+    hooks = {"response": [watch.observe]}
+    with httpx.Client(transport=httpx.MockTransport(answer), base_url="http://test", event_hooks=hooks) as client:
+        client.request(method, path)
+
+
+PROBLEM = {"Content-Type": "application/problem+json"}
+
+
+def test_a_kept_contract_passes(watch: ContractWatch) -> None:
+    observe(watch, 200, json=TASK)
+    observe(watch, 404, json=NOT_FOUND, headers=PROBLEM)
+    observe(watch, 204, "DELETE")
+    assert {("getTask", 200), ("getTask", 404), ("deleteTask", 204)} <= watch.seen
+
+
+@pytest.mark.parametrize(
+    ("status", "response"),
+    [
+        (202, {"json": TASK}),
+        (200, {"json": {**TASK, "id": "1"}}),
+        (200, {"json": {**TASK, "created_at": "2026-11-22T09:30:00+00:00"}}),
+        (200, {"json": {key: value for key, value in TASK.items() if key != "title"}}),
+        (200, {"json": None}),
+        (200, {"text": "x"}),
+        (200, {"json": TASK, "headers": {"Content-Type": "text/json"}}),
+        (200, {"json": TASK, "headers": {"X-Request-ID": None}}),
+        (200, {"json": TASK, "headers": {"X-Request-ID": "a b"}}),
+        (200, {"json": TASK, "headers": {"Cache-Control": None}}),
+        (200, {"json": TASK, "headers": {"X-Content-Type-Options": None}}),
+        (404, {"json": NOT_FOUND}),
+        (404, {"json": {**NOT_FOUND, "type": "/problems/forbidden"}, "headers": PROBLEM}),
+        (404, {"json": {**NOT_FOUND, "status": 403}, "headers": PROBLEM}),
+        (404, {"json": {**NOT_FOUND, "instance": "y"}, "headers": PROBLEM}),
+        (503, {"json": {**NOT_FOUND, "type": "/problems/database-unavailable"}, "headers": PROBLEM}),
+    ],
+)
+def test_a_broken_one_does_not(watch: ContractWatch, status: int, response: dict[str, Any]) -> None:
+    with pytest.raises(BrokenContractError):
+        observe(watch, status, **response)
+
+
+class TestExamples:
+    """Of an answer that keeps the contract, so that the example alone is wrong."""
+
+    @pytest.mark.parametrize(
+        ("example", "lie", "message"),
+        [
+            pytest.param("Task", {"owner": "a"}, "#/owner is only in the example", id="member that no answer has"),
+            pytest.param("Task", {"title": None, "id": "1"}, "#/id is a string in the example", id="another type"),
+            pytest.param("Task", {"completed": 0}, "#/completed is a number in the example", id="number for boolean"),
+            pytest.param("TaskPage", {"next": None}, "#/next is only in the example", id="member beside the items"),
+            pytest.param(
+                "TaskPage", {"items": [{**TASK, "id": True}]}, "#/items/0/id is a boolean", id="type in an item"
+            ),
+            pytest.param("TaskPage", {"items": [TASK, {}]}, "is only in the answer", id="second item"),
+        ],
+    )
+    def test_example_of_another_form_fails(self, example: str, lie: dict[str, Any], message: str) -> None:
+        watch = ContractWatch()
+        watch.document["components"]["examples"][example]["value"].update(lie)
+        path, answer = ("/api/a/tasks/1", TASK) if example == "Task" else ("/api/a/tasks", PAGE)
+        with pytest.raises(BrokenContractError, match=message):
+            observe(watch, 200, path=path, json=answer)
+
+    def test_example_without_a_member_of_the_answer_fails(self) -> None:
+        watch = ContractWatch()
+        del watch.document["components"]["examples"]["Task"]["value"]["title"]
+        with pytest.raises(BrokenContractError, match="#/title is only in the answer"):
+            observe(watch, 200, json=TASK)
+
+    def test_each_of_several_examples_is_compared(self) -> None:
+        watch = ContractWatch()
+        examples = watch.document["components"]["responses"]["Task"]["content"]["application/json"]["examples"]
+        examples["second"] = {"value": {**TASK, "stray": 1}}
+        with pytest.raises(BrokenContractError, match="the example second is not like the answer"):
+            observe(watch, 200, json=TASK)
+
+    @pytest.mark.parametrize("total", [{}, {"total": 1}], ids=["without it", "with it"])
+    def test_optional_member_of_the_answer_passes(self, watch: ContractWatch, total: dict[str, int]) -> None:
+        observe(watch, 200, path="/api/a/tasks", json={**PAGE, **total})
+
+    @pytest.mark.parametrize(
+        ("example", "path"), [("ServiceInfo", "/"), ("Health", "/health"), ("Readiness", "/health/ready")]
+    )
+    def test_example_of_an_open_operation_equals_the_answer(self, example: str, path: str) -> None:
+        watch = ContractWatch()
+        value = watch.document["components"]["examples"][example]["value"]
+        answer = dict(value)
+        observe(watch, 200, path=path, json=answer)
+        name = max(value)
+        value[name] = "0.0.0"
+        with pytest.raises(BrokenContractError, match="is not equal to it"):
+            observe(watch, 200, path=path, json=answer)
+
+
+def _request_examples() -> Iterator[Any]:
+    watch = ContractWatch()
+    for path, item in watch.document["paths"].items():
+        for method, operation in item.items():
+            if method == "parameters" or "requestBody" not in operation:
+                continue
+            body = watch.resolve(operation["requestBody"])["content"]["application/json"]
+            for name, example in body["examples"].items():
+                value = watch.resolve(example)["value"]
+                yield pytest.param(method, path, value, id=f"{operation['operationId']} {name}")
+
+
+@pytest.mark.parametrize(("method", "path", "example"), list(_request_examples()))
+def test_request_example_is_accepted(
+    client: httpx.Client, user: str, method: str, path: str, example: dict[str, Any]
+) -> None:
+    task = client.post(f"/api/{user}/tasks", json={"title": "x"}).json()
+    answer = client.request(method, path.format(user_id=user, task_id=task["id"]), json=example)
+    assert answer.is_success, answer.text
+    stored = answer.json()
+    assert {name: stored[name] for name in example.keys() & stored.keys()} == example
+
+
+def test_a_stray_answer_must_be_a_known_problem(watch: ContractWatch) -> None:
+    with pytest.raises(BrokenContractError):
+        observe(watch, 404, path="/nowhere", json={**NOT_FOUND, "type": "/problems/unknown"}, headers=PROBLEM)
+
+
+def test_the_clients_of_the_tests_are_watched(client: httpx.Client, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def get(*_: object) -> models.Task:
+        return models.Task(**TASK).model_copy(update={"id": 0})
+
+    monkeypatch.setattr(queries, "get", get)
+    with pytest.raises(BrokenContractError, match="is less than the minimum"):
+        client.get(f"/api/{user}/tasks/1")
+
+
+class TestUnseen:
+    @pytest.fixture
+    def all_seen(self, watch: ContractWatch) -> set[tuple[str, int]]:
+        return watch.promised
+
+    def test_there_are_many_promises(self, watch: ContractWatch) -> None:
+        assert len(watch.promised) > 50
+
+    def test_all_seen_is_well(self, watch: ContractWatch) -> None:
+        assert watch.unseen(watch.promised, {}) == []
+
+    def test_one_that_was_never_seen_is_told(self, watch: ContractWatch) -> None:
+        (told,) = watch.unseen(watch.promised - {("getTask", 503)}, {})
+        assert told.startswith("getTask promises 503, and no test has seen it")
+
+    def test_unless_it_is_waived(self, watch: ContractWatch) -> None:
+        assert watch.unseen(watch.promised - {("getTask", 503)}, {("getTask", 503): "because"}) == []
+
+    @pytest.mark.parametrize("promise", [("getTask", 503), ("getTask", 418)])
+    def test_a_waiver_that_is_not_needed_is_told(self, watch: ContractWatch, promise: tuple[str, int]) -> None:
+        (told,) = watch.unseen(watch.promised, {promise: "because"})
+        assert "is not needed: remove it" in told
+
+    def test_every_waiver_has_a_reason(self) -> None:
+        assert all(WAIVERS.values())
+
+
+def test_a_run_that_has_not_seen_all_fails() -> None:
+    """The real run, but of a single file that sees nothing."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n0",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "testpaths=tests/service/test_settings.py",
+    ]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout
+    assert "contract: getTask promises 404, and no test has seen it" in run.stdout

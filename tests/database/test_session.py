@@ -1,0 +1,411 @@
+"""A session gives its connection back whatever happens, and tells a lost database from a fault."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from sqlalchemy import bindparam, column, insert, literal_column, select, table
+
+from support.databases import execute
+from support.relay import Relay
+from todo_api.database import database as module
+from todo_api.database import migrate
+from todo_api.database.database import Database
+from todo_api.database.failures import DatabaseUnavailableError, StatementLostError
+from todo_api.database.limits import Limits
+from todo_api.database.session import Session
+from todo_api.database.statement import Statement, prepare
+
+SLEEP = Statement("SELECT pg_sleep(60)")
+ONE = prepare(select(literal_column("1").label("one")))
+PID = Statement("SELECT pg_backend_pid() AS pid")
+note = table("note", column("text"))
+ADD = prepare(insert(note).values(text=bindparam("text")))
+NOTES = prepare(select(note.c.text).order_by(note.c.text))
+# Sleeps until there is a note. The sequence tells how often it was sent, for nothing undoes that.
+READ = Statement(
+    "SELECT nextval('sent') AS sent, pg_sleep(CASE WHEN EXISTS (SELECT FROM note) THEN 0 ELSE 600 END)", repeatable=True
+)
+WRITE = replace(READ, repeatable=False)
+
+MAX_CONNECTIONS = Limits().size + Limits().overflow
+
+
+def run(url: str, test: Callable[[Database], Awaitable[None]], **limits: Any) -> None:
+    async def main() -> None:
+        async with Database(url, replace(Limits(), **limits)) as database:
+            await test(database)
+
+    asyncio.run(main())
+
+
+async def notes(database: Database) -> list[str]:
+    return [row["text"] for row in await database.session().fetch_all(NOTES)]
+
+
+async def ask(url: str, sql: str) -> Any:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+async def asleep_on_server(url: str, count: int) -> None:
+    """Waits until that many statements are asleep."""
+    connection = await asyncpg.connect(url)
+    sleepers = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+    try:
+        async with asyncio.timeout(30):
+            while await connection.fetchval(sleepers) != count:
+                await asyncio.sleep(0.01)
+    finally:
+        await connection.close()
+
+
+async def end_sleepers(url: str) -> None:
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    assert await ask(url, f"{ended} AND datname = current_database()")
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(30):
+        while not await condition():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def url(database_url: str) -> Iterator[str]:
+    """With a table of this test."""
+    execute(database_url, "CREATE SEQUENCE sent; CREATE TABLE note (text varchar NOT NULL CHECK (text <> 'bad'))")
+    yield database_url
+    execute(database_url, "DROP SEQUENCE sent; DROP TABLE note")
+
+
+def test_a_value_written_into_a_statement_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a bindparam"):
+        prepare(select(note).where(note.c.text == "x"))
+
+
+def test_a_missing_parameter_is_an_error(url: str) -> None:
+    async def test(database: Database) -> None:
+        with pytest.raises(KeyError):
+            await database.session().fetch_one(ADD)
+
+    run(url, test)
+
+
+class TestTransaction:
+    def test_keeps_all(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            async with database.session().transaction() as session:
+                await session.fetch_one(ADD, text="a")
+                await session.fetch_one(ADD, text="b")
+                assert await notes(database) == [], "others see nothing before the end"
+            assert await notes(database) == ["a", "b"]
+
+        run(url, test)
+
+    @pytest.mark.parametrize("failure", [RuntimeError, asyncpg.CheckViolationError, asyncio.CancelledError])
+    def test_or_nothing(self, url: str, failure: type[BaseException]) -> None:
+        async def test(database: Database) -> None:
+            with pytest.raises(failure):
+                async with database.session().transaction() as session:
+                    await session.fetch_one(ADD, text="a")
+                    if failure is asyncpg.CheckViolationError:
+                        await session.fetch_one(ADD, text="bad")
+                    raise failure
+            assert await notes(database) == []
+
+        run(url, test)
+
+    def test_within_another_is_a_savepoint(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            async with database.session().transaction() as outer:
+                await outer.fetch_one(ADD, text="a")
+                with pytest.raises(RuntimeError):
+                    async with outer.transaction() as inner:
+                        await inner.fetch_one(ADD, text="b")
+                        raise RuntimeError
+                await outer.fetch_one(ADD, text="c")
+            assert await notes(database) == ["a", "c"]
+
+        run(url, test)
+
+
+class TestConnections:
+    def test_come_back_from_what_is_cancelled_and_what_fails(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            session = database.session()
+            for _ in range(2):
+                asleep = [asyncio.create_task(session.fetch_one(SLEEP)) for _ in range(MAX_CONNECTIONS)]
+                await asleep_on_server(url, MAX_CONNECTIONS)
+                for task in asleep:
+                    task.cancel()
+                await asyncio.gather(*asleep, return_exceptions=True)
+                refused = [session.fetch_one(ADD, text="bad") for _ in range(MAX_CONNECTIONS)]
+                errors = await asyncio.gather(*refused, return_exceptions=True)
+                assert {type(error) for error in errors} == {asyncpg.CheckViolationError}
+            rows = await asyncio.gather(*(session.fetch_one(ONE) for _ in range(50)))
+            assert [row and row["one"] for row in rows] == [1] * 50
+
+        run(url, test)
+
+    def test_that_are_all_in_use_are_no_hang(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            session = database.session()
+            asleep = [asyncio.create_task(session.fetch_one(SLEEP)) for _ in range(MAX_CONNECTIONS)]
+            await asleep_on_server(url, MAX_CONNECTIONS)
+            with pytest.raises(DatabaseUnavailableError):
+                await session.fetch_one(ONE)
+            for task in asleep:
+                task.cancel()
+            await asyncio.gather(*asleep, return_exceptions=True)
+            assert await session.fetch_one(ONE) is not None
+
+        run(url, test, wait_timeout=0.5)
+
+    def test_that_the_server_ends_are_replaced(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            row = await database.session().fetch_one(PID)
+            assert row is not None
+            asleep = asyncio.create_task(database.session().fetch_one(SLEEP))
+            await asleep_on_server(url, 1)
+            await end_sleepers(url)
+            with pytest.raises(DatabaseUnavailableError):
+                await asleep
+            assert await database.session().fetch_one(ONE) is not None
+
+        run(url, test)
+
+    def test_that_are_given_up_while_they_are_made_are_closed(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        made: list[asyncpg.Connection] = []
+
+        async def never_ends(connection: asyncpg.Connection, *_: object, **__: object) -> None:
+            made.append(connection)
+            await asyncio.Future()
+
+        async def test(database: Database) -> None:
+            asking = asyncio.create_task(database.session().fetch_one(ONE))
+            await until(lambda: asyncio.sleep(0, bool(made)))
+            asking.cancel()
+            await until(lambda: asyncio.sleep(0, made[0].is_closed()))
+
+        monkeypatch.setattr(asyncpg.Connection, "set_type_codec", never_ends)
+        run(url, test)
+
+
+class TestTimes:
+    @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+    def test_are_of_utc_whatever_the_server_has(self, empty_database_url: str, zone: str) -> None:
+        times = ["0001-01-01T00:00:00+00:00", "2026-01-01T12:00:00.500000+00:00", "9999-12-31T23:59:59.999999+00:00"]
+        columns = ", ".join(f"TIMESTAMPTZ '{time}'" for time in times)
+
+        async def test(database: Database) -> None:
+            row = await database.session().fetch_one(Statement(f"SELECT {columns}, current_setting('TimeZone')"))
+            assert row is not None
+            *found, set_to = row
+            assert set_to == zone
+            assert [time.isoformat() for time in found] == times
+
+        name = urlsplit(empty_database_url).path[1:]
+        execute(empty_database_url, f"ALTER DATABASE \"{name}\" SET TimeZone = '{zone}'")
+        run(empty_database_url, test)
+
+
+class TestLostStatement:
+    def test_that_reads_is_sent_again(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            reading = asyncio.create_task(database.session().fetch_one(READ))
+            await asleep_on_server(url, 1)
+            await database.session().fetch_one(ADD, text="a")
+            await end_sleepers(url)
+            row = await reading
+            assert row is not None
+            assert row["sent"] == 2
+
+        run(url, test)
+
+    def test_that_writes_is_not(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            writing = asyncio.create_task(database.session().fetch_one(WRITE))
+            await asleep_on_server(url, 1)
+            await end_sleepers(url)
+            with pytest.raises(StatementLostError):
+                await writing
+            assert await ask(url, "SELECT last_value FROM sent") == 1
+
+        run(url, test)
+
+    def test_of_a_transaction_is_not(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            async def transact() -> None:
+                async with database.session().transaction() as session:
+                    await session.fetch_one(ADD, text="a")
+                    await session.fetch_one(SLEEP)
+
+            transacting = asyncio.create_task(transact())
+            await asleep_on_server(url, 1)
+            await end_sleepers(url)
+            with pytest.raises(StatementLostError):
+                await transacting
+            assert await notes(database) == []
+
+        run(url, test)
+
+    @pytest.mark.parametrize(
+        ("error", "never_sent"),
+        [
+            (asyncpg.ProtocolViolationError("query_wait_timeout"), True),
+            (asyncpg.ProtocolViolationError("server login has been failing, try again later"), True),
+            (asyncpg.ProtocolViolationError("server conn crashed?"), False),
+            (asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"), False),
+            (ConnectionResetError("query_wait_timeout"), False),
+        ],
+        ids=str,
+    )
+    def test_may_be_known_to_have_reached_no_server(self, error: Exception, never_sent: bool) -> None:
+        assert StatementLostError(error).nothing_done is never_sent
+
+
+class TestStatementTimeout:
+    def test_is_told_and_not_tried_again(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            with pytest.raises(DatabaseUnavailableError, match="took too long") as late:
+                await database.session().fetch_one(READ)
+            assert not isinstance(late.value, StatementLostError)
+            assert isinstance(late.value.__cause__, TimeoutError), "not the server's limit"
+            await asleep_on_server(url, 0)
+            assert await ask(url, "SELECT last_value FROM sent") == 1
+            assert await database.session().fetch_one(ONE) is not None
+
+        run(url, test, statement_timeout=0.1)
+
+    def test_may_be_the_servers(self, empty_database_url: str) -> None:
+        async def test(database: Database) -> None:
+            with pytest.raises(DatabaseUnavailableError, match="took too long"):
+                await database.session().fetch_one(SLEEP)
+
+        migrate.upgrade(empty_database_url, Limits(statement_timeout=0.1))
+        run(empty_database_url, test)
+
+
+class TestReadiness:
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[Statement]:
+        """Every statement that a session is given."""
+        asked, fetch_one = [], Session.fetch_one
+
+        async def watch(session: Session, statement: Statement, /, **parameters: Any) -> Any:
+            asked.append(statement)
+            return await fetch_one(session, statement, **parameters)
+
+        monkeypatch.setattr(Session, "fetch_one", watch)
+        return asked
+
+    def test_is_asked_once_by_many(self, url: str, asked: list[Statement]) -> None:
+        async def good(database: Database) -> None:
+            assert asked == []
+            assert await asyncio.gather(*(database.ready() for _ in range(20))) == [True] * 20
+
+        async def bad(database: Database) -> None:
+            assert await asyncio.gather(*(database.ready(check=True) for _ in range(20))) == [False] * 20
+
+        run(url, good)
+        assert len(asked) == 1
+        run("postgresql://nobody@127.0.0.1:1/nothing", bad, wait_timeout=0.1)
+        assert len(asked) == 2
+
+    def test_is_the_last_known_state(self, url: str, asked: list[Statement], monkeypatch: pytest.MonkeyPatch) -> None:
+        async def test(database: Database) -> None:
+            # What others asked counts as well.
+            await database.session().fetch_one(ONE)
+            asked.clear()
+            for _ in range(3):
+                assert await database.ready()
+                assert await database.ready(check=True)
+            assert asked == []
+            monkeypatch.setattr(module, "STATE_LIFETIME", -1)
+            assert await database.ready()
+            assert asked == []
+            assert await database.ready(check=True)
+            assert len(asked) == 1
+
+        run(url, test)
+
+    def test_of_a_database_that_is_left_is_bad(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            assert await database.ready()
+            await database.close()
+            assert await database.ready()
+            with pytest.raises(DatabaseUnavailableError):
+                await database.session().fetch_one(ONE)
+            assert not await database.ready()
+
+        run(url, test)
+
+    def test_comes_back_by_itself(
+        self, url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "RECOVERY_INTERVAL", 0.01)
+
+        def logged() -> list[str]:
+            texts = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+            return [event for text in texts for event in ("database lost", "database back") if event in text]
+
+        async def test() -> None:
+            relay = Relay(url)
+            async with Database(relay.url, Limits(wait_timeout=0.1)) as database:
+
+                async def back() -> bool:
+                    return await database.ready() and logged()[-1:] == ["database back"]
+
+                for lost in ("at the start", "later"):
+                    assert await database.ready() is (lost == "later")
+                    for _ in range(3):
+                        with pytest.raises(DatabaseUnavailableError):
+                            await database.session().fetch_one(ONE)
+                    assert not await database.ready()
+                    async with relay.open():
+                        await until(back)
+                    assert logged() == ["database lost", "database back"]
+                    caplog.clear()
+
+        with caplog.at_level(logging.WARNING):
+            asyncio.run(test())
+
+    def test_of_a_silent_database_is_bad(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "RECOVERY_INTERVAL", 0.01)
+        monkeypatch.setattr(module, "STATE_LIFETIME", -1)
+
+        async def test(limits: Limits) -> None:
+            relay = Relay(url)
+            async with asyncio.timeout(30), relay.open(), Database(relay.url, limits) as database:
+                assert await database.ready(check=True)
+                relay.passing.clear()
+                assert not await database.ready(check=True)
+                relay.passing.set()
+                await until(database.ready)
+
+        asyncio.run(test(Limits(statement_timeout=0.1, connect_timeout=0.1, wait_timeout=0.2)))
+        monkeypatch.setattr(module, "ASK_TIMEOUT", 0.1)
+        asyncio.run(test(Limits(statement_timeout=3600, connect_timeout=3600, wait_timeout=3600)))
+
+    def test_of_a_database_that_refuses_is_bad(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            assert not await database.ready()
+
+        run(url.replace(f":{urlsplit(url).password}@", ":hunter2@"), test)
+
+
+class TestRevision:
+    def test_is_none_before_the_first_migration(self, empty_database_url: str) -> None:
+        async def test(database: Database) -> None:
+            assert await database.revision() is None
+
+        run(empty_database_url, test)

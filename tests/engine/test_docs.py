@@ -1,0 +1,170 @@
+"""The contract is served as it was written, and the pages work without internet."""
+
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+import yaml
+
+from support import ROOT
+from support.service import Service
+
+
+class TestContract:
+    def test_is_served_byte_for_byte(self, service: Service) -> None:
+        served = service.client().get("/openapi.yaml")
+        assert served.content == (ROOT / "openapi.yaml").read_bytes()
+        assert served.headers["content-type"] == "application/yaml"
+
+    def test_is_the_same_as_json(self, service: Service) -> None:
+        assert service.client().get("/openapi.json").json() == yaml.safe_load((ROOT / "openapi.yaml").read_bytes())
+
+    @pytest.mark.parametrize("path", ["/openapi.yaml", "/openapi.json"])
+    def test_is_not_sent_again(self, service: Service, path: str) -> None:
+        client = service.client()
+        etag = client.get(path).headers["ETag"]
+        for known in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+            again = client.get(path, headers={"If-None-Match": known})
+            assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", etag)
+        assert client.get(path, headers={"If-None-Match": '"x"'}).status_code == 200
+
+    def test_has_the_version_that_the_service_tells(self, service: Service) -> None:
+        client = service.client()
+        version = client.get("/openapi.json").json()["info"]["version"]
+        assert client.get("/").json()["version"] == version
+
+
+PAGES = ("/docs", "/redoc")
+
+
+def urls(page: str) -> list[str]:
+    """What a browser requests to show the page."""
+    return re.findall(r'(?:src|href)="([^"]+)"', page)
+
+
+def assets(service: Service) -> list[str]:
+    client = service.client()
+    return sorted({url for page in PAGES for url in urls(client.get(page).text)} - {"/favicon.ico"})
+
+
+class TestPages:
+    @pytest.mark.parametrize("path", PAGES)
+    def test_load_nothing_from_elsewhere(self, service: Service, path: str) -> None:
+        client = service.client()
+        answer = client.get(path)
+        assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+        page = answer.text
+        assert urls(page)
+        for url in urls(page):
+            assert url == "/favicon.ico" or url.startswith("/docs/assets/")
+            loaded = client.get(url)
+            assert loaded.status_code == 200
+            assert len(loaded.content) > 1000
+        assert "https://" not in page
+        assert json.dumps("/openapi.json") in page or "'/openapi.json'" in page
+
+    def test_icon_that_browsers_request_by_themselves_is_an_image(self, service: Service) -> None:
+        icon = service.client().get("/favicon.ico")
+        assert (icon.status_code, icon.headers["Content-Type"]) == (200, "image/png")
+        assert icon.content.startswith(b"\x89PNG")
+
+
+class TestAssets:
+    def test_name_holds_a_hash_of_the_content_and_caches_keep_it(self, service: Service) -> None:
+        client = service.client()
+        assert len(assets(service)) == 3
+        for url in assets(service):
+            loaded = client.get(url)
+            assert hashlib.sha256(loaded.content).hexdigest()[:16] in url
+            assert loaded.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+            kind = "text/css" if url.endswith(".css") else "text/javascript"
+            assert loaded.headers["Content-Type"] == f"{kind}; charset=utf-8"
+
+    @pytest.mark.parametrize(
+        ("accept_encoding", "encoding"),
+        [
+            pytest.param("gzip", "gzip", id="gzip"),
+            pytest.param("GZIP", "gzip", id="upper case"),
+            pytest.param("x-gzip", "gzip", id="the old name"),
+            pytest.param("gzip, deflate, br, zstd", "gzip", id="as browsers send it"),
+            pytest.param("br;q=1.0 , gzip ; q=0.001", "gzip", id="the least weight"),
+            pytest.param("*", "gzip", id="any"),
+            pytest.param("identity;q=0.5, *;q=0.9", "gzip", id="any rather than none"),
+            pytest.param("identity;q=0, gzip;q=0.1", "gzip", id="identity rejected"),
+            pytest.param("", None, id="empty"),
+            pytest.param("br", None, id="another coding"),
+            pytest.param("identity", None, id="identity"),
+            pytest.param("gzip;q=0", None, id="weight of zero"),
+            pytest.param("gzip;q=0.000, *", None, id="rejected by name"),
+            pytest.param("*;q=0", None, id="any rejected"),
+            pytest.param("gzip;q=0.5, identity", None, id="identity preferred"),
+            pytest.param("gzip;q=2", None, id="no weight"),
+            pytest.param("notgzip", None, id="name that ends so"),
+        ],
+    )
+    def test_coding_is_the_one_that_the_client_accepts(
+        self, service: Service, accept_encoding: str, encoding: str | None
+    ) -> None:
+        client = service.client(**{"Accept-Encoding": accept_encoding})
+        url = assets(service)[0]
+        get, head = client.get(url), client.head(url)
+        assert get.headers.get("Content-Encoding") == encoding
+        assert get.headers["Vary"].split(", ") == ["Accept-Encoding", "Origin"]
+        assert hashlib.sha256(get.content).hexdigest()[:16] in url
+        of_request = {"x-request-id", "date"}
+        assert head.content == b""
+        assert {(name, value) for name, value in head.headers.items() if name not in of_request} == {
+            (name, value) for name, value in get.headers.items() if name not in of_request
+        }
+
+    def test_accept_encoding_in_two_lines_is_one_list(self, service: Service) -> None:
+        client = service.client()
+        headers = [("Accept-Encoding", "br"), ("Accept-Encoding", "gzip;q=0"), ("Accept-Encoding", "*")]
+        assert "Content-Encoding" not in client.get(assets(service)[0], headers=headers).headers
+
+    def test_all_are_compressed_to_less_than_a_third(
+        self, service: Service, record_property: Callable[[str, object], None]
+    ) -> None:
+        sizes = {}
+        for url in assets(service):
+            loaded = service.client().get(url)
+            sizes[url.partition("-")[2]] = (len(loaded.content), int(loaded.headers["Content-Length"]))
+        record_property("assets, bytes as they are and as sent", sizes)
+        assert all(sent < whole / 3 for whole, sent in sizes.values())
+
+    def test_compression_is_done_once(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        client = service.client()
+        urls = assets(service)
+        first = [client.get(url).content for url in urls]
+        monkeypatch.delattr(gzip, "compress")
+        assert [client.get(url).content for url in urls] == first
+
+    def test_another_hash_or_the_bare_name_is_404(self, service: Service) -> None:
+        client = service.client()
+        for url in assets(service):
+            name = url.partition("-")[2]
+            for unknown in (name, f"-{name}", f"{'0' * 16}-{name}", f"{url.rpartition('/')[2]}x"):
+                answer = client.get(f"/docs/assets/{unknown}")
+                assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+                assert answer.headers["Cache-Control"] == "no-store"
+
+    @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+    def test_another_method_is_405(self, service: Service, method: str) -> None:
+        answer = service.client().request(method, assets(service)[0])
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
+
+    def test_request_no_image_script_or_font_of_another_host(self, service: Service) -> None:
+        """Chromium logs an error for each that the Content-Security-Policy forbids: it was Redoc's logo."""
+        for url in assets(service):
+            content = service.client().get(url).text
+            assert not re.findall(r"""\b(?:src|srcSet|poster):\s*["'`]https?:[^"'`]*|url\(["']?https?:[^)]*""", content)
+
+    def test_logo_of_redoc_is_replaced_once(self, service: Service) -> None:
+        """If this fails after an update of fastapi-offline, look for what the new script loads, in a browser."""
+        (url,) = (url for url in assets(service) if "redoc" in url)
+        script = service.client().get(url).text
+        assert "cdn.redoc" not in script
+        assert script.count('alt:"redocly logo",onError:()=>t(!1),src:"data:,"') == 1

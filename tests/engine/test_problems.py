@@ -1,0 +1,193 @@
+"""Failures that take more than a bad request: a database that is away, a fault of our own; and what problems tell."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any, Never
+
+import httpx
+import pytest
+
+from fastapi_contract.contract import Operation
+from fastapi_contract.problems import problem_types
+from support.operations import secured, send
+from support.service import Service, comparable, running, settings_for
+from todo_api.app import create_app
+from todo_api.contract import load_contract
+from todo_api.database.session import Session
+
+
+@pytest.fixture(scope="module")
+def without_database() -> Iterator[Service]:
+    # Port 1 of the loopback: nobody listens there.
+    settings = settings_for("postgresql://nobody:hunter2@127.0.0.1:1/nothing", database_wait_timeout=0.1)
+    with running(create_app(settings)) as service:
+        yield service
+
+
+class TestDatabaseUnavailable:
+    @secured
+    def test_is_503(self, without_database: Service, operation: Operation) -> None:
+        failed = send(without_database.client("a"), operation, "a")
+        assert (failed.status_code, failed.headers["Retry-After"]) == (503, "1")
+        assert failed.json()["type"] == "/problems/database-unavailable"
+        assert "hunter2" not in failed.text
+
+    @secured
+    def test_and_a_stranger_does_not_see_it(self, without_database: Service, operation: Operation) -> None:
+        assert send(without_database.client("a"), operation, "b").status_code == 403
+
+    def test_is_over_when_it_answers(self, service: Service) -> None:
+        assert service.client().get("/health/ready").json() == {"status": "ready"}
+
+    def test_is_told_by_readiness_but_not_by_health(self, without_database: Service) -> None:
+        client = without_database.client()
+        assert (client.get("/health/ready").status_code, client.get("/health").status_code) == (503, 200)
+        assert client.get("/").status_code == 200
+
+
+class TestReadiness:
+    @pytest.fixture
+    def checks(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+        """What the database was asked."""
+        checks = []
+
+        async def ready(*, check: bool) -> bool:
+            checks.append(check)
+            return True
+
+        monkeypatch.setattr(service.app.state.services.database, "ready", ready)
+        return checks
+
+    def test_looks_only_where_it_is_asked_to(self, service: Service, checks: list[bool]) -> None:
+        for query in ("", "?check=false", "?check=true"):
+            assert service.client().get(f"/health/ready{query}").json() == {"status": "ready"}
+        assert checks == [False, False, True]
+
+    @pytest.mark.parametrize("query", ["check=1", "check=TRUE", "check=", "check=true&check=true", "other=1"])
+    def test_refuses_what_it_does_not_know(self, service: Service, checks: list[bool], query: str) -> None:
+        refused = service.client().get(f"/health/ready?{query}")
+        assert (refused.status_code, refused.json()["type"]) == (422, "/problems/validation-failed")
+        assert checks == []
+
+    def test_of_a_lost_database_is_bad_when_it_looks_too(self, without_database: Service) -> None:
+        assert without_database.client().get("/health/ready?check=true").status_code == 503
+
+
+class TestInternalError:
+    @pytest.fixture
+    def broken(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
+        async def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("hunter2")
+
+        monkeypatch.setattr(Session, "fetch_one", fail)
+        monkeypatch.setattr(Session, "fetch_all", fail)
+        return service
+
+    @secured
+    def test_says_nothing_but_the_request_id(self, broken: Service, operation: Operation) -> None:
+        failed = send(broken.client("a", Origin="http://localhost:3000"), operation, "a")
+        assert failed.status_code == 500
+        assert failed.json() == {
+            "type": "/problems/internal-error",
+            "title": "The service failed",
+            "status": 500,
+            "detail": "The fault is ours. Report the request id if it happens again.",
+            "instance": failed.headers["X-Request-ID"],
+        }
+        assert failed.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+
+
+def fail(*_: object, **__: object) -> Never:
+    raise RuntimeError("hunter2")
+
+
+@pytest.fixture(scope="module")
+def both(database_url: str) -> Iterator[tuple[Service, Service]]:
+    """The service with the shortcut and the service without it."""
+    apps = [create_app(settings_for(database_url), shortcut=shortcut) for shortcut in (True, False)]
+    with running(apps[0]) as one, running(apps[1]) as other:
+        yield one, other
+
+
+TASK = '{"title": "x"}'
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "broken"),
+    [
+        pytest.param("GET", "/", "fastapi_contract.requests.ContractRequest._decode", id="before the handler"),
+        pytest.param("GET", "/api/user/tasks", "todo_api.auth.tokens.TokenVerifier.verify", id="guard"),
+        pytest.param("GET", "/api/user/tasks", "todo_api.database.dependency.Session", id="dependency"),
+        pytest.param("POST", "/api/user/tasks", "fastapi_contract.requests._parse", id="body"),
+        pytest.param("GET", "/api/user/tasks", "todo_api.tasks.queries.list_page", id="handler"),
+        pytest.param("GET", "/health/ready", "todo_api.database.database.Database.ready", id="public operation"),
+        pytest.param("GET", "/api/stranger/tasks", "todo_api.auth.problems.Forbidden.members", id="exception handler"),
+        pytest.param(
+            "PUT", "/api/user/tasks/x", "fastapi_contract.problems.InputError.from_pydantic", id="validation error"
+        ),
+        pytest.param("GET", "/nothing", "fastapi_contract.problems.NotFound.__init__", id="unknown path"),
+        pytest.param("PUT", "/nothing", "fastapi_contract.problems.NotFound.__init__", id="unknown path and method"),
+        pytest.param("DELETE", "/health", "fastapi_contract.problems.MethodNotAllowed.__init__", id="unknown method"),
+        pytest.param("GET", "/docs", "fastapi_contract.pages.get_swagger_ui_html", id="documentation"),
+        pytest.param("HEAD", "/redoc", "fastapi_contract.pages.get_redoc_html", id="HEAD"),
+        pytest.param("GET", "/problems/x", "fastapi_contract.pages.NotFound.__init__", id="page of a problem"),
+        pytest.param("GET", "/docs/assets/x", "fastapi_contract.pages.NotFound.__init__", id="asset"),
+        pytest.param("OPTIONS", "/", "fastapi_contract.cors.CrossOrigin.preflight", id="preflight"),
+    ],
+)
+def test_fault_is_the_same_problem_with_and_without_the_shortcut(
+    both: tuple[Service, Service],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    path: str,
+    broken: str,
+) -> None:
+    monkeypatch.setattr(broken, fail)
+    answers = []
+    for service in both:
+        headers = {
+            "Authorization": f"Bearer {service.token('user')}",
+            "Content-Type": "application/json",
+            "Origin": "http://localhost:3000",
+            "Access-Control-Request-Method": "GET",
+        }
+        caplog.clear()
+        # The connection must serve the next request, too.
+        with httpx.Client(base_url=service.url, headers=headers) as client:
+            answers.append([client.request(method, path, content=TASK) for _ in range(2)])
+        faults = [record for record in caplog.records if record.levelno == logging.ERROR]
+        assert len(faults) == 2
+        assert all("hunter2" in record.getMessage() for record in faults)
+    assert comparable(answers[0][0]) == comparable(answers[1][0])
+    for failed in (*answers[0], *answers[1]):
+        assert (failed.status_code, failed.headers["Content-Type"]) == (500, "application/problem+json")
+        assert failed.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+        assert "hunter2" not in failed.text
+        if method != "HEAD":
+            assert failed.json()["type"] == "/problems/internal-error"
+            assert failed.json()["instance"] == failed.headers["X-Request-ID"]
+
+
+def test_application_that_does_not_answer_is_a_fault(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(*_: object) -> None: ...
+
+    monkeypatch.setattr(service.app.middleware_stack, "app", silent)
+    silence = service.client().get("/nothing")
+    assert (silence.status_code, silence.json()["type"]) == (500, "/problems/internal-error")
+
+
+class TestTypes:
+    def test_are_those_of_the_contract(self) -> None:
+        schemas: dict[str, Any] = load_contract().document["components"]["schemas"]
+        promised = {
+            *schemas["Problem"]["properties"]["type"]["enum"],
+            schemas["ValidationProblem"]["properties"]["type"]["const"],
+        }
+        assert promised == problem_types().keys()
+
+    @pytest.mark.parametrize("type_", problem_types())
+    def test_explain_themselves_when_opened(self, service: Service, type_: str) -> None:
+        page = service.client().get(type_)
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert problem_types()[type_].title in page.text

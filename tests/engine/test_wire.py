@@ -1,0 +1,281 @@
+"""What fuzzing was shown not to find: how requests are read, and what every answer looks like."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from fastapi_contract.requests import MAX_BODY
+from fastapi_contract.transport import GatheringTransport
+from support.raw import exchange
+from support.service import Service
+
+JSON = {"Content-Type": "application/json"}
+
+
+def post(client: httpx.Client, user: str, content: bytes | Iterator[bytes], **headers: str) -> httpx.Response:
+    return client.post(f"/api/{user}/tasks", content=content, headers={**JSON, **headers})
+
+
+class TestBody:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"{", b"nope", b'{"title": "x",}', b"{'title': 'x'}", b'{"title": "x"} {}', b'{"title": "tab\there"}',
+            b'{"title": NaN}', b'{"title": Infinity}', b'{"title": "x", "completed": -Infinity}',
+            b'{"title": "x", "title": "y"}', b'{"title": "x", "x": {"a": 1, "a": 2}}',
+            b'\xef\xbb\xbf{"title": "x"}', '{"title": "x"}'.encode("utf-16"), '{"title": "x"}'.encode("utf-32"),
+            b'{"title": "\xff"}', b'{"title": "\xed\xa0\x80"}', b'{"title": "x\x00"}',
+            b"[" * 20_000, b'{"title":' * 5_000, b'{"title": ' + b"9" * 5_000 + b"}",
+        ],
+        ids=lambda body: str(body[:20]),
+    )  # fmt: skip
+    def test_that_is_no_json_is_400(self, client: httpx.Client, user: str, body: bytes) -> None:
+        refused = post(client, user, body)
+        assert (refused.status_code, refused.json()["type"]) == (400, "/problems/malformed-body")
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            rb'{"title": "\ud800"}', rb'{"title": "\udfff\ud800"}', rb'{"\ud800": 1, "title": "x"}',
+            rb'{"title": "\u0000"}', b'{"title": 1e999}', b'{"title": ' + b"9" * 4_000 + b"}", b"[]", b"null", b"1",
+        ],
+    )  # fmt: skip
+    def test_that_is_json_but_not_in_the_contract_is_422(self, client: httpx.Client, user: str, body: bytes) -> None:
+        assert post(client, user, body).status_code == 422
+
+    @pytest.mark.parametrize(
+        "media_type",
+        ["text/plain", "application/x-www-form-urlencoded", "application/vnd.x+json", "application/jsonp", "*/*",
+         "application/json; charset=utf-16", "application/json, text/plain", "json", "",
+         "application/json; charset=latin-1; charset=utf-8", "application/json; charset=utf-8; CHARSET=latin-1",
+         'application/json; charset="utf-16"', 'application/json; charset="utf-8', "application/json; charset=",
+         'application/json; charset=""', "application/json; charset='utf-8'", "application/json; charset = utf-8",
+         "application/json; x =y", "application/json; x= y", "application/json; x", "application/json; =y",
+         "application/json; x=a b", 'application/json; x="a"b', 'application/json; x="a\\', 'application/json; x="a\\"',
+         "application/json x=y", "application/json, x=y", "application /json", "application/json;x=\xe9",
+         "application/json;x=" + "y" * 1100],
+        ids=lambda media_type: media_type[:60],
+    )  # fmt: skip
+    def test_of_another_media_type_is_415(self, client: httpx.Client, user: str, media_type: str) -> None:
+        request = client.build_request("POST", f"/api/{user}/tasks", content=b'{"title": "x"}')
+        request.headers = httpx.Headers([*request.headers.raw, (b"Content-Type", media_type.encode("latin-1"))])
+        refused = client.send(request)
+        assert (refused.status_code, refused.json()["type"]) == (415, "/problems/unsupported-media-type")
+
+    @pytest.mark.parametrize(
+        "media_types",
+        [["application/json", "text/plain"], ["text/plain", "application/json"], ["application/json"] * 2],
+        ids=["JSON first", "JSON last", "JSON twice"],
+    )
+    def test_of_two_media_types_is_415(self, client: httpx.Client, user: str, media_types: list[str]) -> None:
+        headers = [(b"Authorization", client.headers["Authorization"].encode())]
+        headers += [(b"Content-Type", media_type.encode()) for media_type in media_types]
+        answer = client.post(f"/api/{user}/tasks", content=b'{"title": "x"}', headers=headers)
+        assert answer.status_code == 415
+
+    def test_without_a_media_type_is_415(self, client: httpx.Client, user: str) -> None:
+        request = client.build_request("POST", f"/api/{user}/tasks", content=b'{"title": "x"}')
+        assert "content-type" not in request.headers
+        assert client.send(request).status_code == 415
+
+    @pytest.mark.parametrize(
+        "media_type",
+        ["application/json", "application/json; charset=utf-8", 'APPLICATION/JSON;charset="UTF-8"',
+         "application/json; x=y", "application/json;", "application/json ; ;;", "application/json;x=y;",
+         'application/json; x="a;b\\""', 'application/json; x=""', 'application/json; x="charset=utf-16"',
+         "application/json; x=y; charset=utf-8", "application/json; charset=utf-8; x=y",
+         "application/json; charset=utf8",
+         'application/json; charset="ut\\f-8"', "application/json;charset=utf-8;charset=UTF-8",
+         "application/json\t;\tx=y", 'application/json; profile="https://example.com/"',
+         'application/json; x="\xe9"'],
+        ids=lambda media_type: media_type,
+    )  # fmt: skip
+    def test_of_json_in_any_spelling_is_taken(self, client: httpx.Client, user: str, media_type: str) -> None:
+        headers: Any = {"Content-Type": media_type.encode("latin-1")}
+        assert client.post(f"/api/{user}/tasks", content=b'{"title": "x"}', headers=headers).status_code == 201
+
+    def test_of_64_kib_is_read(self, client: httpx.Client, user: str) -> None:
+        body = b'{"title": "x"}'
+        assert post(client, user, body + b" " * (MAX_BODY - len(body))).status_code == 201
+
+    @pytest.mark.parametrize(
+        "operation",
+        [("POST", ""), ("PUT", "/1"), ("PATCH", "/1/complete")],
+        ids=["createTask", "updateTask", "toggleTaskCompletion"],
+    )
+    @pytest.mark.parametrize("chunked", [False, True])
+    def test_that_is_larger_is_413(
+        self, client: httpx.Client, user: str, operation: tuple[str, str], chunked: bool
+    ) -> None:
+        method, path = operation
+        body = b" " * (MAX_BODY + 1)
+        content = iter([body]) if chunked else body
+        refused = client.request(method, f"/api/{user}/tasks{path}", content=content, headers=JSON)
+        assert (refused.status_code, refused.headers["connection"]) == (413, "close")
+
+    @pytest.mark.parametrize("length", [f"Content-Length: {2**40}", "Transfer-Encoding: chunked"])
+    def test_whose_rest_never_comes_is_not_waited_for(self, service: Service, user: str, length: str) -> None:
+        head = (
+            f"POST /api/{user}/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.token(user)}\r\n"
+            f"Content-Type: application/json\r\n{length}\r\n\r\n"
+        )
+        chunk = f"{MAX_BODY + 1:x}\r\n" if "chunked" in length else ""
+        answer = exchange(service.url, (head + chunk).encode() + b" " * (MAX_BODY + 1))
+        assert answer.startswith(b"HTTP/1.1 413 ")
+
+    @pytest.mark.parametrize("operation", [("PUT", "/1"), ("PATCH", "/1/complete")])
+    def test_is_read_alike_by_every_operation(
+        self, client: httpx.Client, user: str, operation: tuple[str, str]
+    ) -> None:
+        method, path = operation
+        url = f"/api/{user}/tasks{path}"
+        assert client.request(method, url, content=b"{", headers=JSON).status_code == 400
+        assert client.request(method, url, content=b"{}").status_code == 415
+        assert client.request(method, url, json={}).status_code == 422
+        assert client.request(method, url, json={"completed": True, "x": 1}).status_code == 422
+
+
+class TestHttp:
+    @pytest.mark.parametrize(
+        "request_text",
+        [
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nBad Name: x\r\n\r\n",
+            "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
+            "NONSENSE\r\n\r\n",
+            "GET / HTTP/9.9\r\nHost: a\r\n\r\n",
+        ],
+        ids=["no Host", "two Hosts", "two lengths", "length and chunks", "header", "target", "nonsense", "version"],
+    )
+    def test_what_it_forbids_is_400_and_the_connection_closed(self, service: Service, request_text: str) -> None:
+        head, _, body = exchange(service.url, request_text.encode("latin-1")).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert b"content-type: application/problem+json" in head
+        assert json.loads(body)["type"] == "/problems/invalid-request"
+
+    def test_1_0_needs_no_host(self, service: Service) -> None:
+        assert exchange(service.url, b"GET /health HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/nowhere", "/health/", "/api", "/api/x/tasks/", "/api/x/tasks/1/", "/API/x/tasks", "/api/a%2Fb/tasks",
+         "/api//tasks", "/problems/nothing", "/problems/", "/docs/assets/nothing.js", "/docs/assets/..%2fcore.py"],
+    )  # fmt: skip
+    def test_an_unknown_path_is_404_and_never_a_redirect(self, service: Service, path: str) -> None:
+        refused = service.client().get(path)
+        assert (refused.status_code, refused.json()["type"]) == (404, "/problems/not-found")
+
+    @pytest.mark.parametrize(
+        ("method", "path", "allow"),
+        [
+            ("POST", "/", "GET, HEAD"),
+            ("PATCH", "/api/x/tasks", "GET, HEAD, POST"),
+            ("POST", "/api/x/tasks/1", "DELETE, GET, HEAD, PUT"),
+            ("GET", "/api/x/tasks/1/complete", "PATCH"),
+            ("HEAD", "/api/x/tasks/1/complete", "PATCH"),
+            ("OPTIONS", "/api/x/tasks", "GET, HEAD, POST"),
+            ("TRACE", "/health", "GET, HEAD"),
+            ("PROPFIND", "/health/ready", "GET, HEAD"),
+            ("DELETE", "/openapi.yaml", "GET, HEAD"),
+            ("POST", "/docs", "GET, HEAD"),
+            ("PUT", "/docs/assets/swagger-ui.css", "GET, HEAD"),
+            ("POST", "/problems/forbidden", "GET, HEAD"),
+        ],
+    )
+    def test_an_unknown_method_is_405_with_all_that_are_known(
+        self, service: Service, method: str, path: str, allow: str
+    ) -> None:
+        refused = service.client().request(method, path)
+        assert (refused.status_code, refused.headers["Allow"]) == (405, allow)
+        if method != "HEAD":
+            assert refused.json()["type"] == "/problems/method-not-allowed"
+
+    def test_head_works_where_get_does(self, client: httpx.Client, user: str) -> None:
+        for path in ("/", "/health", "/docs", "/openapi.json", f"/api/{user}/tasks"):
+            get, head = client.get(path), client.head(path)
+            assert (head.status_code, head.content) == (200, b"")
+            assert head.headers["content-length"] == get.headers["content-length"]
+        assert client.head(f"/api/{user}/tasks/1").status_code == 404
+
+    @pytest.mark.parametrize("path", ["/", "/health", "/health/ready"])
+    def test_public_operations_refuse_unknown_parameters_too(self, service: Service, path: str) -> None:
+        assert service.client().get(path, params={"x": 1}).status_code == 422
+
+
+class Recorder(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.closed
+        self.writes.append(bytes(data))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+class TestGatheringTransport:
+    def run(self, *, close: bool) -> Recorder:
+        recorder = Recorder()
+
+        async def answer() -> None:
+            transport = GatheringTransport(recorder, asyncio.get_running_loop(), lambda: False)
+            transport.write(b"head ")
+            transport.write(b"body")
+            if close:
+                transport.close()
+                transport.write(b" and more")
+            # What was written is sent when the step of the loop is over.
+            await asyncio.sleep(0)
+
+        asyncio.run(answer())
+        return recorder
+
+    def test_sends_head_and_body_at_once(self) -> None:
+        assert self.run(close=False).writes == [b"head body"]
+
+    def test_sends_what_was_written_before_it_closes_and_nothing_afterwards(self) -> None:
+        recorder = self.run(close=True)
+        assert recorder.writes == [b"head body"]
+        assert recorder.closed
+
+    def test_answers_requests_that_come_together_in_their_order(self, service: Service) -> None:
+        first = b"GET /health HTTP/1.1\r\nHost: x\r\nX-Request-ID: first\r\n\r\n"
+        last = b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-ID: last\r\nConnection: close\r\n\r\n"
+        answers = exchange(service.url, first + last)
+        assert answers.count(b"HTTP/1.1 200 OK") == 2
+        assert answers.index(b"x-request-id: first") < answers.index(b"x-request-id: last")
+
+
+class TestEveryAnswer:
+    """The client of the tests holds X-Request-ID, Cache-Control and nosniff against every answer; here is the rest."""
+
+    @pytest.mark.parametrize("request_id", ["x", "a.b_c~d-E9", "x" * 128])
+    def test_has_the_callers_request_id(self, service: Service, request_id: str) -> None:
+        answer = service.client().get("/nowhere", headers={"X-Request-ID": request_id})
+        assert answer.headers["X-Request-ID"] == answer.json()["instance"] == request_id
+
+    @pytest.mark.parametrize("request_id", ["", "x" * 129, "a b", "a;b", "é", '"', "a/b"])
+    def test_or_one_of_ours_where_that_is_not_safe(self, service: Service, request_id: str) -> None:
+        answer = service.client().get("/nowhere", headers={b"X-Request-ID": request_id.encode()})
+        assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["X-Request-ID"])
+
+    def test_is_not_to_be_stored(self, client: httpx.Client, user: str) -> None:
+        for path in ("/", "/health", f"/api/{user}/tasks", "/nowhere"):
+            assert client.get(path).headers["Cache-Control"] == "no-store"
+
+    def test_does_not_name_the_server(self, service: Service) -> None:
+        assert "server" not in service.client().get("/").headers

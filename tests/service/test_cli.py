@@ -1,0 +1,217 @@
+"""What `todo-api` says when a command cannot be carried out: one line, with its prefix, that says what to do."""
+
+import re
+import socket
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.databases import execute
+from support.ports import next_port
+from support.service import SECRET
+from support.serving import run, serving
+
+CLASS_NAME = re.compile(r"Error\b|Exception|Traceback|<class|\[Errno|object at 0x")
+
+
+def failure(directory: Path, *arguments: str, code: int = 1, **settings: str) -> str:
+    """The one line that the command fails with. Lines of the log may come before it."""
+    failed = run(directory, *arguments, **settings)
+    lines = [line for line in failed.stderr.splitlines() if not line.startswith("{")]
+    assert failed.returncode == code, failed.stderr
+    assert failed.stdout == ""
+    assert all(line.startswith("todo-api: ") for line in lines), lines
+    assert not CLASS_NAME.search("\n".join(lines)), lines
+    (line,) = lines
+    return line.removeprefix("todo-api: ")
+
+
+@pytest.fixture
+def dead_url() -> str:
+    """Of a database that is down."""
+    return f"postgresql://todo:hunter2@127.0.0.1:{next_port()}/todo"
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["serve", "--port", "65536"], "argument --port: must be a number from 0 to 65535"),
+            (["serve", "--port", "-1"], "argument --port: must be a number from 0 to 65535"),
+            (["serve", "--port", "http"], "argument --port: must be a number from 0 to 65535"),
+            (["serve", "--port", ""], "argument --port: must be a number from 0 to 65535"),
+            (["serve", "--port", "1_0"], "argument --port: must be a number from 0 to 65535"),
+            (["serve", "--port", "9" * 5000], "argument --port: must be a number from 0 to 65535"),
+            (["serve", "--workers", "0"], "argument --workers: must be a number from 1 to 256"),
+            (["serve", "--workers", "-2"], "argument --workers: must be a number from 1 to 256"),
+            (["serve", "--workers", "two"], "argument --workers: must be a number from 1 to 256"),
+            (["serve", "--prot", "8000"], "unrecognized arguments: --prot 8000"),
+            (["token"], "the following arguments are required: USER"),
+            ([], "the following arguments are required: COMMAND"),
+            (["start"], "argument COMMAND: invalid choice"),
+        ],
+        ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
+    )
+    def test_that_are_wrong_are_named_in_one_line(self, tmp_path: Path, arguments: list[str], message: str) -> None:
+        line = failure(tmp_path, *arguments, code=2)
+        assert line.startswith(message)
+        assert re.search(r"\. Run: todo-api( serve| token)? --help$", line)
+
+    def test_version_is_that_of_the_package(self, tmp_path: Path) -> None:
+        asked = run(tmp_path, "--version")
+        assert (asked.returncode, asked.stderr) == (0, "")
+        assert asked.stdout == f"todo-api {version('todo-api')}\n"
+
+
+class TestSettingsFirst:
+    """A database that is down is asked for 15 seconds by default, and these tests would notice: the log has a line."""
+
+    @pytest.mark.parametrize("command", ["serve", "token demo"], ids=str)
+    def test_missing_secret_is_found_before_the_database_is_asked(
+        self, tmp_path: Path, dead_url: str, command: str
+    ) -> None:
+        failed = run(tmp_path, *command.split(), DATABASE_URL=dead_url)
+        assert re.fullmatch(r"todo-api: (BETTER_AUTH_JWKS_URL or )?BETTER_AUTH_SECRET: .*\n", failed.stderr)
+
+    def test_port_in_use_is_found_before_the_database_is_asked(self, tmp_path: Path, dead_url: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = str(other.getsockname()[1])
+            failed = run(tmp_path, "serve", "--port", port, DATABASE_URL=dead_url, BETTER_AUTH_SECRET=SECRET)
+        assert failed.stderr.startswith(f"todo-api: cannot listen on port {port} of 127.0.0.1: ")
+
+    def test_missing_direct_url_is_found_before_the_database_is_asked(self, tmp_path: Path, dead_url: str) -> None:
+        failed = run(tmp_path, "migrate", DATABASE_URL=f"{dead_url}?pgbouncer=true")
+        assert re.fullmatch(r"todo-api: DATABASE_URL_UNPOOLED: .*\n", failed.stderr)
+
+    def test_each_wrong_setting_has_a_line_with_the_prefix(self, tmp_path: Path, dead_url: str) -> None:
+        wrong = {"LOG_LEVEL": "loud", "ALLOWED_ORIGINS": "x", "BETTER_AUTH_SECRET": "ssh-rsa ".ljust(40, "A")}
+        failed = run(tmp_path, "serve", DATABASE_URL=dead_url, **wrong)
+        lines = failed.stderr.splitlines()
+        assert [re.match(r"todo-api: ([A-Z_]+): ", line)[1] for line in lines] == [  # type: ignore[index]
+            "BETTER_AUTH_SECRET",
+            "ALLOWED_ORIGINS",
+            "LOG_LEVEL",
+        ]
+
+
+class TestListener:
+    @pytest.mark.parametrize("workers", ["1", "2"], ids=["one worker", "two workers"])
+    def test_port_in_use_is_named(self, tmp_path: Path, workers: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = str(other.getsockname()[1])
+            line = failure(tmp_path, "serve", "--port", port, "--workers", workers)
+        assert line.startswith(f"cannot listen on port {port} of 127.0.0.1: Address already in use. Stop the process")
+        assert not (tmp_path / "data" / "postgres").exists(), "PostgreSQL was started for nothing"
+
+    @pytest.mark.parametrize(
+        ("host", "message"),
+        [
+            ("192.0.2.1", "cannot listen on port 8000 of 192.0.2.1: Cannot assign requested address. Give an address"),
+            ("host.invalid", "--host: there is no address for the name host.invalid. Give an address"),
+            ("", "--host: there is no address for the name "),
+            ("a" * 64, "--host: "),
+            ("1.2.3.4.5", "--host: there is no address for the name 1.2.3.4.5. "),
+        ],
+        ids=["another machine's", "unknown", "empty", "too long", "no address"],
+    )
+    def test_host_that_cannot_be_bound_is_named(self, tmp_path: Path, host: str, message: str) -> None:
+        assert failure(tmp_path, "serve", "--host", host).startswith(message)
+
+    @pytest.mark.parametrize("workers", ["1", "2"], ids=["one worker", "two workers"])
+    def test_port_0_is_printed_as_the_real_one(self, tmp_path: Path, database_url: str, workers: str) -> None:
+        settings = {"DATABASE_URL": database_url, "BETTER_AUTH_SECRET": SECRET}
+        with serving(tmp_path, "--port", "0", "--workers", workers, **settings) as service:
+            assert service.port != 0
+            assert httpx.get(f"http://127.0.0.1:{service.port}/health").status_code == 200
+
+    def test_welcome_has_the_real_port(self, tmp_path: Path) -> None:
+        with serving(tmp_path, "--port", "0") as service:
+            assert f"http://127.0.0.1:{service.port}/docs" in service.output
+            assert ":0/" not in service.output
+
+    @pytest.mark.parametrize(
+        ("host", "url"),
+        [("localhost", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "[::1]"), ("[::1]", "[::1]"), ("::", "[::1]")],  # noqa: S104
+        ids=str,
+    )
+    def test_address_is_printed_as_a_client_writes_it(
+        self, tmp_path: Path, database_url: str, host: str, url: str
+    ) -> None:
+        settings = {"DATABASE_URL": database_url, "BETTER_AUTH_SECRET": SECRET}
+        with serving(tmp_path, "--port", "0", "--host", host, **settings) as service:
+            assert f'"url":"http://{url}:{service.port}"' in service.output
+            assert httpx.get(f"http://{url}:{service.port}/health").status_code == 200
+
+    def test_port_is_free_as_soon_as_the_service_has_ended(self, tmp_path: Path, database_url: str) -> None:
+        settings = {"DATABASE_URL": database_url, "BETTER_AUTH_SECRET": SECRET}
+        with serving(tmp_path, **settings) as first:
+            # The side that closes first keeps the port for a minute: here it is the service.
+            answered = httpx.get(f"http://127.0.0.1:{first.port}/health", headers={"Connection": "close"})
+            assert answered.status_code == 200
+        with serving(tmp_path, "--port", str(first.port), **settings):
+            pass
+
+
+class TestDataDirectory:
+    @pytest.mark.parametrize("command", ["serve", "token demo"], ids=str)
+    @pytest.mark.parametrize("place", ["file", "file/below", "link"], ids=["a file", "below a file", "a loop"])
+    def test_that_cannot_be_written_is_named(self, tmp_path: Path, command: str, place: str) -> None:
+        (tmp_path / "file").write_text("")
+        (tmp_path / "link").symlink_to(tmp_path / "link")
+        line = failure(tmp_path, *command.split(), DATA_DIR=str(tmp_path / place))
+        assert line.startswith("DATA_DIR: cannot be written: ")
+        assert "set DATABASE_URL" in line
+
+    def test_whose_secret_cannot_be_written_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "data" / "secret").mkdir(parents=True)
+        assert failure(tmp_path, "token", "demo").startswith("DATA_DIR: cannot be written: Is a directory")
+
+    def test_that_the_embedded_server_cannot_use_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "postgres").write_text("")
+        line = failure(tmp_path, "serve", "--port", "0")
+        assert str(tmp_path / "data" / "postgres") in line
+
+
+class TestMigrate:
+    def test_that_the_database_rejects_says_why(self, tmp_path: Path, empty_database_url: str) -> None:
+        """Its DETAIL would quote a row."""
+        execute(empty_database_url, "CREATE TABLE task (title text)")
+        line = failure(tmp_path, "migrate", DATABASE_URL=empty_database_url)
+        assert line == (
+            'The database rejects the migration: relation "task" already exists (SQLSTATE 42P07). Nothing is changed.'
+        )
+
+    def test_of_a_newer_schema_says_so(self, tmp_path: Path, empty_database_url: str) -> None:
+        execute(empty_database_url, "CREATE TABLE alembic_version (version_num text)")
+        execute(empty_database_url, "INSERT INTO alembic_version VALUES ('9999')")
+        line = failure(tmp_path, "migrate", DATABASE_URL=empty_database_url)
+        assert line.startswith("the database's schema is at a revision that this version does not know")
+
+    def test_check_that_the_database_rejects_says_why(self, tmp_path: Path, empty_database_url: str) -> None:
+        execute(empty_database_url, "CREATE TABLE alembic_version (version text)")
+        line = failure(tmp_path, "serve", "--port", "0", DATABASE_URL=empty_database_url, BETTER_AUTH_SECRET=SECRET)
+        assert re.match(r"the database rejects .*SQLSTATE 42703\)", line)
+
+
+class TestUnexpectedError:
+    def test_is_one_line_of_the_log_and_one_of_the_command(self, tmp_path: Path) -> None:
+        """A module of the standard library that fails as no code foresees."""
+        broken = tmp_path / "broken"
+        broken.mkdir()
+        (broken / "sitecustomize.py").write_text(
+            "import todo_api.cli\ndef fail(*_): raise RuntimeError('hunter2')\ntodo_api.cli._secret = fail\n"
+        )
+        line = failure(tmp_path, "token", "demo", PYTHONPATH=str(broken))
+        assert line.startswith("an unexpected error")
+
+
+class TestWorkers:
+    def test_allow_what_their_parent_allows(self, tmp_path: Path) -> None:
+        """The default of ALLOWED_ORIGINS depends on DATABASE_URL, which the parent sets for them."""
+        with serving(tmp_path, "--workers", "2") as service:
+            asked = {"Origin": "http://localhost:5173", "Access-Control-Request-Method": "GET"}
+            answers = [httpx.options(f"http://127.0.0.1:{service.port}/", headers=asked) for _ in range(8)]
+            assert {answer.status_code for answer in answers} == {200}

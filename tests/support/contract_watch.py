@@ -1,0 +1,184 @@
+"""Watches every response that the tests see: each must keep the contract, and each promised one must be seen."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import schemathesis
+import yaml
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core.failures import FailureGroup
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from support import ROOT
+
+CHECKS = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+Promise = tuple[str, int]
+"""An operationId and one of the statuses that it documents."""
+
+
+class BrokenContractError(AssertionError):
+    """A response is not what openapi.yaml says."""
+
+
+class ContractWatch:
+    """Knows the contract, and remembers what was seen of it."""
+
+    def __init__(self, path: Path = ROOT / "openapi.yaml") -> None:
+        self.document: dict[str, Any] = yaml.safe_load(path.read_text())
+        # A configuration of its own: the fuzzer's is found and taken otherwise.
+        self.schema = schemathesis.openapi.from_path(path, config=SchemathesisConfig())
+        self.seen: set[Promise] = set()
+
+    @property
+    def promised(self) -> set[Promise]:
+        return {
+            (operation["operationId"], int(status))
+            for item in self.document["paths"].values()
+            for method, operation in item.items()
+            if method != "parameters"
+            for status in operation["responses"]
+        }
+
+    def observe(self, response: httpx.Response) -> None:
+        """An event hook of httpx. Raises BrokenContractError."""
+        response.read()
+        self._observe_every(response)
+        operation = self._find(response.request)
+        if operation is None:
+            self._observe_stray(response)
+            return
+        if response.request.method != "HEAD":
+            # Without its body, which schemathesis would read: one that was streamed is gone.
+            response.request = httpx.Request(response.request.method, response.request.url)
+            case = operation.Case(path_parameters=dict.fromkeys(("user_id", "task_id"), "1"))
+            try:
+                case.validate_response(response, checks=CHECKS)
+            except FailureGroup as failures:
+                raise BrokenContractError(f"{operation.label}: {failures}") from None
+            self._observe_examples(operation, response)
+        self.seen.add((operation.definition.raw["operationId"], response.status_code))
+
+    def unseen(self, seen: Iterable[Promise], waivers: Mapping[Promise, str]) -> list[str]:
+        """What must be mended: a promise that was never seen, and a waiver that is not needed."""
+        seen = set(seen)
+        never = sorted(self.promised - seen - waivers.keys())
+        needless = sorted(waivers.keys() & seen | waivers.keys() - self.promised)
+        return [
+            f"{operation} promises {status}, and no test has seen it: add a test, or a waiver "
+            "with its reason in tests/support/waivers.py"
+            for operation, status in never
+        ] + [f"the waiver for {operation} {status} is not needed: remove it" for operation, status in needless]
+
+    def _find(self, request: httpx.Request) -> APIOperation[Any, Any, Any, Any] | None:
+        method = "GET" if request.method == "HEAD" else request.method
+        # As the server sees it: encoded slashes are slashes.
+        path = request.url.path
+        return self.schema.find_operation_by_path(method, path)
+
+    def _observe_every(self, response: httpx.Response) -> None:
+        """What the contract's `info` says of every answer."""
+        for header, value in (("x-content-type-options", "nosniff"), ("x-request-id", None)):
+            if header not in response.headers or value not in (None, response.headers[header]):
+                raise BrokenContractError(f"{response.request.url.path}: {header} is missing or wrong")
+        if "cache-control" not in response.headers:
+            raise BrokenContractError(f"{response.request.url.path}: cache-control is missing")
+        if response.status_code >= 400:
+            if response.headers.get("content-type") != "application/problem+json":
+                raise BrokenContractError(f"{response.status_code} is not a problem: {response.headers}")
+            if response.request.method != "HEAD":
+                instance = response.json()["instance"]
+                if instance != response.headers["x-request-id"]:
+                    raise BrokenContractError(f"instance {instance} is not the request id")
+
+    def _observe_stray(self, response: httpx.Response) -> None:
+        """Of what is no operation (unknown paths and methods, pages) the contract knows the problems alone."""
+        if response.status_code >= 400 and response.request.method != "HEAD":
+            types = self.document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
+            if response.json()["type"] not in types:
+                raise BrokenContractError(f"{response.json()['type']} is no type of the contract")
+
+    def _observe_examples(self, operation: APIOperation[Any, Any, Any, Any], response: httpx.Response) -> None:
+        if response.status_code >= 400:
+            self._observe_example(operation, response)
+        elif response.content:
+            self._observe_good_examples(operation, response)
+
+    def _observe_good_examples(self, operation: APIOperation[Any, Any, Any, Any], response: httpx.Response) -> None:
+        """Every example of a 2xx answer has the form of the answer. An operation that is open to everybody answers
+        everybody alike, so that its examples equal the answer."""
+        raw = operation.definition.raw
+        body = self.resolve(raw["responses"][str(response.status_code)])["content"]["application/json"]
+        answer = response.json()
+        for name, reference in body.get("examples", {}).items():
+            example = self.resolve(reference)["value"]
+            difference = self._difference(body["schema"], example, answer, "#")
+            if difference is None and raw.get("security") == [] and example != answer:
+                difference = f"{json.dumps(answer)} is not equal to it"
+            if difference is not None:
+                raise BrokenContractError(f"{operation.label}: the example {name} is not like the answer: {difference}")
+
+    def _difference(self, schema: dict[str, Any], example: Any, answer: Any, at: str) -> str | None:
+        """The first place where members or JSON types differ. The schema says which members are optional, and the
+        checks of the schema where null is allowed."""
+        if example is None or answer is None:
+            return None
+        if _json_type(example) != _json_type(answer):
+            return f"{at} is a {_json_type(example)} in the example, and a {_json_type(answer)} in the answer"
+        schema = self.resolve(schema)
+        for branch in schema.get("anyOf", ()):
+            resolved = self.resolve(branch)
+            schema = resolved if resolved.get("type") != "null" else schema
+        if isinstance(example, list):
+            pairs = [(schema.get("items", {}), one, other, f"{at}/0") for one in example for other in answer]
+        elif isinstance(example, dict):
+            properties = schema.get("properties", {})
+            optional = properties.keys() - set(schema.get("required", ()))
+            for name in sorted((example.keys() ^ answer.keys()) - optional):
+                return f"{at}/{name} is only in the {'example' if name in example else 'answer'}"
+            both = sorted(example.keys() & answer.keys())
+            pairs = [(properties.get(name, {}), example[name], answer[name], f"{at}/{name}") for name in both]
+        else:
+            pairs = []
+        return next((found for pair in pairs if (found := self._difference(*pair)) is not None), None)
+
+    def _observe_example(self, operation: APIOperation[Any, Any, Any, Any], response: httpx.Response) -> None:
+        """A problem's type, title and status are those of an example of its answer: the examples tell the truth."""
+        answer = self.resolve(operation.definition.raw["responses"][str(response.status_code)])
+        examples: Collection[Any] = [
+            self.resolve(example)["value"]
+            for example in answer["content"]["application/problem+json"]["examples"].values()
+        ]
+        problem = response.json()
+        told = [{key: each[key] for key in ("type", "title", "status")} for each in examples]
+        if {key: problem[key] for key in ("type", "title", "status")} not in told:
+            raise BrokenContractError(f"{operation.label}: {json.dumps(problem)} is like no example")
+
+    def resolve(self, node: dict[str, Any]) -> dict[str, Any]:
+        """What a `$ref` names; a node without one as it is."""
+        while "$ref" in node:
+            target: Any = self.document
+            for part in node["$ref"].removeprefix("#/").split("/"):
+                target = target[part]
+            node = target
+        return node
+
+
+def _json_type(value: Any) -> str:
+    # A bool is an int to Python, and JSON has one kind of numbers.
+    names = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}
+    return names[type(value)]

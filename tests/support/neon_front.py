@@ -1,0 +1,225 @@
+"""What Neon's proxy has and PgBouncer has not: its filter of startup parameters, suspend and wake, its error texts.
+
+TLS for clients, and the embedded PostgreSQL behind it. Everything is counted, so that tests can tell what was done.
+"""
+
+import asyncio
+import shutil
+import ssl
+import struct
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from support import certificates
+
+DEADLINE = 30.0
+"""Seconds for the start, and for each change."""
+
+COMPUTE_UNREACHABLE = "Couldn't connect to compute node"
+CONTROL_PLANE_FAILED = "Control plane request failed"
+TOO_MANY_CONNECTIONS = "Too many connections attempts"
+NO_PERMIT = "Failed to acquire permit to connect to the database. Too many database connection attempts are ongoing."
+
+OPTIONS_REFUSED = (
+    "unsupported startup parameter in options: {}. "
+    "Please use unpooled connection or remove this parameter from the startup package."
+)
+PASSED_ON = {"user", "database", "application_name", "replication", "options"}
+
+SSL_REQUEST = 80877103
+PROTOCOL_3 = 196608
+
+
+class NeonFront:
+    """Runs in a thread of its own; every method may be called from any other."""
+
+    def __init__(self, database_url: str, directory: Path, *, pooled: bool) -> None:
+        target = urlsplit(database_url)
+        query = {name: values[0] for name, values in parse_qs(target.query).items()}
+        issued = certificates.issue(directory)
+        self._user = f"{target.username}:{target.password}@"
+        self._path = f"{target.path}?sslmode=verify-full&sslrootcert={issued.authority}"
+        self._backend = f"{query['host']}/.s.PGSQL.{query['port']}"
+        self._pooled = pooled
+        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._tls.load_cert_chain(issued.chain, issued.key)
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._failures: deque[str] = deque()
+        self._refusal: str | None = None
+        self._asleep = False
+        self._waking = asyncio.Lock()
+        self._moving = asyncio.Event()
+        self._moving.set()
+        self._stopped = asyncio.Event()
+        self._port = 0
+        self.wake_delay = 0.0
+        """Seconds from the first connection after `suspend()` until it goes on."""
+        self.startups: list[dict[str, str]] = []
+        """The startup parameters of each connection, as they were sent."""
+
+    @property
+    def url(self) -> str:
+        """As Neon's console prints it, but for the authority."""
+        pooler = "&pgbouncer=true" if self._pooled else ""
+        return f"postgresql://{self._user}localhost:{self._port}{self._path}&channel_binding=require{pooler}"
+
+    def suspend(self) -> None:
+        """Ends all connections without a word. The next one wakes it."""
+        self._asleep = True
+        self._call(self._end_all)
+
+    def fail_next(self, count: int, message: str) -> None:
+        """Answers the next connections with an error that passes."""
+        self._failures.extend([message] * count)
+
+    def refuse(self, message: str | None) -> None:
+        """Answers all connections with an error that does not pass, until it is None."""
+        self._refusal = message
+
+    def freeze(self) -> None:
+        """Nothing passes any more, though all connections stay open and new ones are taken."""
+        self._call(self._moving.clear)
+
+    def thaw(self) -> None:
+        self._call(self._moving.set)
+
+    async def run(self, started: threading.Event) -> None:
+        """Until `stop()`."""
+        self._loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._port = server.sockets[0].getsockname()[1]
+        started.set()
+        await self._stopped.wait()
+        server.close()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stopped.set)
+
+    def _call(self, change: Callable[[], Awaitable[object] | None]) -> None:
+        """Ends when it is done."""
+
+        async def call() -> None:
+            if (ending := change()) is not None:
+                await ending
+
+        asyncio.run_coroutine_threadsafe(call(), self._loop).result(DEADLINE)
+
+    async def _end_all(self) -> None:
+        clients = list(self._clients)
+        for client in clients:
+            client.transport.abort()
+        await asyncio.gather(*(client.wait_closed() for client in clients), return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        self._clients.add(client)
+        try:
+            # Cancelled with the front itself.
+            with suppress(OSError, EOFError, asyncio.CancelledError):
+                await self._take(reader, client)
+        finally:
+            self._clients.discard(client)
+            client.transport.abort()
+
+    async def _take(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        await self._moving.wait()
+        code, _ = await _read_startup(reader)
+        assert code == SSL_REQUEST, "Neon takes nothing without TLS"
+        client.write(b"S")
+        await client.start_tls(self._tls)
+        code, content = await _read_startup(reader)
+        # Otherwise it is a cancellation, which passes as it is.
+        if code == PROTOCOL_3:
+            parameters = _parse(content)
+            self.startups.append(parameters)
+            if message := self._fault(parameters):
+                client.write(_error(message))
+                await client.drain()
+                client.close()
+                return
+            await self._wake()
+            content = _format({name: value for name, value in parameters.items() if name in PASSED_ON})
+        backend_reader, backend = await asyncio.open_unix_connection(self._backend)
+        try:
+            backend.write(_startup(code, content))
+            await self._pass_both_ways((reader, client), (backend_reader, backend))
+        finally:
+            backend.transport.abort()
+
+    def _fault(self, parameters: dict[str, str]) -> str | None:
+        if self._refusal is not None:
+            return self._refusal
+        if self._pooled and "options" in parameters:
+            return OPTIONS_REFUSED.format(parameters["options"])
+        return self._failures.popleft() if self._failures else None
+
+    async def _wake(self) -> None:
+        async with self._waking:
+            if self._asleep:
+                await asyncio.sleep(self.wake_delay)
+                self._asleep = False
+
+    async def _pass_both_ways(
+        self,
+        client: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        backend: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    ) -> None:
+        """Until either ends."""
+        ways = self._pass(client[0], backend[1]), self._pass(backend[0], client[1])
+        tasks = [asyncio.create_task(way) for way in ways]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self._moving.wait()
+                writer.write(data)
+                await writer.drain()
+
+
+@contextmanager
+def neon_front(database_url: str, *, pooled: bool = True) -> Iterator[NeonFront]:
+    """Takes the URL of a database of the embedded server."""
+    directory = Path(tempfile.mkdtemp(prefix="todo-api-neon-"))
+    front, started = NeonFront(database_url, directory, pooled=pooled), threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(front.run(started)), daemon=True)
+    thread.start()
+    try:
+        assert started.wait(DEADLINE), "the front did not start"
+        yield front
+    finally:
+        front.stop()
+        thread.join(DEADLINE)
+        shutil.rmtree(directory)
+
+
+async def _read_startup(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    length, code = struct.unpack("!II", await reader.readexactly(8))
+    return code, await reader.readexactly(length - 8)
+
+
+def _startup(code: int, content: bytes) -> bytes:
+    return struct.pack("!II", len(content) + 8, code) + content
+
+
+def _parse(content: bytes) -> dict[str, str]:
+    words = content.decode().split("\0")
+    return {name: value for name, value in zip(words[::2], words[1::2], strict=False) if name}
+
+
+def _format(parameters: dict[str, str]) -> bytes:
+    return b"".join(f"{name}\0{value}\0".encode() for name, value in parameters.items()) + b"\0"
+
+
+def _error(message: str) -> bytes:
+    """All that Neon's proxy says has this severity and this code, whatever it is."""
+    fields = f"SERROR\0VERROR\0CXX000\0M{message}\0\0".encode()
+    return b"E" + struct.pack("!I", len(fields) + 4) + fields

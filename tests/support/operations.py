@@ -1,0 +1,72 @@
+"""Requests made from the contract: each operation, in each form that the contract allows."""
+
+import json
+from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
+from typing import Any
+
+import httpx
+import pytest
+
+from fastapi_contract.contract import Contract, Operation
+from support import ROOT
+
+CONTRACT = Contract.parse((ROOT / "openapi.yaml").read_bytes())
+SECURED = [operation for operation in CONTRACT.operations.values() if operation.schemes]
+ON_A_TASK = [operation for operation in SECURED if "{task_id}" in operation.path]
+
+
+def resolve(node: Any) -> Any:
+    while "$ref" in node:
+        node = reduce(getitem, node["$ref"].removeprefix("#/").split("/"), CONTRACT.document)
+    return node
+
+
+@dataclass(frozen=True)
+class Form:
+    """One of the forms of a request that the contract allows for an operation."""
+
+    operation: Operation
+    media_type: str | None
+    """Of the body; None: without a body."""
+
+    @property
+    def id(self) -> str:
+        body = resolve(self.operation.spec.get("requestBody", {}))
+        several = len(body.get("content", ())) + (not body.get("required", False)) > 1
+        return f"{self.operation.id} {self.media_type or 'without a body'}" if body and several else self.operation.id
+
+
+def forms(operation: Operation) -> list[Form]:
+    body = resolve(operation.spec.get("requestBody", {}))
+    media_types: list[str | None] = list(body.get("content", ()))
+    return [Form(operation, media_type) for media_type in media_types + [None] * (not body.get("required", False))]
+
+
+FORMS = [form for operation in SECURED for form in forms(operation)]
+
+secured = pytest.mark.parametrize("operation", SECURED, ids=lambda operation: operation.id)
+on_a_task = pytest.mark.parametrize("operation", ON_A_TASK, ids=lambda operation: operation.id)
+in_each_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.id)
+in_each_form_on_a_task = pytest.mark.parametrize(
+    "form", [form for form in FORMS if form.operation in ON_A_TASK], ids=lambda form: form.id
+)
+
+
+def send(
+    client: httpx.Client, operation: Operation | Form, user_id: str, task_id: object = 1, **others: Any
+) -> httpx.Response:
+    """Calls an operation, in its first form unless one is given, with the body of its example unless there is a
+    `content`. `others` are httpx's."""
+    form = operation if isinstance(operation, Form) else forms(operation)[0]
+    operation = form.operation
+    if form.media_type is not None and "content" not in others:
+        media = resolve(operation.spec["requestBody"])["content"][form.media_type]
+        value = resolve(next(iter(media["examples"].values())))["value"]
+        others["content"] = json.dumps(value)
+        headers = others.get("headers", {})
+        given = headers.items() if isinstance(headers, dict) else headers
+        others["headers"] = [*given, ("Content-Type", form.media_type)]
+    url = operation.path.format(user_id=user_id, task_id=task_id)
+    return client.request(operation.method, url, **others)

@@ -1,0 +1,145 @@
+"""A real PgBouncer in front of the embedded PostgreSQL: transaction mode, TLS, few connections that all share."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+
+from support import ROOT, certificates
+from support.ports import free_port
+
+DEADLINE = 30.0
+"""Seconds for the start."""
+
+SERVER_CONNECTIONS = 5
+
+# What install.sh unpacked, with the libraries that the machine lacks.
+UNPACKED = ROOT / ".tools/pgbouncer"
+
+# It ends with its standard input, so that none is left over when the tests are killed; at once, as Neon's does.
+UNTIL_END_OF_INPUT = '"$@" & read -r _; kill -KILL $!; wait'
+
+CONFIGURATION = """
+[databases]
+* = host={socket_directory} port={port}
+
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {listen_port}
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = {directory}/users.txt
+client_tls_sslmode = require
+client_tls_key_file = {certificates.key}
+client_tls_cert_file = {certificates.chain}
+pool_mode = transaction
+default_pool_size = {server_connections}
+max_client_conn = 500
+server_login_retry = 1
+"""
+
+
+@dataclass
+class PgBouncer:
+    url: str = field(repr=False)
+    directory: Path = field(repr=False)
+    port: int
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Returns when it takes connections."""
+        program, configuration = _program(), str(self.directory / "pgbouncer.ini")
+        assert program is not None
+        assert self._process is None
+        # As root it wants to be told who to be.
+        user = ["-u", pwd.getpwuid(self.directory.stat().st_uid).pw_name] if os.getuid() == 0 else []
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["sh", "-c", UNTIL_END_OF_INPUT, "sh", program, *user, configuration],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+            )
+        deadline = time.monotonic() + DEADLINE
+        while not self._listens():
+            assert time.monotonic() < deadline, (self.directory / "log").read_text()
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Kills it: its clients see nothing but the end of their connections."""
+        if self._process is not None:
+            self._process.communicate()
+            self._process = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def _listens(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+
+@contextmanager
+def pgbouncer(database_url: str) -> Iterator[PgBouncer]:
+    """Takes the URL of a database of the embedded server, and serves all databases of that server."""
+    if _program() is None:
+        reason = "PgBouncer is not installed: it comes with Debian's package pgbouncer"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    # Directly under the system's: another user than root can't reach pytest's own.
+    directory = Path(tempfile.mkdtemp(prefix="todo-api-pgbouncer-"))
+    server = _configure(directory, database_url)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory)
+
+
+def _configure(directory: Path, database_url: str) -> PgBouncer:
+    target = urlsplit(database_url)
+    query = {name: values[0] for name, values in parse_qs(target.query).items()}
+    issued, port = certificates.issue(directory), free_port()
+    (directory / "users.txt").write_text(f'"{target.username}" "{unquote(target.password or "")}"\n')
+    (directory / "pgbouncer.ini").write_text(
+        CONFIGURATION.format(
+            directory=directory,
+            socket_directory=query["host"],
+            port=query["port"],
+            listen_port=port,
+            certificates=issued,
+            server_connections=SERVER_CONNECTIONS,
+        )
+    )
+    # Whoever runs PostgreSQL may go through its socket's directory.
+    owner = Path(query["host"]).stat().st_uid
+    if os.getuid() == 0:
+        for path in directory, *directory.iterdir():
+            os.chown(path, owner, -1)
+    user = f"{target.username}:{target.password}"
+    parameters = f"sslmode=verify-full&sslrootcert={issued.authority}&pgbouncer=true"
+    return PgBouncer(f"postgresql://{user}@localhost:{port}{target.path}?{parameters}", directory, port)
+
+
+def _program() -> str | None:
+    # Debian's place is not on every user's PATH.
+    places = os.environ.get("PATH", os.defpath), "/usr/sbin", str(UNPACKED / "usr/sbin")
+    return shutil.which("pgbouncer", path=os.pathsep.join(places))
+
+
+def _environment() -> dict[str, str]:
+    libraries = {str(path.parent) for path in UNPACKED.glob("**/*.so.*")}
+    return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)} if libraries else {**os.environ}

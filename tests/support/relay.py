@@ -1,0 +1,56 @@
+"""A relay in front of PostgreSQL, which tests can hold up, and which counts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import parse_qs, urlsplit
+
+from support.ports import next_port
+
+
+class Relay:
+    """On a port of its own in front of PostgreSQL's socket: it is not there, or silent, whenever a test wants."""
+
+    def __init__(self, database_url: str) -> None:
+        parts = urlsplit(database_url)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        self._target = f"{query['host']}/.s.PGSQL.{query['port']}"
+        self._port = next_port()
+        self.url = f"postgresql://{parts.username}:{parts.password}@127.0.0.1:{self._port}{parts.path}?sslmode=disable"
+        self.trips = 0
+        """How often the client has sent something, and the server has answered."""
+        self._answered = True
+        self.passing = asyncio.Event()
+        self.passing.set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        relayed: set[asyncio.Task[None]] = set()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            server_reader, server_writer = await asyncio.open_unix_connection(self._target)
+            async with asyncio.TaskGroup() as group:
+                for source, target in ((reader, server_writer), (server_reader, writer)):
+                    relayed.add(group.create_task(self._pass(source, target, source_is_client=source is reader)))
+
+        async with await asyncio.start_server(serve, "127.0.0.1", self._port) as server:
+            yield
+            server.close()
+            for task in relayed:
+                task.cancel()
+
+    def _count(self, *, from_client: bool) -> None:
+        self.trips += from_client and self._answered
+        self._answered = not from_client
+
+    async def _pass(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, source_is_client: bool
+    ) -> None:
+        with suppress(OSError):
+            try:
+                while data := await source.read(65536):
+                    await self.passing.wait()
+                    self._count(from_client=source_is_client)
+                    target.write(data)
+            finally:
+                target.close()

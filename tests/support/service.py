@@ -1,0 +1,90 @@
+"""A service over HTTP in a thread, and clients that hold every response against the contract."""
+
+import re
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from fastapi_contract.server import bind, configuration
+from fastapi_contract.shutdown import Server
+from support.contract_watch import ContractWatch
+from todo_api.auth.tokens import sign
+from todo_api.settings import Settings
+
+SECRET = "a secret of the tests, 32 bytes or more"
+WATCH = ContractWatch()
+
+
+# --- services and clients
+
+
+# httpx makes a context for each client otherwise: 60 ms, for a server that speaks no TLS.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@dataclass
+class Service:
+    """A running service. Its clients hold every response against the contract."""
+
+    url: str
+    app: FastAPI
+    _clients: ExitStack = field(default_factory=ExitStack)
+
+    def token(self, user_id: str) -> str:
+        return sign(SECRET, user_id, lifetime=600)
+
+    def client(self, user_id: str | None = None, **headers: str) -> httpx.Client:
+        """Sends the token of the user, where one is named."""
+        if user_id is not None:
+            headers["Authorization"] = f"Bearer {self.token(user_id)}"
+        client = httpx.Client(
+            base_url=self.url,
+            headers=headers,
+            event_hooks={"response": [WATCH.observe]},
+            timeout=30,
+            verify=_NO_TLS,
+        )
+        return self._clients.enter_context(client)
+
+    def close(self) -> None:
+        self._clients.close()
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[Service]:
+    """Serves an app over HTTP, as `todo-api serve` does, on a free port of the loopback."""
+    server = Server(configuration(app))
+    listener = bind("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not server.started:
+        assert thread.is_alive(), "the service did not start"
+        assert time.monotonic() < deadline, "the service does not answer"
+        time.sleep(0.01)
+    host, port = listener.getsockname()
+    service = Service(f"http://{host}:{port}", app)
+    try:
+        yield service
+    finally:
+        service.close()
+        server.should_exit = True
+        thread.join(30)
+
+
+def settings_for(database_url: str, **others: Any) -> Settings:
+    values = {"database_url": database_url, "better_auth_secret": SECRET, **others}
+    return Settings(_env_file=None, **values)
+
+
+def comparable(response: httpx.Response) -> object:
+    headers = [(name, value) for name, value in response.headers.multi_items() if name not in {"date", "x-request-id"}]
+    body = re.sub(rb'"instance":"[^"]*"', b"", response.content)
+    return response.status_code, headers, body

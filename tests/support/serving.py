@@ -1,0 +1,102 @@
+"""`todo-api serve` and the other commands as processes."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from support.ports import next_port
+
+COMMAND = [sys.executable, "-m", "todo_api"]
+LIMIT = 60
+"""Seconds that a start or an end may take on a busy machine."""
+
+
+def environment(directory: Path, **settings: str) -> dict[str, str]:
+    ours = {"PATH": os.environ["PATH"], "DATA_DIR": str(directory / "data"), "LOG_FORMAT": "json"}
+    return {**ours, **settings}
+
+
+def run(directory: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=directory,
+        env=environment(directory, **settings),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} within {LIMIT} s"
+        time.sleep(0.02)
+
+
+@dataclass
+class Serving:
+    process: subprocess.Popen[str]
+    directory: Path
+    port: int
+    host: str = "127.0.0.1"
+    clients: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def output(self) -> str:
+        return (self.directory / "output").read_text()
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, self.output
+        try:
+            return httpx.get(f"http://{self.host}:{self.port}/health").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def client(self, user: str = "demo") -> httpx.Client:
+        token = run(self.directory, "token", user).stdout.strip()
+        url = f"http://127.0.0.1:{self.port}/api/{user}"
+        client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"})
+        return self.clients.enter_context(client)
+
+    def stop(self) -> int:
+        """A client that keeps its connection open must not delay the end."""
+        self.process.terminate()
+        return self.process.wait(LIMIT)
+
+
+@contextmanager
+def serving(directory: Path, *arguments: str, **settings: str) -> Iterator[Serving]:
+    """On a free port of 127.0.0.1, or if `arguments` have a port, where the log says."""
+    port = next_port()
+    with (directory / "output").open("w") as output:
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--port", str(port), *arguments],
+            cwd=directory,
+            env=environment(directory, **settings),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    service = Serving(process, directory, port)
+    try:
+        if "--port" in arguments:
+            wait_for(lambda: '"serving"' in service.output or process.poll() is not None, "port")
+            named = re.search(r'"url":"http://([^"]+):([0-9]+)"', service.output)
+            assert named is not None, service.output
+            service.host, service.port = named[1], int(named[2])
+        wait_for(service.answers, "answer")
+        yield service
+    finally:
+        if process.poll() is None:
+            service.stop()
+        service.clients.close()

@@ -1,0 +1,237 @@
+"""Clients that use a service all the time, and know what must be in its database afterwards."""
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+
+from support.service import SECRET, WATCH
+from todo_api.auth.tokens import sign
+
+CLIENTS = 24
+"""More than the pool has connections."""
+LIMIT = 60
+"""Seconds that an answer, or what is waited for, may take."""
+MOST = 20_000
+"""Requests, if a fault has no end."""
+
+UNAVAILABLE = "/problems/database-unavailable"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request and what became of it."""
+
+    method: str
+    at: float
+    answered: float
+    status: int | None
+    """None: no answer came."""
+    said: str = ""
+    """What was answered instead of success."""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status in (200, 201)
+
+
+@dataclass
+class Task:
+    """What the database may hold of a task of which all writes came from one client, one after the other."""
+
+    id: int
+    descriptions: list[str | None] = field(default_factory=lambda: [None])
+    """The last that was acknowledged, and those since then that may have been carried out."""
+    completed: bool | None = False
+    """None: not known."""
+
+
+class Traffic:
+    """Each client creates tasks and reads, updates and turns each, one request after the other."""
+
+    def __init__(self, url: str, user: str, *, clients: int = CLIENTS) -> None:
+        self.url = f"{url}/api/{user}/tasks"
+        self.user = user
+        self.sent: list[Sent] = []
+        self.titles: set[str] = set()
+        """Of all creations that were sent."""
+        self.tasks: dict[str, Task] = {}
+        """Those whose creation was acknowledged, by title."""
+        self.faults: list[str] = []
+        """Answers that can't be true."""
+        self._problems: list[httpx.Response] = []
+        self._clients = clients
+        self._headers = {"Authorization": f"Bearer {sign(SECRET, user, lifetime=600)}"}
+        self._stopping = False
+        self._all: Future[None]
+
+    @contextmanager
+    def flowing(self) -> Iterator[None]:
+        with ThreadPoolExecutor(1) as thread:
+            self._all = thread.submit(asyncio.run, self._run())
+            try:
+                yield
+            finally:
+                self._stopping = True
+            self._all.result(LIMIT)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + LIMIT
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {LIMIT} s; {self.counts()}"
+            if self._all.done():
+                self._all.result()
+                raise AssertionError(f"the clients have ended; {self.counts()}")
+            time.sleep(0.01)
+
+    def succeeded(self, since: float = 0) -> int:
+        """How many of the requests that were sent since then."""
+        return sum(each.succeeded for each in list(self.sent) if each.at >= since)
+
+    def counts(self, back: float | None = None) -> str:
+        """With the time that those took from `back` on which had been sent before."""
+        refused = [each for each in self.sent if each.status == 503]
+        reads = sum(each.method == "GET" for each in refused)
+        longest = max((each.answered - each.at for each in self.sent), default=0)
+        line = (
+            f"{len(self.sent)} requests, {self.succeeded()} answered, {len(refused)} × 503 ({reads} of them reads), "
+            f"the longest {longest:.1f} s"
+        )
+        if back is not None:
+            line += f", recovered in {max(each.answered for each in self.sent if each.at < back) - back:.2f} s"
+        return line
+
+    async def lost_or_doubled(self, database_url: str) -> list[str]:
+        """What the database holds other than it was acknowledged."""
+        connection = await asyncpg.connect(database_url)
+        try:
+            rows = await connection.fetch("SELECT * FROM task WHERE user_id = $1", self.user)
+        finally:
+            await connection.close()
+        times = Counter(row["title"] for row in rows)
+        found = {row["id"]: row for row in rows}
+        return [
+            *self.faults,
+            *(f"{title} is there {count} times" for title, count in times.items() if count > 1),
+            *(f"{title} was never sent" for title in times.keys() - self.titles),
+            *(f"{title} is lost" for title, task in self.tasks.items() if task.id not in found),
+            *(
+                f"{title} is {dict(found[task.id])}, not {task}"
+                for title, task in self.tasks.items()
+                if task.id in found and not _is(task, found[task.id])
+            ),
+        ]
+
+    async def _run(self) -> None:
+        await asyncio.gather(*(self._use(number) for number in range(self._clients)))
+        # Not before: it takes its time, in which no request would be sent.
+        for response in self._problems:
+            WATCH.observe(response)
+            if response.status_code == 503:
+                assert response.json()["type"] == UNAVAILABLE
+                assert response.headers["Retry-After"].isdecimal()
+
+    async def _use(self, number: int) -> None:
+        """Until told to stop, or until a request gets no answer."""
+        with suppress(ConnectionError):
+            async with _connection(self.url) as connection:
+                for turn in itertools.count():
+                    if self._stopping:
+                        return
+                    task = await self._create(connection, f"{number}.{turn}")
+                    for change in range(3):
+                        if task is None or self._stopping:
+                            break
+                        await self._send(connection, "GET", f"/{task.id}")
+                        await self._update(connection, task, f"{turn}.{change}")
+                        await self._turn(connection, task)
+                        await self._send(connection, "GET", "?limit=5")
+
+    async def _create(self, connection: "_Connection", title: str) -> Task | None:
+        self.titles.add(title)
+        created = await self._send(connection, "POST", "", {"title": title})
+        if created is not None:
+            self.tasks[title] = Task(created["id"])
+        return self.tasks.get(title)
+
+    async def _update(self, connection: "_Connection", task: Task, description: str) -> None:
+        task.descriptions.append(description)
+        updated = await self._send(connection, "PUT", f"/{task.id}", {"description": description})
+        if updated is not None:
+            task.descriptions = [description]
+
+    async def _turn(self, connection: "_Connection", task: Task) -> None:
+        """Done twice, it is not done."""
+        before, task.completed = task.completed, None
+        turned = await self._send(connection, "PATCH", f"/{task.id}/complete")
+        if turned is not None:
+            task.completed = turned["completed"]
+            if task.completed is before:
+                self.faults.append(f"{task} was turned twice")
+
+    async def _send(
+        self, connection: "_Connection", method: str, path: str, body: dict[str, Any] | None = None
+    ) -> dict[str, Any] | None:
+        """The body of an answer that is a success. Raises ConnectionError where none comes."""
+        assert len(self.sent) < MOST, self.counts()
+        request = httpx.Request(method, self.url + path, headers=self._headers, json=body)
+        at = time.monotonic()
+        try:
+            async with asyncio.timeout(LIMIT):
+                response = await connection.send(request)
+        except ConnectionError as error:
+            self.sent.append(Sent(method, at, time.monotonic(), None, repr(error)))
+            raise
+        answered = time.monotonic()
+        response.elapsed = timedelta(seconds=answered - at)
+        if not response.is_success:
+            self.sent.append(Sent(method, at, answered, response.status_code, response.text))
+            self._problems.append(response)
+            return None
+        self.sent.append(Sent(method, at, answered, response.status_code))
+        answer: dict[str, Any] = response.json()
+        return answer
+
+
+@dataclass
+class _Connection:
+    """httpx, which would share one among all, takes so long that few requests are under way at once."""
+
+    _reader: asyncio.StreamReader
+    _writer: asyncio.StreamWriter
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        head = [f"{request.method} {request.url.raw_path.decode()} HTTP/1.1"]
+        head += [f"{name}: {value}" for name, value in request.headers.items()]
+        self._writer.write("\r\n".join([*head, "", ""]).encode() + request.content)
+        try:
+            status, *lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+            headers = dict(line.split(": ", 1) for line in lines)
+            content = await self._reader.readexactly(int(headers["content-length"]))
+        except asyncio.IncompleteReadError as error:
+            raise ConnectionError(repr(error)) from None
+        return httpx.Response(int(status.split()[1]), headers=headers, content=content, request=request)
+
+
+@asynccontextmanager
+async def _connection(url: str) -> AsyncIterator[_Connection]:
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        yield _Connection(reader, writer)
+    finally:
+        writer.close()
+
+
+def _is(task: Task, row: asyncpg.Record) -> bool:
+    return row["description"] in task.descriptions and task.completed in (None, row["completed"])

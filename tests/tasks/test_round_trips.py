@@ -1,0 +1,53 @@
+"""Neon is a network away: an operation is one statement in one round trip, two behind a pooler, and nothing else."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from support.operations import SECURED, send
+from support.relay import Relay
+from support.service import running, settings_for
+from todo_api.app import create_app
+
+
+@contextmanager
+def relayed(database_url: str) -> Iterator[Relay]:
+    """The relay has an event loop of its own."""
+    relay, ready = Relay(database_url), threading.Event()
+
+    async def serve() -> None:
+        async with relay.open():
+            ready.set()
+            await asyncio.to_thread(done.wait)
+
+    done = threading.Event()
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert ready.wait(30)
+        yield relay
+    finally:
+        done.set()
+        thread.join(30)
+
+
+@pytest.mark.parametrize(("pooler", "trips"), [("", 1), ("&pgbouncer=true", 2)], ids=["direct", "pooled"])
+def test_of_every_operation(database_url: str, user: str, pooler: str, trips: int) -> None:
+    counted = {}
+    with relayed(database_url) as relay, running(create_app(settings_for(relay.url + pooler))) as service:
+        client = service.client(user)
+        for operation in SECURED:
+            # The first time it connects, and prepares the statement.
+            for _ in range(2):
+                task = client.post(f"/api/{user}/tasks", json={"title": "x"}).json()
+                before = relay.trips
+                assert send(client, operation, user, task["id"]).status_code == operation.status
+            counted[operation.id] = relay.trips - before
+        # Not as long as the state is known.
+        before = relay.trips
+        assert client.get("/health/ready").status_code == 200
+        assert relay.trips == before
+    assert counted == {operation.id: trips for operation in SECURED}

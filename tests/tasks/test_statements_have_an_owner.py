@@ -1,0 +1,224 @@
+"""Every statement about tasks is filtered by the owner: the ownership is in the SQL, whatever is sent.
+
+The statements are found, not listed. What this file cannot reach or does not know fails, so that a new statement is
+seen here before it runs.
+"""
+
+import ast
+import importlib.util
+import inspect
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, combinations, product
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_type_hints
+
+import pytest
+from sqlalchemy import (
+    BindParameter,
+    ClauseElement,
+    Delete,
+    Insert,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    not_,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy import delete as delete_from
+from sqlalchemy import insert as insert_into
+from sqlalchemy import update as update_of
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, Grouping
+from sqlalchemy.sql.visitors import iterate
+from todo_contract import models
+
+from support import ROOT
+from todo_api.database import statement as database_statement
+from todo_api.database.statement import Statement
+from todo_api.tasks import queries
+from todo_api.tasks.table import task
+
+SOURCE = ROOT / "src/todo_api"
+MAKERS = {"prepare", "Statement"}
+
+
+# --- the statements of a module
+
+
+@dataclass(frozen=True)
+class Prepared:
+    clause: ClauseElement
+    line: int
+    """Where prepare() was called."""
+
+
+def prepared_in(path: Path) -> list[Prepared]:
+    """Every statement of a module: those that it makes when it is imported, and those of each cached function, for
+    every combination of its arguments."""
+    found: list[Prepared] = []
+    original = database_statement.prepare
+
+    def prepare(clause: ClauseElement) -> Statement:
+        frame = inspect.currentframe()
+        assert frame is not None
+        assert frame.f_back is not None
+        found.append(Prepared(clause, frame.f_back.f_lineno))
+        return original(clause)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database_statement, "prepare", prepare)
+        module = imported_again(path)
+        for function in vars(module).values():
+            if hasattr(function, "cache_info") and function.__module__ == module.__name__:
+                for arguments in all_arguments(function):
+                    function(**arguments)
+    return found
+
+
+def imported_again(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"{path.stem}_again", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def all_arguments(function: Any) -> Iterator[dict[str, Any]]:
+    hints = get_type_hints(inspect.unwrap(function))
+    names = list(inspect.signature(function).parameters)
+    for values in product(*(all_values(function, hints[name]) for name in names)):
+        yield dict(zip(names, values, strict=True))
+
+
+def all_values(function: Any, hint: object) -> list[Any]:
+    if hint is bool:
+        return [False, True]
+    if hint == frozenset[str]:
+        columns = list(models.TaskUpdate.model_fields)
+        sizes = range(1, len(columns) + 1)
+        return [frozenset(some) for some in chain.from_iterable(combinations(columns, size) for size in sizes)]
+    raise AssertionError(f"{function.__name__} has an argument of {hint}: say here what values it has")
+
+
+def calls(path: Path) -> dict[int, str]:
+    """The lines on which a module makes a statement."""
+    return {
+        node.lineno: node.func.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MAKERS
+    }
+
+
+# --- the owner in a statement
+
+
+def is_owner(clause: object) -> bool:
+    """Whether it is `user_id = :owner`."""
+    return (
+        isinstance(clause, BinaryExpression)
+        and clause.operator is operators.eq
+        and clause.left.compare(task.c.user_id)
+        and isinstance(clause.right, BindParameter)
+        and clause.right.key == "owner"
+    )
+
+
+def conditions(clause: object) -> Iterable[object]:
+    """What must all be true."""
+    if isinstance(clause, Grouping):
+        return conditions(clause.element)
+    if isinstance(clause, BooleanClauseList) and clause.operator is operators.and_:
+        return chain.from_iterable(map(conditions, clause.clauses))
+    return [clause]
+
+
+def is_of_owner(statement: ClauseElement) -> bool:
+    """Whether each part of a statement is filtered by the owner, or inserts rows of theirs."""
+    parts = [part for part in iterate(statement) if isinstance(part, Select | Update | Delete | Insert)]
+    return bool(parts) and all(map(part_is_of_owner, parts))
+
+
+def part_is_of_owner(part: Select[Any] | Update | Delete | Insert) -> bool:
+    if isinstance(part, Insert):
+        values: dict[Any, Any] = {getattr(name, "name", name): value for name, value in (part._values or {}).items()}  # noqa: SLF001
+        owner = values.get("user_id")
+        # ON CONFLICT could write somebody's row.
+        return isinstance(owner, BindParameter) and owner.key == "owner" and part._post_values_clause is None  # noqa: SLF001
+    return any(map(is_owner, conditions(part.whereclause)))
+
+
+# --- the tests
+
+
+QUERIES = Path(queries.__file__)
+PREPARED = prepared_in(QUERIES)
+
+
+@pytest.mark.parametrize("prepared", PREPARED, ids=lambda prepared: f"line {prepared.line}")
+def test_a_statement_is_filtered_by_the_owner(prepared: Prepared) -> None:
+    assert is_of_owner(prepared.clause), prepared.clause
+
+
+def test_every_statement_of_the_queries_is_found() -> None:
+    assert calls(QUERIES) == {prepared.line: "prepare" for prepared in PREPARED}
+
+
+def test_statements_are_made_nowhere_else() -> None:
+    makers = {
+        str(path.relative_to(SOURCE)): calls(path)
+        for path in SOURCE.rglob("*.py")
+        if path.parent.name != "database" and calls(path)
+    }
+    assert list(makers) == ["tasks/queries.py"]
+
+
+OWNED = task.c.user_id == bindparam("owner")
+ONE = task.c.id == bindparam("task_id")
+DONE = task.c.completed == bindparam("completed")
+
+
+class TestTheCheckItself:
+    @pytest.mark.parametrize(
+        "clause",
+        [
+            select(task),
+            select(task).where(ONE),
+            select(task).where(or_(ONE, OWNED)),
+            select(task).where(not_(OWNED)),
+            select(task).where(ONE, task.c.user_id != bindparam("owner")),
+            select(task).where(ONE, task.c.user_id == bindparam("user")),
+            select(task).where(ONE, task.c.title == bindparam("owner")),
+            select(task).where(OWNED, task.c.id.in_(select(task.c.id).where(DONE))),
+            update_of(task).where(ONE),
+            update_of(task).where(ONE).values(user_id=bindparam("owner")),
+            delete_from(task).where(ONE),
+            insert_into(task).values(title=bindparam("title")),
+            insert_into(task).values(user_id=bindparam("title"), title=bindparam("owner")),
+            text("DELETE FROM task WHERE user_id = :owner"),
+        ],
+        ids=[
+            "all", "one", "or", "not", "another operator", "another parameter", "another column", "a part without",
+            "update", "owner is written only", "delete", "insert without", "insert as another", "text",
+        ],
+    )  # fmt: skip
+    def test_finds_a_statement_without_the_owner(self, clause: ClauseElement) -> None:
+        assert not is_of_owner(clause)
+
+    @pytest.mark.parametrize(
+        "clause",
+        [
+            select(task).where(OWNED),
+            select(task).where(and_(ONE, and_(OWNED, DONE))),
+            select(task).where(OWNED, or_(ONE, DONE)),
+            select(task).where(OWNED, task.c.id.in_(select(task.c.id).where(OWNED))),
+        ],
+        ids=["alone", "nested", "beside or", "in each part"],
+    )
+    def test_takes_a_statement_with_the_owner(self, clause: ClauseElement) -> None:
+        assert is_of_owner(clause)

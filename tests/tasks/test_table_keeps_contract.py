@@ -1,0 +1,336 @@
+"""The database never knows better than the contract: its columns are the contract's `Task`, it takes every value that
+the contract allows, and each of its constraints is a rule of the contract. What can't be told fails too."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from copy import deepcopy
+from datetime import UTC, datetime
+from functools import reduce
+from itertools import cycle, islice
+from operator import getitem
+from typing import Any
+from urllib.parse import quote
+
+import asyncpg
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema_rs import Draft202012Validator
+
+from fastapi_contract.contract import Contract, Operation
+from support import ROOT
+from support.databases import new_database
+from support.service import Service
+from todo_api.database import migrate
+from todo_api.tasks.cursor import Position, encode
+
+Schema = dict[str, Any]
+
+CONTRACT = Contract.parse((ROOT / "openapi.yaml").read_bytes())
+ON_TASKS = [operation for operation in CONTRACT.operations.values() if "tasks" in operation.spec["tags"]]
+BODIES = [operation.spec["requestBody"] for operation in ON_TASKS if "requestBody" in operation.spec]
+SHAPES = ["Task", *(body["$ref"].rpartition("/")[2] for body in BODIES)]
+"""The schemas whose properties are columns."""
+
+INTEGERS = {"smallint": 16, "integer": 32, "bigint": 64}
+ALPHABETS = (
+    "".join(map(chr, range(0x21, 0x7F))),
+    # Four bytes each, in an order that does not compress: an index on a long text would have to hold them all.
+    "".join(chr(0x10000 + n * 7919 % 0x100000) for n in range(5000)),
+    " x",
+    " ",
+    "\0",
+)
+MOMENTS = ("0001-01-01T00:00:00Z", "2026-11-22T09:30:00.123456Z", "9999-12-31T23:59:59.999999Z")
+
+COLUMNS = """
+    SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
+    WHERE attrelid = 'task'::regclass AND attnum > 0 AND NOT attisdropped
+"""
+CHECKS = """
+    SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'task'::regclass AND contype = 'c'
+"""
+# NOT NULL is the columns' to tell; what is unique has an index, whether it is called a constraint or not.
+OTHERS = """
+    SELECT pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE conrelid = 'task'::regclass AND contype NOT IN ('c', 'n', 'u')
+    UNION SELECT pg_get_indexdef(indexrelid) FROM pg_index
+    WHERE indrelid = 'task'::regclass AND indisunique AND NOT indisprimary
+"""
+UNALTERED = "SELECT 1"
+PRIMARY_KEY = "PRIMARY KEY (id)"
+INSERT = "INSERT INTO task OVERRIDING SYSTEM VALUE SELECT * FROM json_populate_record(NULL::task, $1)"
+
+
+def resolve(document: Schema, node: Schema) -> Schema:
+    while "$ref" in node:
+        node = reduce(getitem, node["$ref"].removeprefix("#/").split("/"), document)
+    return node
+
+
+def read(document: Schema, schema: Schema) -> tuple[set[str], bool, list[Any], list[Any]]:
+    """Which types of column can hold a schema, whether null is allowed, values on its bounds, and values beyond."""
+    schema = resolve(document, schema)
+    variants = [resolve(document, variant) for variant in schema.get("anyOf", [schema])]
+    nullable = {"type": "null"} in variants
+    kinds = [variant for variant in variants if variant != {"type": "null"}]
+    types, values = describe(kinds[0]) if len(kinds) == 1 else (set(), [])
+    validator = Draft202012Validator({**schema, "components": document["components"]})
+    inside = [value for value in [*values, None] if validator.is_valid(value)]
+    return types, nullable, inside, [value for value in values if value not in inside]
+
+
+def describe(schema: Schema) -> tuple[set[str], list[Any]]:
+    match schema:
+        case {"enum": [*members]}:
+            return {f"character varying({max(map(len, members))})"}, [*members, ""]
+        case {"type": "boolean"}:
+            return {"boolean"}, [False, True]
+        case {"type": "integer", "minimum": least, "maximum": most}:
+            types = {name for name, bits in INTEGERS.items() if max(-least - 1, most) < 2 ** (bits - 1)}
+            return types, [least, most, least - 1, most + 1]
+        case {"type": "string", "format": "date-time"}:
+            return {"timestamp with time zone"}, [*MOMENTS]
+        case {"type": "string", "maxLength": most}:
+            least = schema.get("minLength", 0)
+            lengths = [length for length in (least, most, least - 1, most + 1) if length >= 0]
+            texts = ["".join(islice(cycle(alphabet), length)) for length in lengths for alphabet in ALPHABETS]
+            return {f"character varying({most})"}, texts
+    return set(), []
+
+
+def differences(url: str, alteration: str = UNALTERED, document: Schema = CONTRACT.document) -> list[str]:
+    """Where the contract and the table, as it is after an alteration that is not kept, differ."""
+
+    async def run() -> list[str]:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.transaction().start()
+            await connection.execute(alteration)
+            columns, checks, others = [await connection.fetch(query) for query in (COLUMNS, CHECKS, OTHERS)]
+            shape = [*differences_of_columns(columns, document), *differences_of_others(others)]
+            return shape or [line async for line in differences_of_values(connection, dict(checks), document)]
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def differences_of_columns(rows: list[asyncpg.Record], document: Schema) -> Iterator[str]:
+    schemas = document["components"]["schemas"]
+    members = schemas["Task"]["properties"]
+    columns = {name: (kind, not_null) for name, kind, not_null in rows}
+    for name in columns.keys() - members.keys():
+        yield f"{name} is no property of Task: add it to openapi.yaml, or drop the column"
+    for name, schema in members.items():
+        types, nullable, _, _ = read(document, schema)
+        must = name in schemas["Task"]["required"] and not nullable
+        kind, not_null = columns.get(name, (None, None))
+        if kind not in types:
+            wanted = " or ".join(sorted(types)) or "no column that is known"
+            yield f"{name} is {kind or 'no column'}, the contract wants {wanted}: add a migration"
+        elif not_null != must:
+            yield f"{name} must {'not ' if must else ''}be nullable: add a migration"
+    for shape in SHAPES:
+        for name in schemas[shape]["properties"].keys() - members.keys():
+            yield f"{shape}.{name} is no property of Task: add it there, or teach this test where it is kept"
+        for name, schema in schemas[shape]["properties"].items():
+            if not read(document, schema)[2]:
+                yield f"{shape}.{name} can't be tried: give it bounds, or teach describe() what it is"
+
+
+def differences_of_others(rows: list[asyncpg.Record]) -> Iterator[str]:
+    definitions = {row[0] for row in rows}
+    if PRIMARY_KEY not in definitions:
+        yield "id is not the primary key: add a migration"
+    for definition in definitions - {PRIMARY_KEY}:
+        yield f"the contract promises no answer for {definition}: drop it, or promise one and teach this test"
+
+
+async def differences_of_values(
+    connection: asyncpg.Connection, checks: dict[str, str], document: Schema
+) -> AsyncIterator[str]:
+    schemas = document["components"]["schemas"]
+    bounds = {
+        (shape, name): read(document, schema)[2:]
+        for shape in SHAPES
+        for name, schema in schemas[shape]["properties"].items()
+    }
+    row = {name: bounds["Task", name][0][0] for name in schemas["Task"]["properties"]}
+    for (shape, name), (inside, _) in bounds.items():
+        for value in inside:
+            if error := await refusal(connection, row | {name: value}):
+                yield f"{shape}.{name} may be {value!r:.40}, but: {error}. Add a migration, or change openapi.yaml"
+    for (shape, name), (_, outside) in bounds.items():
+        for value in outside if shape == "Task" else ():
+            # PostgreSQL names one at a time: what it named goes, so that the next one can show itself.
+            while isinstance(error := await refusal(connection, row | {name: value}), asyncpg.CheckViolationError):
+                del checks[error.constraint_name]
+                await connection.execute(f'ALTER TABLE task DROP CONSTRAINT "{error.constraint_name}"')
+    for name, definition in checks.items():
+        yield f"{name} {definition} refuses nothing that the contract refuses: drop it, or teach describe() its values"
+
+
+async def refusal(connection: asyncpg.Connection, row: Schema) -> asyncpg.PostgresError | None:
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(INSERT, json.dumps(row))
+    except asyncpg.PostgresError as error:
+        return error
+    finally:
+        await transaction.rollback()
+    return None
+
+
+@pytest.fixture(scope="module")
+def table_url() -> Iterator[str]:
+    """Without any row, which would stand in the way of the alterations."""
+    with new_database() as url:
+        migrate.upgrade(url)
+        yield url
+
+
+@pytest.mark.parametrize(
+    "alteration", [UNALTERED, "ALTER TABLE task ADD CHECK (length(title) > 0), ADD CHECK (id > 0), ADD CHECK (id >= 1)"]
+)
+def test_the_table_is_what_the_contract_says(table_url: str, alteration: str) -> None:
+    assert differences(table_url, alteration) == []
+
+
+@pytest.mark.parametrize(
+    ("alteration", "told"),
+    [
+        ("ALTER COLUMN title TYPE varchar(100)", "title is character varying(100)"),
+        ("ALTER COLUMN title TYPE varchar(201)", "title is character varying(201)"),
+        ("ALTER COLUMN description TYPE text", "description is text"),
+        ("ALTER COLUMN description SET NOT NULL", "description must be nullable"),
+        ("ALTER COLUMN title DROP NOT NULL", "title must not be nullable"),
+        ("ALTER COLUMN id TYPE integer", "id is integer, the contract wants bigint"),
+        ("ALTER COLUMN updated_at TYPE timestamptz(3)", "updated_at is timestamp(3) with time zone"),
+        ("ADD COLUMN note varchar(9)", "note is no property of Task"),
+        ("DROP COLUMN description", "description is no column"),
+        ("DROP CONSTRAINT task_pkey", "id is not the primary key"),
+        ("ADD UNIQUE (user_id, title)", "no answer for CREATE UNIQUE INDEX"),
+        ("ADD FOREIGN KEY (id) REFERENCES task", "no answer for FOREIGN KEY"),
+        ("ADD EXCLUDE (title WITH =)", "no answer for EXCLUDE"),
+        ("ADD CHECK (length(title) < 50)", "Task.title may be"),
+        ("ADD CHECK (octet_length(description) <= 2000)", "Task.description may be"),
+        ("ADD CHECK (description <> '')", "Task.description may be ''"),
+        ("ADD CHECK (title ~ '^[[:ascii:]]+$')", "Task.title may be"),
+        ("ADD CHECK (id < 1000000)", "Task.id may be 9007199254740991"),
+        ("ADD CHECK (updated_at >= created_at)", "Task.created_at may be"),
+        ("ADD CHECK (title <> 'Buy milk')", "refuses nothing that the contract refuses"),
+        ("DROP CONSTRAINT task_title_not_empty, ADD CHECK (title IS NOT NULL)", "refuses nothing that the contract"),
+        ("ALTER COLUMN title SET NOT NULL; CREATE INDEX ON task (description)", "Task.description may be"),
+    ],
+)
+def test_a_table_that_knows_better_is_told(table_url: str, alteration: str, told: str) -> None:
+    assert any(told in line for line in differences(table_url, f"ALTER TABLE task {alteration}"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "member", "schema", "told"),
+    [
+        ("Task", "title", {"type": "string", "maxLength": 300}, "title is character varying(200)"),
+        ("Task", "title", {"type": "string"}, "Task.title can't be tried"),
+        (
+            "Task",
+            "id",
+            {"type": "integer", "minimum": 1, "maximum": 2**63},
+            "the contract wants no column that is known",
+        ),
+        ("Task", "completed", {"anyOf": [{"type": "boolean"}, {"type": "null"}]}, "completed must be nullable"),
+        ("Task", "note", {"type": "string", "maxLength": 9}, "note is no column"),
+        ("TaskCreate", "title", {"type": "string", "maxLength": 200}, "TaskCreate.title may be ''"),
+        ("TaskCreate", "title", {"type": "string", "minLength": 1, "maxLength": 201}, "TaskCreate.title may be"),
+        ("TaskUpdate", "title", {"anyOf": [{"type": "boolean"}, {"type": "null"}]}, "TaskUpdate.title may be None"),
+        ("TaskUpdate", "title", {"type": "array"}, "TaskUpdate.title can't be tried"),
+        ("TaskUpdate", "note", {"type": "boolean"}, "TaskUpdate.note is no property of Task"),
+    ],
+)
+def test_a_contract_that_allows_more_is_told(
+    table_url: str, shape: str, member: str, schema: Schema, told: str
+) -> None:
+    document = deepcopy(CONTRACT.document)
+    document["components"]["schemas"][shape]["properties"][member] = schema
+    assert any(told in line for line in differences(table_url, document=document))
+
+
+@pytest.mark.parametrize(
+    ("members", "agree"), [("'low', 'high'", True), ("'low'", False), ("'low', 'high', ''", False)]
+)
+def test_members_of_an_enum_are_compared(table_url: str, members: str, agree: bool) -> None:
+    document = deepcopy(CONTRACT.document)
+    task = document["components"]["schemas"]["Task"]
+    task["properties"]["priority"] = {"type": "string", "enum": ["low", "high"]}
+    task["required"].append("priority")
+    alteration = f"ALTER TABLE task ADD COLUMN priority varchar(4) NOT NULL CHECK (priority IN ({members}))"
+    assert (differences(table_url, alteration, document) == []) is agree
+
+
+# --- the same through the service
+
+
+def bodies(operation: Operation) -> Iterator[Schema]:
+    """What httpx sends as the body: each bound of each of its properties."""
+    request = resolve(CONTRACT.document, operation.spec.get("requestBody", {}))
+    if not request.get("required"):
+        yield {}
+    if request:
+        schema = resolve(CONTRACT.document, request["content"]["application/json"]["schema"])
+        values = {name: read(CONTRACT.document, member)[2] for name, member in schema["properties"].items()}
+        least = {name: values[name][0] for name in schema.get("required", ())}
+        yield from ({"json": least | {name: value}} for name in values for value in values[name])
+
+
+def parameters(operation: Operation, user: str) -> Iterator[Schema]:
+    """Each bound of each parameter. Of the cursors those that the service could have made."""
+    moments = [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)]
+    positions = [Position(moment, number) for moment in moments for number in (-(2**63), 2**63 - 1)]
+    for parameter in operation.parameters:
+        name = parameter["name"]
+        if name == "cursor":
+            values = [encode(user, position) for position in positions]
+        else:
+            values = read(CONTRACT.document, parameter["schema"])[2]
+        assert values, f"{name} can't be tried: give it bounds, or teach describe() what it is"
+        yield from ({name: value} for value in values)
+
+
+@pytest.mark.parametrize("operation", ON_TASKS, ids=lambda operation: operation.id)
+def test_every_bound_of_a_request_is_taken(service: Service, user: str, operation: Operation) -> None:
+    nothing: Schema = {}
+    some_body = next(bodies(operation))
+    requests = [(nothing, body) for body in bodies(operation)]
+    for changed, body in [*requests, *((each, some_body) for each in parameters(operation, user))]:
+        owner = changed.get("user_id", user)
+        tasks = f"/api/{quote(owner, safe='')}/tasks"
+        client = service.client(owner)
+        task = client.post(tasks, json={"title": "Buy milk"}).json()
+        url = operation.path.replace("/api/{user_id}/tasks", tasks)
+        url = url.format(task_id=changed.get("task_id", task["id"]))
+        query = {name: value for name, value in changed.items() if name not in {"user_id", "task_id"}}
+        answer = client.request(operation.method, url, params=query, **body)
+        assert answer.is_success or ("task_id" in changed and answer.status_code == 404), (changed, body, answer.text)
+        if answer.is_success and body:
+            assert answer.json().items() >= body["json"].items()
+
+
+def texts(name: str) -> st.SearchStrategy[str]:
+    schema = CONTRACT.document["components"]["schemas"][name]
+    return st.text(max_size=schema["maxLength"]).filter(Draft202012Validator(schema).is_valid)
+
+
+def test_any_valid_task_is_kept(client: httpx.Client, user: str) -> None:
+    @settings(max_examples=100, derandomize=True, deadline=None)
+    @given(texts("Title"), st.none() | texts("Description"), st.booleans())
+    def keep(title: str, description: str | None, completed: bool) -> None:
+        body = {"title": title, "description": description, "completed": completed}
+        created = client.post(f"/api/{user}/tasks", json=body)
+        assert created.status_code == 201
+        assert created.json().items() >= body.items()
+
+    keep()
