@@ -1,44 +1,22 @@
 """The app refuses to start where code and contract differ: each kind of disagreement, seeded one at a time."""
 
-import ast
-import copy
-import re
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path as FilePath
+from collections.abc import Callable
 from typing import Annotated, Any
-from urllib.parse import unquote
 
-import httpx
 import pytest
-import yaml
 from fastapi import FastAPI, Path, Query
 from todo_contract import models
 
-from fastapi_contract.contract import Contract, ContractError, Operation
+from fastapi_contract.contract import Contract, ContractError
 from fastapi_contract.drift import publish
 from fastapi_contract.router import ContractRouter
-from support import ROOT
-from support.service import SECRET, settings_for
-from support.serving import serving
+from support.edited_contract import ITEM, LIST, Document, contract
+from support.service import settings_for
 from todo_api import service
 from todo_api.app import create_app
 from todo_api.auth.bearer import Owner, bearer
-from todo_api.auth.tokens import sign
 from todo_api.contract import load_contract
 from todo_api.tasks import handlers
-
-LIST = "/api/{user_id}/tasks"
-ITEM = "/api/{user_id}/tasks/{task_id}"
-
-Document = dict[str, Any]
-
-
-def contract(edit: Callable[[Document], object] = lambda _: None) -> Contract:
-    """A fresh contract, edited."""
-    document = copy.deepcopy(load_contract().document)
-    edit(document)
-    return Contract.parse(yaml.safe_dump(document).encode())
 
 
 def app_as_written() -> FastAPI:
@@ -324,90 +302,3 @@ def test_refuses_a_model_that_is_not_generated() -> None:
 def test_refuses_a_contract_that_can_not_be_bound(edit: Callable[[Document], object], told: str) -> None:
     with pytest.raises(ContractError, match=told):
         contract(edit)
-
-
-# --- URLs
-
-
-class TestUrl:
-    @pytest.fixture
-    def operations(self) -> dict[str, Operation]:
-        return contract().operations
-
-    @pytest.mark.parametrize(
-        ("value", "segment"),
-        [
-            pytest.param("plain-._~", "plain-._~", id="unreserved"),
-            pytest.param("a/b?c#d&e=f+g%h", "a%2Fb%3Fc%23d%26e%3Df%2Bg%25h", id="reserved"),
-            pytest.param("a b\n", "a%20b%0A", id="blank"),
-            pytest.param("ü漢", "%C3%BC%E6%BC%A2", id="beyond ASCII"),
-            pytest.param("{task_id}", "%7Btask_id%7D", id="braces"),
-            pytest.param("..", "%2E%2E", id="dot segment"),
-            pytest.param(".", "%2E", id="single dot"),
-        ],
-    )
-    def test_value_is_one_segment(self, operations: dict[str, Operation], value: str, segment: str) -> None:
-        url = operations["getTask"].url(user_id=value, task_id=5)
-        assert url == ITEM.format(user_id=segment, task_id=5)
-        assert operations["getTask"].pattern.match(unquote(url)) or "/" in value
-
-    def test_query_follows_the_path(self, operations: dict[str, Operation]) -> None:
-        url = operations["listTasks"].url(user_id="u", completed=True, include_total=False, limit=2, cursor="a&b")
-        assert url == LIST.format(user_id="u") + "?completed=true&include_total=false&limit=2&cursor=a%26b"
-
-    @pytest.mark.parametrize(
-        ("values", "names"),
-        [
-            pytest.param({"user_id": "u"}, "task_id", id="missing"),
-            pytest.param({"user_id": "", "task_id": 1}, "user_id", id="empty"),
-            pytest.param({"user_id": "u", "task_id": 1, "else": 1}, "else", id="unknown"),
-            pytest.param({"user_id": "u", "task_id": 1, "limit": 1}, "limit", id="parameter of another operation"),
-        ],
-    )
-    def test_wrong_parameters_are_rejected_by_name(
-        self, operations: dict[str, Operation], values: dict[str, str | int], names: str
-    ) -> None:
-        with pytest.raises(ValueError, match=names):
-            operations["getTask"].url(**values)
-
-    def test_no_path_of_the_contract_is_written_in_the_code(self) -> None:
-        """A path, or its first literal segment, within any string but the docstrings."""
-        firsts = {path.split("/")[1] for path in load_contract().document["paths"]} - {""}
-        written = re.compile(rf"/(?:{'|'.join(map(re.escape, sorted(firsts)))})(?![\w-])")
-        # Example of a URL of Better Auth, in the message for a wrong one.
-        allowed = {"must be a URL such as https://app.example.com/api/auth/jwks"}
-        assert [(where, text) for where, text in strings() if written.search(text) and text not in allowed] == []
-
-    def test_search_finds_the_strings_of_the_code(self) -> None:
-        assert {"getTask", "/openapi.yaml"} <= {text for _, text in strings()}
-
-    def test_location_and_link_follow_a_changed_path(self, tmp_path: FilePath, database_url: str) -> None:
-        """A copy of the package with a contract of its own, because handlers are bound when they are imported."""
-        shutil.copytree(ROOT / "src", tmp_path / "src")
-        document = copy.deepcopy(load_contract().document)
-        moved = {path: path.replace("/api/", "/v2/people/").replace("/tasks", "/to-do") for path in document["paths"]}
-        document["paths"] = {moved[path]: item for path, item in document["paths"].items()}
-        (tmp_path / "openapi.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-        settings = {"DATABASE_URL": database_url, "BETTER_AUTH_SECRET": SECRET, "PYTHONPATH": str(tmp_path / "src")}
-        with serving(tmp_path, **settings) as service:
-            token = sign(SECRET, "u", lifetime=600)
-            base = f"http://127.0.0.1:{service.port}"
-            with httpx.Client(base_url=base, headers={"Authorization": f"Bearer {token}"}) as client:
-                created = [client.post("/v2/people/u/to-do", json={"title": title}) for title in ("one", "two")]
-                locations = [task.headers["Location"] for task in created]
-                assert locations == [f"/v2/people/u/to-do/{task.json()['id']}" for task in created]
-                assert client.get(locations[0]).json()["title"] == "one"
-                link = client.get("/v2/people/u/to-do?limit=1&completed=false").links["next"]["url"]
-                assert link.startswith("/v2/people/u/to-do?")
-                assert [task["title"] for task in client.get(link).json()["items"]] == ["one"]
-                assert client.get("/api/u/tasks").status_code == 404
-
-
-def strings() -> Iterator[tuple[str, str]]:
-    """Where, and the text of each string in `src/`, the literal parts of f-strings included, docstrings excepted."""
-    for path in sorted((ROOT / "src").rglob("*.py")):
-        tree = ast.parse(path.read_text())
-        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
-                yield f"{path.relative_to(ROOT)}:{node.lineno}", node.value

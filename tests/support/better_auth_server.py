@@ -7,12 +7,15 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import httpx
 
 from support import ROOT
 from support.node import NODE, require_packages
+from support.service import Service, running, settings_for
+from todo_api.app import create_app
 
 SERVER = ROOT / "tests/better_auth/server.mjs"
 DEADLINE = 30.0
@@ -135,3 +138,20 @@ def better_auth(
                 process.wait(DEADLINE)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+RECIPES = Path("tests/better_auth")
+
+
+@contextmanager
+def api_for(issuer: BetterAuth, database_url: str, **others: Any) -> Iterator[Service]:
+    """A service that takes the tokens of the issuer, by its published keys and by the secret that they share."""
+    settings = {
+        "better_auth_secret": issuer.api_secret,
+        "better_auth_jwks_url": issuer.jwks_url,
+        "better_auth_issuer": issuer.url,
+        "better_auth_audience": issuer.url,
+        **others,
+    }
+    with running(create_app(settings_for(database_url, **settings))) as service:
+        yield service

@@ -9,8 +9,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-# --- databases
-
 
 def _with_database(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

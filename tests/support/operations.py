@@ -70,3 +70,7 @@ def send(
         others["headers"] = [*given, ("Content-Type", form.media_type)]
     url = operation.path.format(user_id=user_id, task_id=task_id)
     return client.request(operation.method, url, **others)
+
+
+def tasks(user: str) -> str:
+    return f"/api/{user}/tasks"

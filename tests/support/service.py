@@ -22,9 +22,6 @@ SECRET = "a secret of the tests, 32 bytes or more"
 WATCH = ContractWatch()
 
 
-# --- services and clients
-
-
 # httpx makes a context for each client otherwise: 60 ms, for a server that speaks no TLS.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

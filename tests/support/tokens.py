@@ -4,13 +4,11 @@ import base64
 import hmac
 import json
 import time
+from typing import NamedTuple
 
 from support.service import SECRET
 
 OTHER_SECRET = "another secret, also of 32 bytes or more"
-
-
-# --- tokens that no library makes
 
 
 def encode(part: object) -> str:
@@ -84,3 +82,17 @@ BAD_TOKENS = {
     "too long": make_token({**GOOD, "x": "x" * 9000}),
     "not base64": "!!!.###.$$$",
 }
+
+
+class Refusal(NamedTuple):
+    status: int
+    challenge: str | None
+    type: str
+
+
+BAD_TOKEN = Refusal(
+    401,
+    'Bearer realm="todo-api", error="invalid_token", '
+    'error_description="The token is expired, malformed, or signed by somebody else. Get a new one."',
+    "/problems/invalid-token",
+)

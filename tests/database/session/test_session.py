@@ -1,28 +1,21 @@
 """A session gives its connection back whatever happens, and tells a lost database from a fault."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from sqlalchemy import bindparam, column, insert, literal_column, select, table
+from sqlalchemy import bindparam, column, insert, select, table
 
 from support.databases import execute
-from support.relay import Relay
-from todo_api.database import database as module
+from support.sessions import MAX_CONNECTIONS, ONE, SLEEP, ask, asleep_on_server, end_sleepers, run, until
 from todo_api.database import migrate
 from todo_api.database.database import Database
 from todo_api.database.failures import DatabaseUnavailableError, StatementLostError
 from todo_api.database.limits import Limits
-from todo_api.database.session import Session
 from todo_api.database.statement import Statement, prepare
 
-SLEEP = Statement("SELECT pg_sleep(60)")
-ONE = prepare(select(literal_column("1").label("one")))
 PID = Statement("SELECT pg_backend_pid() AS pid")
 note = table("note", column("text"))
 ADD = prepare(insert(note).values(text=bindparam("text")))
@@ -33,58 +26,9 @@ READ = Statement(
 )
 WRITE = replace(READ, repeatable=False)
 
-MAX_CONNECTIONS = Limits().size + Limits().overflow
-
-
-def run(url: str, test: Callable[[Database], Awaitable[None]], **limits: Any) -> None:
-    async def main() -> None:
-        async with Database(url, replace(Limits(), **limits)) as database:
-            await test(database)
-
-    asyncio.run(main())
-
 
 async def notes(database: Database) -> list[str]:
     return [row["text"] for row in await database.session().fetch_all(NOTES)]
-
-
-async def ask(url: str, sql: str) -> Any:
-    connection = await asyncpg.connect(url)
-    try:
-        return await connection.fetchval(sql)
-    finally:
-        await connection.close()
-
-
-async def asleep_on_server(url: str, count: int) -> None:
-    """Waits until that many statements are asleep."""
-    connection = await asyncpg.connect(url)
-    sleepers = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
-    try:
-        async with asyncio.timeout(30):
-            while await connection.fetchval(sleepers) != count:
-                await asyncio.sleep(0.01)
-    finally:
-        await connection.close()
-
-
-async def end_sleepers(url: str) -> None:
-    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-    assert await ask(url, f"{ended} AND datname = current_database()")
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
-        while not await condition():
-            await asyncio.sleep(0.005)
-
-
-@pytest.fixture
-def url(database_url: str) -> Iterator[str]:
-    """With a table of this test."""
-    execute(database_url, "CREATE SEQUENCE sent; CREATE TABLE note (text varchar NOT NULL CHECK (text <> 'bad'))")
-    yield database_url
-    execute(database_url, "DROP SEQUENCE sent; DROP TABLE note")
 
 
 def test_a_value_written_into_a_statement_is_refused() -> None:
@@ -292,120 +236,4 @@ class TestStatementTimeout:
                 await database.session().fetch_one(SLEEP)
 
         migrate.upgrade(empty_database_url, Limits(statement_timeout=0.1))
-        run(empty_database_url, test)
-
-
-class TestReadiness:
-    @pytest.fixture
-    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[Statement]:
-        """Every statement that a session is given."""
-        asked, fetch_one = [], Session.fetch_one
-
-        async def watch(session: Session, statement: Statement, /, **parameters: Any) -> Any:
-            asked.append(statement)
-            return await fetch_one(session, statement, **parameters)
-
-        monkeypatch.setattr(Session, "fetch_one", watch)
-        return asked
-
-    def test_is_asked_once_by_many(self, url: str, asked: list[Statement]) -> None:
-        async def good(database: Database) -> None:
-            assert asked == []
-            assert await asyncio.gather(*(database.ready() for _ in range(20))) == [True] * 20
-
-        async def bad(database: Database) -> None:
-            assert await asyncio.gather(*(database.ready(check=True) for _ in range(20))) == [False] * 20
-
-        run(url, good)
-        assert len(asked) == 1
-        run("postgresql://nobody@127.0.0.1:1/nothing", bad, wait_timeout=0.1)
-        assert len(asked) == 2
-
-    def test_is_the_last_known_state(self, url: str, asked: list[Statement], monkeypatch: pytest.MonkeyPatch) -> None:
-        async def test(database: Database) -> None:
-            # What others asked counts as well.
-            await database.session().fetch_one(ONE)
-            asked.clear()
-            for _ in range(3):
-                assert await database.ready()
-                assert await database.ready(check=True)
-            assert asked == []
-            monkeypatch.setattr(module, "STATE_LIFETIME", -1)
-            assert await database.ready()
-            assert asked == []
-            assert await database.ready(check=True)
-            assert len(asked) == 1
-
-        run(url, test)
-
-    def test_of_a_database_that_is_left_is_bad(self, url: str) -> None:
-        async def test(database: Database) -> None:
-            assert await database.ready()
-            await database.close()
-            assert await database.ready()
-            with pytest.raises(DatabaseUnavailableError):
-                await database.session().fetch_one(ONE)
-            assert not await database.ready()
-
-        run(url, test)
-
-    def test_comes_back_by_itself(
-        self, url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(module, "RECOVERY_INTERVAL", 0.01)
-
-        def logged() -> list[str]:
-            texts = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-            return [event for text in texts for event in ("database lost", "database back") if event in text]
-
-        async def test() -> None:
-            relay = Relay(url)
-            async with Database(relay.url, Limits(wait_timeout=0.1)) as database:
-
-                async def back() -> bool:
-                    return await database.ready() and logged()[-1:] == ["database back"]
-
-                for lost in ("at the start", "later"):
-                    assert await database.ready() is (lost == "later")
-                    for _ in range(3):
-                        with pytest.raises(DatabaseUnavailableError):
-                            await database.session().fetch_one(ONE)
-                    assert not await database.ready()
-                    async with relay.open():
-                        await until(back)
-                    assert logged() == ["database lost", "database back"]
-                    caplog.clear()
-
-        with caplog.at_level(logging.WARNING):
-            asyncio.run(test())
-
-    def test_of_a_silent_database_is_bad(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "RECOVERY_INTERVAL", 0.01)
-        monkeypatch.setattr(module, "STATE_LIFETIME", -1)
-
-        async def test(limits: Limits) -> None:
-            relay = Relay(url)
-            async with asyncio.timeout(30), relay.open(), Database(relay.url, limits) as database:
-                assert await database.ready(check=True)
-                relay.passing.clear()
-                assert not await database.ready(check=True)
-                relay.passing.set()
-                await until(database.ready)
-
-        asyncio.run(test(Limits(statement_timeout=0.1, connect_timeout=0.1, wait_timeout=0.2)))
-        monkeypatch.setattr(module, "ASK_TIMEOUT", 0.1)
-        asyncio.run(test(Limits(statement_timeout=3600, connect_timeout=3600, wait_timeout=3600)))
-
-    def test_of_a_database_that_refuses_is_bad(self, url: str) -> None:
-        async def test(database: Database) -> None:
-            assert not await database.ready()
-
-        run(url.replace(f":{urlsplit(url).password}@", ":hunter2@"), test)
-
-
-class TestRevision:
-    def test_is_none_before_the_first_migration(self, empty_database_url: str) -> None:
-        async def test(database: Database) -> None:
-            assert await database.revision() is None
-
         run(empty_database_url, test)

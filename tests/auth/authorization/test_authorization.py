@@ -6,9 +6,9 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import pytest
@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from fastapi_contract.contract import Operation
-from support.issuer import Issuer, SigningKey, make_key
-from support.issuer import issuer as running_issuer
+from support.issuer import SigningKey, make_key
 from support.operations import (
     CONTRACT,
     FORMS,
@@ -29,9 +28,8 @@ from support.operations import (
     on_a_task,
     send,
 )
-from support.service import SECRET, Service, running, settings_for
-from support.tokens import BAD_TOKENS, GOOD, OTHER_SECRET, make_token
-from todo_api.app import create_app
+from support.service import SECRET, Service
+from support.tokens import BAD_TOKEN, OTHER_SECRET, Refusal
 
 
 def test_everything_is_secured_but_what_is_for_everybody() -> None:
@@ -49,27 +47,12 @@ def test_an_operation_with_an_optional_body_has_two_forms() -> None:
     assert [form.media_type for form in FORMS if form.operation.id == "deleteTask"] == [None]
 
 
-# --- the matrix: form of an operation x case x kind of token
-
-
-class Refusal(NamedTuple):
-    status: int
-    challenge: str | None
-    type: str
-
-
 def _malformed(fault: str) -> Refusal:
     challenge = f'Bearer realm="todo-api", error="invalid_request", error_description="{fault}"'
     return Refusal(400, challenge, "/problems/invalid-request")
 
 
 NO_TOKEN = Refusal(401, 'Bearer realm="todo-api"', "/problems/authentication-required")
-BAD_TOKEN = Refusal(
-    401,
-    'Bearer realm="todo-api", error="invalid_token", '
-    'error_description="The token is expired, malformed, or signed by somebody else. Get a new one."',
-    "/problems/invalid-token",
-)
 TWO_HEADERS = _malformed("There is more than one Authorization header.")
 TWO_TOKENS = _malformed("The Authorization header has more than one token.")
 NOT_ASCII = _malformed("The Authorization header is not ASCII.")
@@ -181,35 +164,6 @@ CASES = [
     for kind in ("HS256", "EdDSA")
     if refusal is not NO_SUCH_TASK or form.operation in ON_A_TASK
 ]
-
-
-@pytest.fixture(scope="module")
-def issuer() -> Iterator[Issuer]:
-    with running_issuer() as issuer:
-        yield issuer
-
-
-@pytest.fixture(scope="module")
-def published(issuer: Issuer) -> SigningKey:
-    return issuer.new_key()
-
-
-@pytest.fixture(scope="module")
-def strict(database_url: str, issuer: Issuer, published: SigningKey) -> Iterator[Service]:
-    """Takes the tokens of a shared secret and of published keys, of one issuer and for one audience."""
-    settings = settings_for(
-        database_url,
-        better_auth_jwks_url=issuer.jwks_url,
-        better_auth_issuer=issuer.url,
-        better_auth_audience=issuer.url,
-    )
-    with running(create_app(settings)) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
-def anybody(strict: Service) -> httpx.Client:
-    return strict.client()
 
 
 @pytest.fixture(scope="module")
@@ -325,130 +279,3 @@ def test_what_is_no_task_id_is_422_to_its_owner(service: Service, user: str, ope
     refused = send(service.client(user), operation, user, task_id="x")
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["parameter"] == "task_id"
-
-
-class TestBadToken:
-    """The token is checked in one place for every operation; the matrix shows that each of them goes there."""
-
-    @pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
-    def test_is_401(self, service: Service, token: str) -> None:
-        refused = service.client().get("/api/SUBJECT/tasks", headers={"Authorization": f"Bearer {token}"})
-        assert (refused.status_code, refused.headers["WWW-Authenticate"], refused.json()["type"]) == BAD_TOKEN
-        assert len(token) < 3 or token not in refused.text
-
-    @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
-    def test_but_a_good_one_is_taken(self, service: Service, scheme: str) -> None:
-        headers = {"Authorization": f"{scheme} {make_token(GOOD)}"}
-        assert service.client().get("/api/SUBJECT/tasks", headers=headers).status_code == 200
-
-
-# --- what the operator decides
-
-
-def call(service: Service, token: str) -> httpx.Response:
-    return service.client().get("/api/SUBJECT/tasks", headers={"Authorization": f"Bearer {token}"})
-
-
-@pytest.fixture(scope="module")
-def without_secret(database_url: str, issuer: Issuer, published: SigningKey) -> Iterator[Service]:
-    settings = settings_for(database_url, better_auth_secret=None, better_auth_jwks_url=issuer.jwks_url)
-    with running(create_app(settings)) as service:
-        yield service
-
-
-class TestAlgorithmThatIsNotAccepted:
-    """The most frequent fault of an integration explains itself."""
-
-    def assert_explains(self, refused: httpx.Response, came: str, accepted: str) -> None:
-        assert (refused.status_code, refused.headers["WWW-Authenticate"], refused.json()["type"]) == BAD_TOKEN
-        assert refused.json()["detail"].startswith(
-            f"The token's algorithm is {came}, and this service accepts {accepted}. "
-        )
-
-    def test_is_told_where_only_published_keys_are(self, without_secret: Service) -> None:
-        self.assert_explains(call(without_secret, make_token(GOOD)), "HS256", "EdDSA, ES256, RS256")
-
-    def test_is_told_where_only_a_secret_is(self, service: Service, published: SigningKey) -> None:
-        self.assert_explains(call(service, published.token("SUBJECT")), "EdDSA", "HS256")
-
-    def test_is_told_where_both_are(self, strict: Service) -> None:
-        token = make_token(GOOD, {"alg": "PS256"})
-        self.assert_explains(call(strict, token), "PS256", "HS256, EdDSA, ES256, RS256")
-
-    @pytest.mark.parametrize(
-        "algorithm", ["<b>HS256</b>", "HS256\n", "HS256 ", "A" * 17, "", "Ä", ["HS256"], {"HS256": 1}, 256, True, None]
-    )
-    def test_is_not_repeated_where_it_is_no_name(self, service: Service, algorithm: object) -> None:
-        refused = call(service, make_token(GOOD, {"alg": algorithm}))
-        self.assert_explains(refused, "unknown", "HS256")
-
-    def test_is_all_that_is_told(self, service: Service) -> None:
-        refused = [call(service, token).json()["detail"] for token in (make_token({"sub": "SUBJECT"}), "x.y.z")]
-        assert refused == ["The token is expired, malformed, or signed by somebody else. Get a new one."] * 2
-
-
-@pytest.fixture(scope="module")
-def rotating(database_url: str) -> Iterator[Service]:
-    settings = settings_for(
-        database_url,
-        better_auth_secret_previous=OTHER_SECRET,
-        token_max_bytes=400,
-        token_max_lifetime=1000,
-        token_leeway=100,
-    )
-    with running(create_app(settings)) as service:
-        yield service
-
-
-class TestSettings:
-    def test_the_previous_secret_does_until_it_is_removed(self, rotating: Service, service: Service) -> None:
-        claims = {"sub": "SUBJECT", "exp": int(time.time()) + 60}
-        tokens = [make_token(claims, secret=secret) for secret in (SECRET, OTHER_SECRET, "a third secret" * 3)]
-        assert [call(rotating, token).status_code for token in tokens] == [200, 200, 401]
-        assert [call(service, token).status_code for token in tokens] == [200, 401, 401]
-
-    @pytest.mark.parametrize(("size", "status"), [(400, 200), (401, 401)])
-    def test_a_token_may_be_so_long(self, rotating: Service, size: int, status: int) -> None:
-        claims: dict[str, object] = {"sub": "SUBJECT", "exp": int(time.time()) + 60}
-        # Header and signature may have any length, base64 has not: three bytes more are four characters more.
-        header = {"alg": "HS256", "x": ""}
-        tokens = (
-            make_token({**claims, "x": "x" * more}, {**header, "x": "x" * less})
-            for more in range(200)
-            for less in range(3)
-        )
-        token = next(token for token in tokens if len(token) == size)
-        assert call(rotating, token).status_code == status
-
-    @pytest.mark.parametrize(
-        ("claims", "status"),
-        [
-            ({"iat": 0, "exp": 1000}, 200),
-            ({"iat": -1, "exp": 1000}, 401),
-            ({"exp": 999}, 200),
-            ({"exp": 1060}, 401),
-            ({"iat": -100_000, "exp": 60}, 401),
-        ],
-    )
-    def test_a_token_may_live_so_long(self, rotating: Service, claims: dict[str, int], status: int) -> None:
-        assert call(rotating, self.at(claims)).status_code == status
-
-    @pytest.mark.parametrize(
-        ("claims", "status"),
-        [
-            ({"iat": 100, "exp": 200}, 200),
-            ({"iat": 160, "exp": 200}, 401),
-            ({"nbf": 100, "exp": 200}, 200),
-            ({"nbf": 160, "exp": 200}, 401),
-            # Nobody's clock gives an expired token more time.
-            ({"exp": 0}, 401),
-            ({"exp": -1}, 401),
-        ],
-    )
-    def test_clocks_may_differ_so_much(self, rotating: Service, claims: dict[str, int], status: int) -> None:
-        assert call(rotating, self.at(claims)).status_code == status
-
-    def at(self, claims: dict[str, int]) -> str:
-        """With times that count from now."""
-        now = int(time.time())
-        return make_token({"sub": "SUBJECT", **{name: now + seconds for name, seconds in claims.items()}})

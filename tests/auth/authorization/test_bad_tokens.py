@@ -1,0 +1,21 @@
+"""Tokens that must not be accepted."""
+
+import pytest
+
+from support.service import Service
+from support.tokens import BAD_TOKEN, BAD_TOKENS, GOOD, make_token
+
+
+class TestBadToken:
+    """The token is checked in one place for every operation; the matrix shows that each of them goes there."""
+
+    @pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
+    def test_is_401(self, service: Service, token: str) -> None:
+        refused = service.client().get("/api/SUBJECT/tasks", headers={"Authorization": f"Bearer {token}"})
+        assert (refused.status_code, refused.headers["WWW-Authenticate"], refused.json()["type"]) == BAD_TOKEN
+        assert len(token) < 3 or token not in refused.text
+
+    @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
+    def test_but_a_good_one_is_taken(self, service: Service, scheme: str) -> None:
+        headers = {"Authorization": f"{scheme} {make_token(GOOD)}"}
+        assert service.client().get("/api/SUBJECT/tasks", headers=headers).status_code == 200

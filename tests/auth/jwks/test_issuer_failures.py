@@ -1,0 +1,172 @@
+"""An issuer that is down or answers nonsense costs no key and no good token."""
+
+import asyncio
+import threading
+import uuid
+from contextlib import suppress
+
+import pytest
+
+from support.clock import Clock
+from support.issuer import Answer, Issuer, reply
+from support.issuer import issuer as running_issuer
+from support.jwks import DEADLINE, FAILURES, run, snapshot_after, until
+from todo_api.auth import jwks
+from todo_api.auth.jwks import FRESH, RETRY_INTERVAL, STALE, IssuerUnavailableError, PublishedKeys
+
+
+class TestIssuerDown:
+    def test_leaves_the_keys_usable_for_a_while(self, issuer: Issuer, clock: Clock) -> None:
+        key = issuer.new_key()
+
+        async def test(keys: PublishedKeys) -> None:
+            issuer.go_down()
+            for now in (FRESH + 1, STALE / 2, STALE - 1):
+                clock.now = now
+                assert await keys.find(key.kid) is not None
+            clock.now = STALE + 1
+            with pytest.raises(IssuerUnavailableError):
+                await keys.find(key.kid)
+            issuer.come_up()
+            clock.now += RETRY_INTERVAL
+            assert await keys.find(key.kid) is not None
+
+        run(issuer, test)
+
+    def test_is_tried_once_in_an_interval(self, issuer: Issuer, clock: Clock) -> None:
+        issuer.answer = reply(b"", 500)
+
+        async def test(keys: PublishedKeys) -> None:
+            for tries in (1, 2, 3):
+                for _ in range(20):
+                    with pytest.raises(IssuerUnavailableError):
+                        await keys.find(uuid.uuid4().hex)
+                assert issuer.fetches == tries
+                clock.now += RETRY_INTERVAL
+
+        run(issuer, test)
+
+    def test_is_tried_once_in_an_interval_for_stale_keys_too(self, issuer: Issuer, clock: Clock) -> None:
+        key = issuer.new_key()
+
+        async def test(keys: PublishedKeys) -> None:
+            issuer.answer = reply(b"", 500)
+            clock.now += FRESH + 1
+            for tries in (2, 3, 4):
+                for _ in range(20):
+                    assert await keys.find(key.kid) is not None
+                    await asyncio.sleep(0.001)
+                assert issuer.fetches <= tries
+                clock.now += RETRY_INTERVAL
+
+        run(issuer, test)
+
+    def test_makes_no_one_wait_whose_key_is_known(
+        self, issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The first may wait for an answer; once one has failed to come, nobody does."""
+        monkeypatch.setattr(jwks, "FETCH_TIMEOUT", 2 * DEADLINE)
+        key = issuer.new_key()
+        released = threading.Event()
+
+        async def test(keys: PublishedKeys) -> None:
+            issuer.answer = reply(b"", 500)
+            clock.now += FRESH + 1
+            assert await keys.find(key.kid) is not None
+            await until(lambda: issuer.fetches == 2)
+            issuer.answer = snapshot_after(issuer, released)
+            while issuer.fetches < 3:
+                clock.now += RETRY_INTERVAL
+                assert await keys.find(key.kid) is not None
+                await asyncio.sleep(0.01)
+
+        try:
+            run(issuer, test)
+        finally:
+            released.set()
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+class TestFailure:
+    """An answer that is no set of keys is no answer."""
+
+    def test_is_over_when_it_is_over(
+        self, issuer: Issuer, clock: Clock, failure: Answer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(jwks, "FETCH_TIMEOUT", 0.5)
+        key = issuer.new_key()
+        issuer.answer = failure
+
+        async def test(keys: PublishedKeys) -> None:
+            with pytest.raises(IssuerUnavailableError):
+                await keys.find(key.kid)
+            issuer.answer = None
+            found = None
+            while found is None:
+                # Half a second may be too short for a good answer too, on a busy machine.
+                clock.now += RETRY_INTERVAL
+                with suppress(IssuerUnavailableError):
+                    found = await keys.find(key.kid)
+
+        run(issuer, test)
+
+    def test_loses_no_key(self, issuer: Issuer, clock: Clock, failure: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+        key = issuer.new_key()
+
+        async def test(keys: PublishedKeys) -> None:
+            assert await keys.find(key.kid) is not None
+            monkeypatch.setattr(jwks, "FETCH_TIMEOUT", 0.5)
+            issuer.answer = failure
+            with pytest.raises(IssuerUnavailableError):
+                await keys.find("unknown")
+            clock.now += FRESH + 1
+            assert await keys.find(key.kid) is not None
+
+        run(issuer, test)
+
+
+def test_a_redirect_is_not_followed(issuer: Issuer) -> None:
+    async def test(keys: PublishedKeys) -> None:
+        with pytest.raises(IssuerUnavailableError):
+            await keys.find(key.kid)
+
+    with running_issuer() as other:
+        key = other.new_key()
+        issuer.answer = reply(b"", 302, {"Location": other.jwks_url})
+        run(issuer, test)
+        assert other.fetches == 0
+
+
+class TestStaleKeys:
+    """Each look-up alone: a stale key must neither be found nor end the wait for a fetch."""
+
+    @pytest.mark.parametrize("told", [None, "max-age=5", "max-age=3600", "max-age=999999"], ids=str)
+    def test_end_an_hour_after_their_fetch(self, issuer: Issuer, clock: Clock, told: str | None) -> None:
+        key = issuer.new_key()
+        issuer.answer = reply(issuer.document(), headers={"Cache-Control": told} if told else {})
+
+        async def test(keys: PublishedKeys) -> None:
+            issuer.answer = reply(b"", 500)
+            clock.now = STALE - 0.5
+            assert await keys.find(key.kid) is not None
+            clock.now = STALE
+            with pytest.raises(IssuerUnavailableError):
+                await keys.find(key.kid)
+
+        run(issuer, test)
+
+    def test_wait_for_the_fetch_that_replaces_them(self, issuer: Issuer, clock: Clock) -> None:
+        """Though the last fetch failed, which spares the wait to a token whose key is usable."""
+        key = issuer.new_key()
+
+        async def test(keys: PublishedKeys) -> None:
+            issuer.answer = reply(b"", 500)
+            clock.now = STALE + 1
+            with pytest.raises(IssuerUnavailableError):
+                await keys.find(key.kid)
+            issuer.answer = None
+            issuer.retire(key)
+            clock.now += RETRY_INTERVAL
+            assert await keys.find(key.kid) is None
+
+        run(issuer, test)

@@ -1,0 +1,104 @@
+"""Which published keys are accepted."""
+
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from support.issuer import Issuer, make_key
+from support.jwks import ALGORITHMS, BAD_KEYS, GOOD_KEYS, OCT, jwk, run
+from todo_api.auth.jwks import MAX_KEYS, PublishedKeys
+from todo_api.auth.keys import MAX_KID, published_key
+
+
+class TestAdmission:
+    @pytest.mark.parametrize("good", GOOD_KEYS.values(), ids=GOOD_KEYS)
+    def test_of_good_keys(self, issuer: Issuer, good: dict[str, Any]) -> None:
+        issuer.keys = [good]
+
+        async def test(keys: PublishedKeys) -> None:
+            assert await keys.find("this") is not None
+
+        run(issuer, test)
+
+    @pytest.mark.parametrize("bad", BAD_KEYS.values(), ids=BAD_KEYS)
+    def test_of_a_bad_key_is_refused_and_spoils_no_other(self, issuer: Issuer, bad: object) -> None:
+        before = issuer.new_key()
+        issuer.keys = [*issuer.keys, bad]
+        after = issuer.new_key("ES256")
+
+        async def test(keys: PublishedKeys) -> None:
+            assert await keys.find("this") is None
+            assert await keys.find("") is None
+            assert await keys.find(before.kid) is not None
+            assert await keys.find(after.kid) is not None
+
+        run(issuer, test)
+
+    def test_of_a_key_counts_though_a_bad_one_has_its_kid(self, issuer: Issuer) -> None:
+        issuer.keys = [jwk(x="!"), jwk(), {**OCT, "alg": "HS256"}]
+
+        async def test(keys: PublishedKeys) -> None:
+            assert await keys.find("this") is not None
+
+        run(issuer, test)
+
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_of_two_with_one_kid_is_that_of_the_first(self, issuer: Issuer, first: int) -> None:
+        pair = [jwk(), jwk("RS256")]
+        issuer.keys = [pair[first], pair[1 - first]]
+
+        async def test(keys: PublishedKeys) -> None:
+            found = await keys.find("this")
+            assert found is not None
+            assert found.algorithm == pair[first]["alg"]
+
+        run(issuer, test)
+
+
+class TestTooManyKeys:
+    def test_leave_out_the_oldest_and_are_logged(self, issuer: Issuer) -> None:
+        """Better Auth publishes keys in the order in which it made them."""
+        oldest, newest = make_key("EdDSA", issuer.url), make_key("EdDSA", issuer.url)
+        between = [jwk(kid=f"key-{number}") for number in range(MAX_KEYS - 1)]
+
+        async def test(keys: PublishedKeys) -> None:
+            assert await keys.find(newest.kid) is not None
+            assert await keys.find("key-0") is not None
+            assert await keys.find(oldest.kid) is None
+
+        issuer.keys = [oldest.jwk, *between, newest.jwk]
+        with capture_logs() as lines:
+            run(issuer, test)
+        told = [line for line in lines if line["event"] == "published keys left out"]
+        assert [(line["count"], line["limit"]) for line in told] == [(1, MAX_KEYS)] * issuer.fetches
+
+    def test_are_more_than_100(self, issuer: Issuer) -> None:
+        issuer.keys = [jwk(kid=f"key-{number}") for number in range(100)]
+
+        async def test(keys: PublishedKeys) -> None:
+            assert await keys.find("key-0") is not None
+
+        with capture_logs() as lines:
+            run(issuer, test)
+        assert lines == []
+
+
+class TestPublishedKey:
+    """The check alone: a key that nobody can ask for by its kid is rejected too."""
+
+    @pytest.mark.parametrize("bad", BAD_KEYS.values(), ids=BAD_KEYS)
+    def test_that_is_bad_is_rejected(self, bad: object) -> None:
+        with pytest.raises(ValueError, match=r"^[a-z ]+$"):
+            published_key(bad, ALGORITHMS)
+
+    @pytest.mark.parametrize("kid", ["k", "é", " ", "k" * MAX_KID], ids=["one character", "é", "blank", "longest"])
+    def test_has_any_text_as_its_kid(self, kid: str) -> None:
+        assert published_key(jwk(kid=kid), ALGORITHMS)[0] == kid
+
+    @pytest.mark.parametrize(
+        "kid", ["", "k" * (MAX_KID + 1), None, 1, True, ["k"], {}], ids=["empty", "too long", *map(str, range(5))]
+    )
+    def test_without_such_a_kid_is_rejected(self, kid: object) -> None:
+        with pytest.raises(ValueError, match="no kid"):
+            published_key({**jwk(), "kid": kid}, ALGORITHMS)

@@ -1,0 +1,133 @@
+"""Readiness is the last known state of the database."""
+
+import asyncio
+import logging
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from support.relay import Relay
+from support.sessions import ONE, run, until
+from todo_api.database import database as module
+from todo_api.database.database import Database
+from todo_api.database.failures import DatabaseUnavailableError
+from todo_api.database.limits import Limits
+from todo_api.database.session import Session
+from todo_api.database.statement import Statement
+
+
+class TestReadiness:
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[Statement]:
+        """Every statement that a session is given."""
+        asked, fetch_one = [], Session.fetch_one
+
+        async def watch(session: Session, statement: Statement, /, **parameters: Any) -> Any:
+            asked.append(statement)
+            return await fetch_one(session, statement, **parameters)
+
+        monkeypatch.setattr(Session, "fetch_one", watch)
+        return asked
+
+    def test_is_asked_once_by_many(self, url: str, asked: list[Statement]) -> None:
+        async def good(database: Database) -> None:
+            assert asked == []
+            assert await asyncio.gather(*(database.ready() for _ in range(20))) == [True] * 20
+
+        async def bad(database: Database) -> None:
+            assert await asyncio.gather(*(database.ready(check=True) for _ in range(20))) == [False] * 20
+
+        run(url, good)
+        assert len(asked) == 1
+        run("postgresql://nobody@127.0.0.1:1/nothing", bad, wait_timeout=0.1)
+        assert len(asked) == 2
+
+    def test_is_the_last_known_state(self, url: str, asked: list[Statement], monkeypatch: pytest.MonkeyPatch) -> None:
+        async def test(database: Database) -> None:
+            # What others asked counts as well.
+            await database.session().fetch_one(ONE)
+            asked.clear()
+            for _ in range(3):
+                assert await database.ready()
+                assert await database.ready(check=True)
+            assert asked == []
+            monkeypatch.setattr(module, "STATE_LIFETIME", -1)
+            assert await database.ready()
+            assert asked == []
+            assert await database.ready(check=True)
+            assert len(asked) == 1
+
+        run(url, test)
+
+    def test_of_a_database_that_is_left_is_bad(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            assert await database.ready()
+            await database.close()
+            assert await database.ready()
+            with pytest.raises(DatabaseUnavailableError):
+                await database.session().fetch_one(ONE)
+            assert not await database.ready()
+
+        run(url, test)
+
+    def test_comes_back_by_itself(
+        self, url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "RECOVERY_INTERVAL", 0.01)
+
+        def logged() -> list[str]:
+            texts = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+            return [event for text in texts for event in ("database lost", "database back") if event in text]
+
+        async def test() -> None:
+            relay = Relay(url)
+            async with Database(relay.url, Limits(wait_timeout=0.1)) as database:
+
+                async def back() -> bool:
+                    return await database.ready() and logged()[-1:] == ["database back"]
+
+                for lost in ("at the start", "later"):
+                    assert await database.ready() is (lost == "later")
+                    for _ in range(3):
+                        with pytest.raises(DatabaseUnavailableError):
+                            await database.session().fetch_one(ONE)
+                    assert not await database.ready()
+                    async with relay.open():
+                        await until(back)
+                    assert logged() == ["database lost", "database back"]
+                    caplog.clear()
+
+        with caplog.at_level(logging.WARNING):
+            asyncio.run(test())
+
+    def test_of_a_silent_database_is_bad(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "RECOVERY_INTERVAL", 0.01)
+        monkeypatch.setattr(module, "STATE_LIFETIME", -1)
+
+        async def test(limits: Limits) -> None:
+            relay = Relay(url)
+            async with asyncio.timeout(30), relay.open(), Database(relay.url, limits) as database:
+                assert await database.ready(check=True)
+                relay.passing.clear()
+                assert not await database.ready(check=True)
+                relay.passing.set()
+                await until(database.ready)
+
+        asyncio.run(test(Limits(statement_timeout=0.1, connect_timeout=0.1, wait_timeout=0.2)))
+        monkeypatch.setattr(module, "ASK_TIMEOUT", 0.1)
+        asyncio.run(test(Limits(statement_timeout=3600, connect_timeout=3600, wait_timeout=3600)))
+
+    def test_of_a_database_that_refuses_is_bad(self, url: str) -> None:
+        async def test(database: Database) -> None:
+            assert not await database.ready()
+
+        run(url.replace(f":{urlsplit(url).password}@", ":hunter2@"), test)
+
+
+class TestRevision:
+    def test_is_none_before_the_first_migration(self, empty_database_url: str) -> None:
+        async def test(database: Database) -> None:
+            assert await database.revision() is None
+
+        run(empty_database_url, test)

@@ -1,0 +1,31 @@
+"""Data directories, of which no process may be left."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.embedded import is_deserted, query, temporary_directory, wait_for
+from todo_api.embedded import embedded_postgres
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A new directory, of which no process may be left."""
+    with temporary_directory() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def used() -> Iterator[Path]:
+    with temporary_directory() as path:
+        with embedded_postgres(path) as server:
+            query(server.url, "CREATE TABLE kept AS SELECT 7 AS number")
+        yield path
+
+
+@pytest.fixture
+def existing(used: Path) -> Iterator[Path]:
+    """A data directory that was used before: one for all tests, which leave it as it was."""
+    yield used
+    wait_for(lambda: is_deserted(used), "every process has ended")

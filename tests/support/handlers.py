@@ -1,0 +1,17 @@
+"""Handlers without a service."""
+
+from collections.abc import AsyncIterator
+
+from pydantic import BaseModel
+
+
+class Model(BaseModel):
+    name: str = "x"
+
+
+async def plain() -> Model:
+    return Model()
+
+
+async def generator() -> AsyncIterator[int]:
+    yield 1
