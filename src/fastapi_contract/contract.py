@@ -1,4 +1,4 @@
-"""`openapi.yaml`, read once: its operations, the statuses that they promise, their URLs."""
+"""Parses the contract, `openapi.yaml`, into operations: their paths, parameters, responses, security and URLs."""
 
 import functools
 import re
@@ -12,14 +12,17 @@ from starlette.routing import compile_path
 
 Schema = dict[str, Any]
 
-# A segment of dots alone is resolved by the client (RFC 3986, section 5.2.4), at least while it is not encoded.
-_DOTS = {".": "%2E", "..": "%2E%2E"}
+# Clients remove these segments from a URL (RFC 3986, section 5.2.4), at least if they are not percent-encoded.
+_DOT_SEGMENTS = {".": "%2E", "..": "%2E%2E"}
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 class ContractError(Exception):
-    """The code and `openapi.yaml` differ. The message lists every difference and what to do."""
+    """The code and `openapi.yaml` differ, or `openapi.yaml` has operations that cannot be bound to handlers.
+
+    `differences` has one line for each, with what to do; the message lists all of them.
+    """
 
     def __init__(self, differences: list[str]) -> None:
         self.differences = differences
@@ -30,82 +33,105 @@ class ContractError(Exception):
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of the contract, with every `$ref` on its first level resolved."""
+    """One operation of the contract."""
 
     id: str
+    """The operationId."""
     method: str
+    """In upper case."""
     path: str
+    """The template, such as `/api/{user_id}/tasks`."""
     pattern: re.Pattern[str]
+    """Matches the paths of the template."""
     spec: Schema
+    """The operation as written in the contract."""
     parameters: tuple[Schema, ...]
+    """Those of the path item and of the operation, with their own `$ref` and that of their schema resolved."""
     responses: dict[str, Schema]
+    """By status, with their own `$ref` resolved."""
     schemes: tuple[str, ...]
-    """The names of the security schemes that it wants; none for a public operation."""
+    """The names of the required security schemes; empty for a public operation."""
     status: int
-    """Of its one 2xx answer."""
+    """The status of the 2xx response; each operation has exactly one."""
     model: str | None
-    """The name of the model of that answer; None where it has no body."""
+    """The name of that response's model; None if it has no body."""
 
     def url(self, /, **values: str | int) -> str:
-        """The URL relative to the server, with the values of path and query parameters. Each value is percent-encoded
-        whole, so that one in the path is one segment.
+        """Returns the operation's URL, relative to the server.
+
+        `values` are those of path and query parameters, by name. Each is percent-encoded as a whole, so that a value in
+        the path is always one segment.
 
         Raises ValueError for an unknown parameter, and for a path parameter that is missing or empty.
+
+            contract.operations["getTask"].url(user_id="alex", task_id=1)  # "/api/alex/tasks/1"
+            contract.operations["listTasks"].url(user_id="a/b", limit=10)  # "/api/a%2Fb/tasks?limit=10"
         """
         path = {}
         for name in self._path_names:
             path[name] = _percent_encoded(values.pop(name, ""))
             if not path[name]:
-                raise ValueError(f"The URL of {self.id} has no value for {name}.")
+                raise ValueError(f"The URL of {self.id} requires a value for {name}.")
         url = self.path.format_map(path)
         if not values:
             return url
         if unknown := values.keys() - self._query_names:
-            raise ValueError(f"The URL of {self.id} takes no {', '.join(sorted(unknown))}.")
+            raise ValueError(f"{self.id} has no parameter named {', '.join(sorted(unknown))}.")
         return f"{url}?" + "&".join([f"{name}={_percent_encoded(value)}" for name, value in values.items()])
 
     @functools.cached_property
     def _path_names(self) -> Collection[str]:
-        return self.types("path").keys()
+        return self.parameter_types("path").keys()
 
     @functools.cached_property
     def _query_names(self) -> Collection[str]:
-        return self.types("query").keys()
+        return self.parameter_types("query").keys()
 
-    def types(self, place: str) -> dict[str, str]:
-        """The JSON type of every parameter in a place ("path" or "query")."""
+    def parameter_types(self, location: str) -> dict[str, str]:
+        """The JSON type of each parameter in `location` ("path" or "query"), by the parameter's name."""
         return {
             parameter["name"]: parameter["schema"].get("type", "string")
             for parameter in self.parameters
-            if parameter["in"] == place
+            if parameter["in"] == location
         }
 
 
 @dataclass
 class Contract:
-    """`openapi.yaml`, read once."""
+    """A parsed `openapi.yaml`. Make one with `parse`."""
 
     source: bytes
+    """The file's content."""
     document: Schema
+    """The parsed YAML."""
     operations: dict[str, Operation]
+    """By operationId."""
     bound: set[str] = field(default_factory=set)
+    """The operationIds that have a handler; ContractRouter adds them."""
 
     @classmethod
     def parse(cls, source: bytes) -> "Contract":
-        """Raises ContractError with every operation that can't be bound."""
+        """Parses `source`, an OpenAPI document in YAML.
+
+        Raises ContractError with every operation that cannot be bound to a handler: its operationId is missing or not
+        unique, or it has not exactly one 2xx response. Raises yaml.YAMLError for text that is not YAML.
+
+            contract = Contract.parse(Path("openapi.yaml").read_bytes())
+            contract.operations["getTask"].path  # "/api/{user_id}/tasks/{task_id}"
+        """
         document = yaml.load(source, Loader=yaml.CSafeLoader)
         operations: dict[str, Operation] = {}
         faults = []
         for path, method, item, spec in operations_of(document):
             operation_id = spec.get("operationId")
-            responses = {str(status): resolve(document, answer) for status, answer in spec["responses"].items()}
+            responses = {str(status): resolve(document, response) for status, response in spec["responses"].items()}
             success = [status for status in responses if status.startswith("2")]
             if operation_id is None:
                 faults.append(f"{method.upper()} {path} has no operationId: add one.")
             elif operation_id in operations:
-                faults.append(f"{operation_id} stands twice: rename one of them.")
+                faults.append(f"{operation_id} appears twice: rename one of them.")
             elif len(success) != 1 or not all(status.isdigit() for status in responses):
-                faults.append(f"{operation_id} must promise exactly one 2xx, and neither default nor ranges.")
+                faults.append(f"{operation_id} must have exactly one 2xx response, and neither default nor ranges.")
             else:
                 schemas = [media["schema"] for media in responses[success[0]].get("content", {}).values()]
                 operations[operation_id] = Operation(
@@ -126,23 +152,27 @@ class Contract:
 
     @property
     def methods(self) -> list[str]:
-        """Those of all operations."""
+        """The HTTP methods of all operations."""
         return sorted({operation.method for operation in self.operations.values()})
 
     @property
     def response_headers(self) -> list[str]:
-        """The names of the headers that any answer promises."""
-        answers = (answer for operation in self.operations.values() for answer in operation.responses.values())
-        return sorted({name for answer in answers for name in answer.get("headers", ())})
+        """The names of all documented response headers."""
+        responses = (response for operation in self.operations.values() for response in operation.responses.values())
+        return sorted({name for response in responses for name in response.get("headers", ())})
 
     def allowed_methods(self, path: str) -> str:
-        """The Allow header of a path (RFC 9110, section 10.2.1). What is not in the contract is a page: GET."""
+        """The value of the Allow header for a path (RFC 9110, section 10.2.1).
+
+        A path outside the contract is taken for one of the engine's own pages, which allow GET.
+        """
         methods = {operation.method for operation in self.operations.values() if operation.pattern.match(path)}
         methods = methods or {"GET"}
         return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 def operations_of(document: Schema) -> Iterator[tuple[str, str, Schema, Schema]]:
+    """Yields path, method (in lower case), path item and operation of each operation in an OpenAPI document."""
     for path, item in document.get("paths", {}).items():
         for method in METHODS:
             if method in item:
@@ -150,6 +180,7 @@ def operations_of(document: Schema) -> Iterator[tuple[str, str, Schema, Schema]]
 
 
 def resolve(document: Schema, node: Schema) -> Schema:
+    """Returns the node that `node` refers to (`$ref` within the document), or `node` itself if it has no `$ref`."""
     while "$ref" in node:
         target: Any = document
         for part in node["$ref"].removeprefix("#/").split("/"):
@@ -159,12 +190,15 @@ def resolve(document: Schema, node: Schema) -> Schema:
 
 
 def parameters_of(document: Schema, item: Schema, spec: Schema) -> Iterator[Schema]:
+    """Yields the parameters of a path item and of its operation `spec`, with their own `$ref` and their schema's
+    resolved."""
     for parameter in (*item.get("parameters", ()), *spec.get("parameters", ())):
         resolved = resolve(document, parameter)
         yield {**resolved, "schema": resolve(document, resolved["schema"])}
 
 
 def schemes_of(document: Schema, spec: Schema) -> list[str]:
+    """The names of the security schemes of an operation: its own `security`, otherwise the document's."""
     choices = spec["security"] if "security" in spec else document.get("security", [])
     return sorted(name for choice in choices for name in choice)
 
@@ -173,5 +207,5 @@ def _percent_encoded(value: str | int) -> str:
     text = str(value)
     if value is True or value is False:
         return text.lower()
-    # Most values are ids, numbers and cursors, which need no quote().
-    return text if text.isalnum() and text.isascii() else _DOTS.get(text) or quote(text, safe="")
+    # Skip quote() if it changes nothing: most values are ids, numbers and cursors.
+    return text if text.isalnum() and text.isascii() else _DOT_SEGMENTS.get(text) or quote(text, safe="")

@@ -69,7 +69,9 @@ class ContractRouter(APIRouter):
                 dependencies=[Security(guard) for guard in guards],
                 # A bare Response, for FastAPI's JSON response gives a 204 a content type.
                 response_class=Default(JSONResponse) if operation.model else Response,
-                route_class_override=contract_route(guards, operation.types("path"), operation.types("query")),
+                route_class_override=contract_route(
+                    guards, operation.parameter_types("path"), operation.parameter_types("query")
+                ),
             )
             contract.bound.add(operation_id)
             return handler
