@@ -1,6 +1,6 @@
-"""Every difference between the contract and the code, in one error.
+"""Compares the contract with the code, and reports every difference in one error.
 
-The same surface is read out of the contract and out of FastAPI's own schema, and compared.
+Both are reduced to the same form: the contract from its document, the code from the schema that FastAPI generates.
 """
 
 import json
@@ -21,9 +21,13 @@ from fastapi_contract.contract import (
 
 
 def publish(app: FastAPI, contract: Contract) -> None:
-    """Refuses an app that differs from the contract, and makes the contract the app's schema.
+    """Compares an app with the contract, and makes the contract the result of `app.openapi()`.
 
-    Raises ContractError with every difference. To be called when all routers are included.
+    Call it after all routers are included; contract_app does. Raises ContractError with every difference.
+
+        app = FastAPI()
+        app.include_router(router)
+        publish(app, contract)
     """
     code = FastAPI.openapi(app)
     app.openapi_schema = None
@@ -34,7 +38,7 @@ def publish(app: FastAPI, contract: Contract) -> None:
 
 
 def _surface(document: Schema) -> dict[str, Schema]:
-    """operationId -> what callers can see of it, in a form that is alike for the contract and for FastAPI."""
+    """What clients can see of each operation, by operationId, in one form for the contract and FastAPI's schema."""
     return {
         str(spec.get("operationId")): {
             "method": method.upper(),
@@ -42,7 +46,7 @@ def _surface(document: Schema) -> dict[str, Schema]:
             "parameters": {
                 f"{parameter['in']} {parameter['name']}": {
                     "required": (required := parameter.get("required", False)),
-                    "schema": _normal(document, parameter["schema"], required=required),
+                    "schema": _normalize(document, parameter["schema"], required=required),
                 }
                 for parameter in parameters_of(document, item, spec)
             },
@@ -68,45 +72,45 @@ def _body(document: Schema, spec: Schema) -> Schema | None:
 
 def _content(document: Schema, node: Schema, *, required: bool) -> Schema:
     return {
-        media: _normal(document, content.get("schema", {}), required=required)
+        media: _normalize(document, content.get("schema", {}), required=required)
         for media, content in node.get("content", {}).items()
     }
 
 
-# Annotations, which bind nobody; formats and minProperties, which FastAPI's schema of a generated model does not
-# repeat (the model enforces minProperties all the same).
+# Annotations restrict no value. FastAPI's schema of a generated model omits formats and minProperties (the model still
+# enforces minProperties).
 _IGNORED = {"$ref", "title", "description", "examples", "example", "deprecated", "format", "minProperties"}
 
 
-def _normal(document: Schema, schema: Schema, *, required: bool = True) -> Schema:
-    """A schema without what may differ in writing alone: `$ref`, order, ways to say null, float bounds."""
+def _normalize(document: Schema, schema: Schema, *, required: bool = True) -> Schema:
+    """Removes differences of notation from a schema: `$ref`, order, forms of nullable, whole numbers as floats."""
     schema = {**resolve(document, schema), **{k: v for k, v in schema.items() if k != "$ref"}}
     if isinstance(schema.get("type"), list):
         kinds = schema.pop("type")
         schema = {"anyOf": [{**schema, "type": kind} if kind != "null" else {"type": kind} for kind in kinds]}
     if "anyOf" in schema:
-        variants = [_normal(document, variant) for variant in schema["anyOf"]]
+        variants = [_normalize(document, variant) for variant in schema["anyOf"]]
         if not required:
-            # FastAPI writes an optional parameter or body as one that may be null.
+            # FastAPI describes an optional parameter or body as nullable.
             variants = [variant for variant in variants if variant != {"type": "null"}]
         if len(variants) == 1:
             return {**variants[0], **{k: v for k, v in schema.items() if k not in _IGNORED | {"anyOf"}}}
         schema = {**schema, "anyOf": sorted(variants, key=_canonical)}
     if schema.get("format") == "date-time":
-        # Pydantic takes neither pattern nor length on a datetime; the response watch holds the form on the wire.
+        # Pydantic supports neither pattern nor length on a datetime; the response watch of the tests checks the form.
         return {"type": "string", "format": "date-time"}
     if "const" in schema:
         schema["enum"] = [schema.pop("const")]
     if "enum" in schema:
         schema.pop("type", None)
-    return {k: _normal_value(document, k, v) for k, v in schema.items() if k not in _IGNORED}
+    return {k: _normalize_value(document, k, v) for k, v in schema.items() if k not in _IGNORED}
 
 
-def _normal_value(document: Schema, keyword: str, value: Any) -> Any:
+def _normalize_value(document: Schema, keyword: str, value: Any) -> Any:
     if keyword == "properties":
-        return {name: _normal(document, member) for name, member in value.items()}
+        return {name: _normalize(document, member) for name, member in value.items()}
     if keyword == "items":
-        return _normal(document, value)
+        return _normalize(document, value)
     if keyword in {"enum", "required"}:
         return sorted(value, key=_canonical)
     if isinstance(value, float) and value.is_integer():
@@ -120,31 +124,32 @@ def _canonical(value: Any) -> str:
 
 def _differences(contract: dict[str, Schema], code: dict[str, Schema]) -> Iterator[str]:
     for operation_id in contract | code:
-        wanted, found = contract.get(operation_id), code.get(operation_id)
-        if wanted is None or found is None:
-            spec = wanted or found or {}
-            where = f"{operation_id} ({spec['method']} {spec['path']})"
+        expected, actual = contract.get(operation_id), code.get(operation_id)
+        if expected is None or actual is None:
+            spec = expected or actual or {}
+            operation = f"{operation_id} ({spec['method']} {spec['path']})"
             yield (
-                f"not in openapi.yaml: {where}. Add it there first, or remove it."
-                if wanted is None
-                else f'not implemented: {where}. Write a handler with @router.operation("{operation_id}") '
-                "and include its router in app.py."
+                f"not in openapi.yaml: {operation}. Add it there first, or remove it."
+                if expected is None
+                else f'not implemented: {operation}. Write a handler with @router.operation("{operation_id}") '
+                "and pass its router to contract_app()."
             )
             continue
-        for place, said, done in _walk("", wanted, found):
+        for path, in_contract, in_code in _compare("", expected, actual):
             yield (
-                f"{operation_id}{place}: openapi.yaml says {said}, the code {done}. "
+                f"{operation_id}{path}: openapi.yaml says {in_contract}, the code {in_code}. "
                 "Run ./codegen.sh, and use the generated model or type."
             )
 
 
-def _walk(place: str, wanted: Any, found: Any) -> Iterator[tuple[str, str, str]]:
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        for key in sorted(wanted.keys() | found.keys()):
-            yield from _walk(f"{place} / {key}", wanted.get(key), found.get(key))
-    elif wanted != found:
-        yield place, _told(wanted), _told(found)
+def _compare(path: str, expected: Any, actual: Any) -> Iterator[tuple[str, str, str]]:
+    """Yields the path of each difference, and both values as text."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for key in sorted(expected.keys() | actual.keys()):
+            yield from _compare(f"{path} / {key}", expected.get(key), actual.get(key))
+    elif expected != actual:
+        yield path, _format(expected), _format(actual)
 
 
-def _told(side: Any) -> str:
-    return "nothing" if side is None else json.dumps(side)
+def _format(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value)

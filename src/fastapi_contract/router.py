@@ -1,4 +1,4 @@
-"""Feeds a FastAPI route from the contract, so that a handler says only what it does."""
+"""Makes FastAPI routes from the contract, so that a handler repeats neither path, status, documentation nor guards."""
 
 import difflib
 import inspect
@@ -19,9 +19,11 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 class ContractRouter(APIRouter):
     """An APIRouter whose routes come from the contract.
 
-    `models` is the module of the generated models. `security` has the guards of each security scheme that the
-    contract's operations name, in the order in which they are called. They are added to every operation that the
-    contract secures, so that no handler can forget them.
+    `models` is the module of the generated models. `security` has the guards of each security scheme, by its name in
+    the contract and in the order of their calls. They are called before each operation that the contract secures with
+    that scheme, whether its handler has a parameter for them or not.
+
+        router = ContractRouter(contract, models, {"bearerAuth": [check_token]})
     """
 
     def __init__(
@@ -33,23 +35,29 @@ class ContractRouter(APIRouter):
         self.security = security or {}
 
     def operation(self, operation_id: str) -> Callable[[Handler], Handler]:
-        """Binds a handler to an operation.
+        """Decorator that binds a handler, an async function, to an operation, and returns it unchanged.
 
-        Raises ContractError for an unknown operationId, for a second handler, for a scheme without an
-        implementation, and for a return annotation that is not the model of the 2xx answer: the type checker
-        then proves the body.
+        The handler's parameters are FastAPI's. Its return annotation must be the generated model of the 2xx response,
+        or None if that has no body, so that a type checker can verify what the handler returns.
+
+        Raises ContractError for an unknown operationId, a second handler, a security scheme without guards, and
+        another return annotation.
+
+            @router.operation("getTask")
+            async def get_task(user_id: models.UserId, task_id: models.TaskId) -> models.Task:
+                return await load_task(user_id, task_id)
         """
         contract = self.contract
         if operation_id not in contract.operations:
             close = difflib.get_close_matches(operation_id, contract.operations, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
-            raise ContractError([f"{operation_id} is not in openapi.yaml.{hint}"])
+            hint = f"Did you mean {close[0]}?" if close else "Add it there first."
+            raise ContractError([f"{operation_id} is not in openapi.yaml. {hint}"])
         operation = contract.operations[operation_id]
         if operation_id in contract.bound:
             raise ContractError([f"{operation_id} has a second handler: remove one."])
         if missing := [name for name in operation.schemes if name not in self.security]:
             raise ContractError(
-                [f"{operation_id} is secured by {name}: give its router an implementation." for name in missing]
+                [f"{operation_id} is secured by {name}: pass the guards of {name} to its router." for name in missing]
             )
         guards = [guard for name in operation.schemes for guard in self.security[name]]
 
@@ -67,7 +75,7 @@ class ContractRouter(APIRouter):
                 deprecated=operation.spec.get("deprecated"),
                 responses={int(status): answer for status, answer in operation.responses.items()},
                 dependencies=[Security(guard) for guard in guards],
-                # A bare Response, for FastAPI's JSON response gives a 204 a content type.
+                # A plain Response for an empty body, because JSONResponse gives a 204 a content type.
                 response_class=Default(JSONResponse) if operation.model else Response,
                 route_class_override=contract_route(
                     guards, operation.parameter_types("path"), operation.parameter_types("query")
@@ -80,11 +88,11 @@ class ContractRouter(APIRouter):
 
 
 def _check_return(operation: Operation, handler: Callable[..., Any], models: ModuleType) -> None:
-    wanted = getattr(models, operation.model, None) if operation.model else type(None)
-    if wanted is None:
-        raise ContractError([f"{operation.id} answers {operation.model}, which is not generated: run ./codegen.sh."])
-    if get_type_hints(handler).get("return", inspect.Parameter.empty) is not wanted:
+    expected = getattr(models, operation.model, None) if operation.model else type(None)
+    if expected is None:
+        raise ContractError([f"{operation.id} returns {operation.model}, which is not generated: run ./codegen.sh."])
+    if get_type_hints(handler).get("return", inspect.Parameter.empty) is not expected:
         name = f"models.{operation.model}" if operation.model else "None"
         raise ContractError(
-            [f"{operation.id} answers {operation.status} with {name}: annotate {handler.__name__}() with -> {name}."]
+            [f"{operation.id} returns {operation.status} with {name}: annotate {handler.__name__}() with -> {name}."]
         )
