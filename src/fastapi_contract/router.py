@@ -35,7 +35,7 @@ class ContractRouter(APIRouter):
         self.security = security or {}
 
     def operation(self, operation_id: str) -> Callable[[Handler], Handler]:
-        """Decorator that binds a handler, an async function, to an operation, and returns it unchanged.
+        """Decorator that binds a handler to an operation, and returns the handler unchanged.
 
         The handler's parameters are FastAPI's. Its return annotation must be the generated model of the 2xx response,
         or None if that has no body, so that a type checker can verify what the handler returns.
