@@ -1,4 +1,4 @@
-"""Which routes the shortcut can compile: a list of what is supported, so that FastAPI answers everything else."""
+"""Decides which routes the shortcut compiles. It lists what is supported, so FastAPI serves every other route."""
 
 import inspect
 from dataclasses import MISSING, Field, fields
@@ -11,7 +11,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext
 from pydantic import BaseModel
 
-# Fields that the shortcut handles as FastAPI does, and those of the documentation. Every other field, also one that a
+# Fields that the shortcut handles as FastAPI does, and fields of the documentation. Each other field, also one that a
 # later FastAPI adds, must have its default or be empty.
 _HANDLED_BY_DEPENDANT = {
     "body_params", "call", "dependencies", "name", "path", "path_params", "query_params", "request_param_name",
@@ -26,14 +26,14 @@ _HANDLED_BY_ROUTE = {
 }  # fmt: skip
 
 
-async def _nothing() -> None: ...
+async def _no_operation() -> None: ...
 
 
-_NOTHING = APIRoute("/", _nothing)
+_DEFAULT_ROUTE = APIRoute("/", _no_operation)
 
 
 def is_supported(route: RouteContext) -> bool:
-    """Whether a route uses nothing but what the shortcut handles."""
+    """Whether a route uses only features that the shortcut supports."""
     original = route.original_route
     return (
         all(
@@ -42,36 +42,36 @@ def is_supported(route: RouteContext) -> bool:
             for each in (getattr(original, name), getattr(route, name, None))
         )
         and isinstance(route.status_code, int)
-        and _has_plain_response_class(route)
-        and _is_plain(route.dependant)
+        and _has_supported_response_class(route)
+        and _is_supported_dependant(route.dependant)
     )
 
 
 def has_plain_path(route: RouteContext) -> bool:
-    """Whether each segment is a literal or a whole `{parameter}` that takes any text."""
+    """Whether each segment of the path is a literal, or one `{parameter}` without a convertor such as `:int`."""
     parameters = [segment for segment in str(route.path).split("/") if "{" in segment]
     return parameters == [f"{{{name}}}" for name in route.param_convertors]
 
 
-def _has_plain_response_class(route: RouteContext) -> bool:
+def _has_supported_response_class(route: RouteContext) -> bool:
     chosen = route.response_class
     if route.response_field is None:
         return chosen is Response
-    # FastAPI serializes for another class, and for JSONResponse itself when it is named, by way of Python's objects.
-    return isinstance(chosen, DefaultPlaceholder) and chosen == _NOTHING.response_class
+    # With an explicit class, JSONResponse included, FastAPI first dumps the model to Python objects.
+    return isinstance(chosen, DefaultPlaceholder) and chosen == _DEFAULT_ROUTE.response_class
 
 
 def _is_default(value: Any, name: str) -> bool:
-    """Whether an option of a route has no effect."""
-    default = getattr(_NOTHING, name, None)
-    return bool(_plain(value) == _plain(default)) or not (value or default)
+    """Whether an option of a route has its default or is empty."""
+    default = getattr(_DEFAULT_ROUTE, name, None)
+    return bool(_without_placeholder(value) == _without_placeholder(default)) or not (value or default)
 
 
-def _plain(value: Any) -> Any:
+def _without_placeholder(value: Any) -> Any:
     return value.value if isinstance(value, DefaultPlaceholder) else value
 
 
-def _is_plain(dependant: Dependant) -> bool:
+def _is_supported_dependant(dependant: Dependant) -> bool:
     call = dependant.call
     is_coroutine = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
     return (
@@ -80,7 +80,7 @@ def _is_plain(dependant: Dependant) -> bool:
         and len(dependant.query_params) <= 1
         and all(map(_is_model, dependant.query_params))
         and all(type(field.field_info) is params.Body for field in dependant.body_params)
-        and all(map(_is_plain, dependant.dependencies))
+        and all(map(_is_supported_dependant, dependant.dependencies))
     )
 
 

@@ -1,8 +1,8 @@
-"""The way of a good request, decided once: which route, which parameters, which dependencies, in which order.
+"""Compiles routes at start-up: which parameters, which dependencies, in which order.
 
-FastAPI decides all of it anew for each request. Here it is read once out of FastAPI's own description of the route, so
-that handlers stay FastAPI's. The shortcut is left where input does not fit, or the path is none of the contract's:
-FastAPI gets the request as it came, and has the words for the refusal. docs/performance.md has the figures.
+FastAPI finds this out again for each request. The shortcut reads it once from FastAPI's own description of the route,
+so a handler stays a FastAPI handler. If input is not valid or no compiled route matches, the request is passed to
+FastAPI unchanged, which produces the error response. docs/performance.md has the figures.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,38 +24,42 @@ from fastapi_contract.plain_routes import has_plain_path, is_supported
 from fastapi_contract.requests import ContractRequest, ContractRoute
 
 _JSON = (b"content-type", b"application/json")
-_OUTCOME = "todo_api.outcome"
-"""Key in the scope: the response that the handler returned, or the exception that was raised."""
+_OUTCOME = "fastapi_contract.outcome"
+"""Key in the ASGI scope: the response to send, or the exception that was raised."""
 
 
-class _UnfitError(Exception):
-    """A value is not what its parameter wants."""
+class _FallBack(Exception):
+    """An argument is not valid: FastAPI must answer the request."""
 
 
 _Call: TypeAlias = list[Any]
-"""One request on its way to its handler: the request, the response that carries headers of the handler's own, the
-values in its path, and what guards and dependencies have given so far."""
+"""The state of one request: the request, the response parameter of its handler, its path parameters, and then the
+results of guards and dependencies so far."""
 
-_REQUEST, _RESPONSE, _PATH, _FIRST_GIVEN = range(4)
+_REQUEST, _RESPONSE, _PATH_PARAMS, _FIRST_RESULT = range(4)
+"""Positions in a _Call."""
 
 _Source: TypeAlias = Callable[[_Call], Any]
-"""Where the value of an argument comes from. Raises ValidationError, or _UnfitError where there is none."""
+"""Returns the value of one argument. Raises ValidationError, or _FallBack if a required body is missing."""
 
 
 class Shortcut:
-    """ASGI middleware, the innermost. `app` is FastAPI's own way, `service` has the routes and exception handlers."""
+    """ASGI middleware: answers requests of compiled routes itself, and passes all others to `app`.
+
+    `app` is FastAPI's own middleware stack, and `service` the FastAPI application with routes and exception handlers.
+    """
 
     def __init__(self, app: ASGIApp, service: FastAPI) -> None:
         self.app = app
         self._service = service
-        # Starlette keeps these two kinds for its outermost layer, which app.py leaves out.
+        # Starlette calls handlers of these two kinds in its outermost layer, which application.py leaves out.
         handlers = {kind: each for kind, each in service.exception_handlers.items() if kind not in {500, Exception}}
-        self._conclude = ExceptionMiddleware(_conclude, handlers)
+        self._finish = ExceptionMiddleware(_raise_or_send, handlers)
         self._routes: dict[tuple[str, int], list[tuple[_Path, _CompiledRoute | None]]] = {}
-        # A middleware of FastAPI's would be passed by.
+        # No routes if the application has its own middleware, which the shortcut would bypass.
         for route in () if service.user_middleware else iter_route_contexts(service.routes):
             if not isinstance(route.original_route, ContractRoute) or not has_plain_path(route):
-                # The requests of every later route may be meant for this one.
+                # This route may match requests that a later route also matches, and comes first.
                 break
             path, compiled = _Path(route.path or ""), _CompiledRoute(route) if is_supported(route) else None
             for method in route.methods or ():
@@ -74,16 +78,16 @@ class Shortcut:
             return
         request = ContractRequest(scope, receive)
         try:
-            answer = await route.run(request)
-        except _UnfitError:
+            result = await route.run(request)
+        except _FallBack:
             await self.app(scope, request.replay, send)
-        except Exception as error:  # noqa: BLE001 (ExceptionMiddleware raises it again unless it has a handler.)
-            await self._conclude({**scope, _OUTCOME: error}, receive, send)
+        except Exception as error:  # noqa: BLE001 (ExceptionMiddleware raises it again if it has no handler.)
+            await self._finish({**scope, _OUTCOME: error}, receive, send)
         else:
-            if isinstance(answer, Response):
-                await self._conclude({**scope, _OUTCOME: answer}, receive, send)
+            if isinstance(result, Response):
+                await self._finish({**scope, _OUTCOME: result}, receive, send)
                 return
-            head, body = answer
+            head, body = result
             await send(head)
             await send({"type": "http.response.body", "body": body})
 
@@ -93,14 +97,14 @@ class Shortcut:
             if (path_params := path.match(parts)) is not None:
                 if route is None or self._service.dependency_overrides:
                     return None
-                # Where FastAPI gets the request after all, it sets both anew.
+                # FastAPI sets both again if the request is passed on.
                 scope["route"], scope["path_params"] = route.route, path_params
                 return route
         return None
 
 
-async def _conclude(scope: Scope, receive: Receive, send: Send) -> None:
-    """Ends a request within Starlette's ExceptionMiddleware, which therefore answers as on FastAPI's way."""
+async def _raise_or_send(scope: Scope, receive: Receive, send: Send) -> None:
+    """Ends a request inside ExceptionMiddleware, so that an exception is handled as on FastAPI's path."""
     outcome = scope[_OUTCOME]
     if isinstance(outcome, Exception):
         raise outcome
@@ -108,26 +112,26 @@ async def _conclude(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class _Path:
-    """A path of which every segment is a literal or one parameter."""
+    """A path template in which each segment is a literal or one parameter."""
 
     def __init__(self, path: str) -> None:
         segments = path.split("/")
         self.length = len(segments)
-        self._names = [(place, segment[1:-1]) for place, segment in enumerate(segments) if segment.startswith("{")]
-        literals = [place for place, segment in enumerate(segments) if not segment.startswith("{")]
+        self._names = [(index, segment[1:-1]) for index, segment in enumerate(segments) if segment.startswith("{")]
+        literals = [index for index, segment in enumerate(segments) if not segment.startswith("{")]
         self._literals: Callable[[list[str]], Any] = itemgetter(*literals)
-        self._wanted = self._literals(segments)
+        self._expected = self._literals(segments)
 
     def match(self, parts: list[str]) -> dict[str, Any] | None:
-        """The values of the path's parameters, none of which may be empty."""
-        if self._literals(parts) != self._wanted:
+        """Returns the values of the parameters, or None if the path does not match or a value is empty."""
+        if self._literals(parts) != self._expected:
             return None
-        values = {name: parts[place] for place, name in self._names}
+        values = {name: parts[index] for index, name in self._names}
         return values if all(values.values()) else None
 
 
-class _HandlersResponse(Response):
-    """The response that a handler asks for as a parameter, as FastAPI makes it: it carries headers and a status."""
+class _ResponseParameter(Response):
+    """The Response that a handler receives as a parameter, to set headers and a status, initialized as in FastAPI."""
 
     def __init__(self) -> None:
         self.status_code = None  # type: ignore[assignment]
@@ -143,32 +147,32 @@ class _CompiledRoute:
         self._handler: Callable[..., Any] = route.dependant.call
         self._status: int = route.status_code
         self._field: ModelField | None = route.response_field
-        # Only an instance of this very class is written here; FastAPI validates everything else.
+        # Only an instance of exactly this class takes the fast path; FastAPI's own code serializes other results.
         self._model = route.response_model or type(None)
         self._serialize = _serializer(route.response_model) if route.response_model else None
-        self._empty = Response(status_code=self._status).raw_headers
+        self._empty_headers = Response(status_code=self._status).raw_headers
         self._steps: list[tuple[Callable[..., Any], list[tuple[str, _Source]]]] = []
-        # Where in a _Call its value is. The guards come first, and are not asked again.
-        self._places: dict[tuple[Callable[..., Any], str | None], int] = {
-            (guard, None): place for place, guard in enumerate(self.route.guards, _FIRST_GIVEN)
+        # The position of each result in a _Call. The guards come first, so that as dependencies they do not run again.
+        self._positions: dict[tuple[Callable[..., Any], str | None], int] = {
+            (guard, None): position for position, guard in enumerate(self.route.guards, _FIRST_RESULT)
         }
-        self._wants_response = False
+        self._needs_response = False
         self._arguments = list(self._compile(route.dependant))
 
     async def run(self, request: ContractRequest) -> tuple[Message, bytes] | Response:
-        """The start of the answer and its body, or a response that must be sent as it is.
+        """Returns the start message and the body of the response, or a Response to be sent unchanged.
 
-        Raises what the guards, the dependencies and the handler raise.
+        Raises _FallBack, and the exceptions of the guards, the dependencies and the handler.
         """
-        response = _HandlersResponse() if self._wants_response else None
-        given = await request.prepare(self.route)
-        call: _Call = [request, response, request.scope["path_params"], *given]
+        response = _ResponseParameter() if self._needs_response else None
+        results = await request.prepare(self.route)
+        call: _Call = [request, response, request.scope["path_params"], *results]
         for dependency, sources in self._steps:
             call.append(await dependency(**_values(sources, call)))
         result = await self._handler(**_values(self._arguments, call))
         if type(result) is not self._model or (response is not None and response.status_code is not None):
             return await self._respond(result, response)
-        body, headers = b"", self._empty
+        body, headers = b"", self._empty_headers
         if self._serialize is not None:
             body = self._serialize(result)
             headers = [(b"content-length", b"%d" % len(body)), _JSON]
@@ -177,7 +181,7 @@ class _CompiledRoute:
         return {"type": "http.response.start", "status": self._status, "headers": headers}, body
 
     async def _respond(self, result: Any, response: Response | None) -> Response:
-        """What fastapi.routing makes of a result that is not the plain model, or has a status of its own."""
+        """Makes a response as fastapi.routing does, from a result that is no plain model or has its own status."""
         if isinstance(result, Response):
             return result
         has_model = self._field is not None
@@ -191,17 +195,17 @@ class _CompiledRoute:
         return made
 
     def _compile(self, dependant: Dependant) -> Iterator[tuple[str, _Source]]:
-        """The arguments of a callable; what it depends on becomes steps ahead of it."""
+        """Yields the arguments of a callable, and appends the dependencies that must run before it to the steps."""
         for dependency in dependant.dependencies:
             assert dependency.call is not None
             sources = list(self._compile(dependency))
-            # FastAPI caches by these two, and by the scopes, which no supported dependency has.
+            # The key of FastAPI's own cache, without the OAuth2 scopes, which no supported dependency has.
             key = (dependency.call, dependency.scope)
-            if key not in self._places:
-                self._places[key] = _FIRST_GIVEN + len(self._places)
+            if key not in self._positions:
+                self._positions[key] = _FIRST_RESULT + len(self._positions)
                 self._steps.append((dependency.call, sources))
             if dependency.name is not None:
-                yield dependency.name, itemgetter(self._places[key])
+                yield dependency.name, itemgetter(self._positions[key])
         for field in dependant.path_params:
             yield field.name, _path(field)
         for field in dependant.query_params:
@@ -211,14 +215,14 @@ class _CompiledRoute:
         if dependant.request_param_name:
             yield dependant.request_param_name, itemgetter(_REQUEST)
         if dependant.response_param_name:
-            self._wants_response = True
+            self._needs_response = True
             yield dependant.response_param_name, itemgetter(_RESPONSE)
 
 
 def _path(field: ModelField) -> _Source:
     validate, name = _validator(field), field.validation_alias or field.alias
-    # None, where the path has no such parameter, does not fit.
-    return lambda call: validate(call[_PATH].get(name))
+    # If the path has no such parameter, the value is None, which is not valid.
+    return lambda call: validate(call[_PATH_PARAMS].get(name))
 
 
 def _query(field: ModelField) -> _Source:
@@ -233,14 +237,14 @@ def _body(field: ModelField) -> _Source:
         if (parsed := call[_REQUEST].parsed) is not None:
             return validate(parsed)
         if field.field_info.is_required():
-            raise _UnfitError
+            raise _FallBack
         return field.get_default()
 
     return source
 
 
 def _validator(field: ModelField) -> Callable[[Any], Any]:
-    """FastAPI's own for a parameter, without the two functions around it."""
+    """FastAPI's own validator of a parameter, without the two functions around it."""
     validator: Callable[[Any], Any] = field._type_adapter.validator.validate_python  # noqa: SLF001
     return validator
 
@@ -249,33 +253,37 @@ def _values(sources: list[tuple[str, _Source]], call: _Call) -> dict[str, Any]:
     try:
         return {name: source(call) for name, source in sources}
     except ValidationError:
-        raise _UnfitError from None
+        raise _FallBack from None
 
 
 def _serializer(model: Any) -> Callable[[Any], bytes]:
-    """orjson takes 15 µs for 50 tasks, and pydantic 54, which must do it where JSON is not what the members hold."""
+    """Returns a function that serializes `model`: orjson (15 µs for 50 tasks) if its JSON is the same as pydantic's,
+    otherwise pydantic (54 µs)."""
     adapter = TypeAdapter(model)
-    if _converts(adapter.core_schema):
+    if _needs_pydantic(adapter.core_schema):
         return partial(adapter.dump_json, by_alias=True)
     return partial(orjson.dumps, default=_members, option=orjson.OPT_UTC_Z)
 
 
-def _converts(schema: Mapping[str, Any]) -> bool:
-    """Whether pydantic writes any of it otherwise than orjson: under another name, in another form, not at all, or more
-    than its members. What is not known to be alike counts as that."""
-    if schema["type"] not in _ALIKE or any(map(schema.get, _CONVERSIONS)):
+def _needs_pydantic(schema: Mapping[str, Any]) -> bool:
+    """Whether pydantic's JSON may differ from orjson's: renamed, converted, omitted or additional members.
+
+    Unknown schema types count as different.
+    """
+    if schema["type"] not in _SAME_AS_ORJSON or any(map(schema.get, _PYDANTIC_ONLY)):
         return True
     if schema.get("config", {}).get("extra_fields_behavior") == "allow":
         return True
     parts = [schema[key] for key in ("schema", "items_schema") if key in schema]
-    return any(map(_converts, [*parts, *schema.get("fields", {}).values(), *schema.get("definitions", ())]))
+    return any(map(_needs_pydantic, [*parts, *schema.get("fields", {}).values(), *schema.get("definitions", ())]))
 
 
-_ALIKE = {
+# Types and keys of pydantic's core schema.
+_SAME_AS_ORJSON = {
     "bool", "datetime", "default", "definition-ref", "definitions", "int", "list", "literal", "missing-sentinel",
     "model", "model-field", "model-fields", "nullable", "str",
 }  # fmt: skip
-_CONVERSIONS = (
+_PYDANTIC_ONLY = (
     "serialization", "serialization_alias", "serialization_exclude", "serialization_exclude_if", "computed_fields",
     "root_model",
 )  # fmt: skip
@@ -283,11 +291,11 @@ _CONVERSIONS = (
 
 def _members(model: BaseModel) -> Mapping[str, Any]:
     members = model.__dict__
-    if _may_miss(type(model)):
+    if _has_optional_members(type(model)):
         return {name: value for name, value in members.items() if value is not MISSING}
     return members
 
 
 @cache
-def _may_miss(model: type[BaseModel]) -> bool:
+def _has_optional_members(model: type[BaseModel]) -> bool:
     return any(field.default is MISSING for field in model.model_fields.values())
