@@ -295,7 +295,7 @@ def test_refuses_a_model_that_is_not_generated() -> None:
     ("edit", "told"),
     [
         (lambda document: document["paths"][ITEM]["get"].pop("operationId"), "has no operationId"),
-        (operation(ITEM, "get", operationId="listTasks"), "listTasks stands twice"),
+        (operation(ITEM, "get", operationId="listTasks"), "listTasks appears twice"),
         (operation(ITEM, "get", responses={"default": {"description": ""}}), "exactly one 2xx"),
     ],
 )
