@@ -1,4 +1,4 @@
-"""Which pages may call from a browser (CORS)."""
+"""CORS: which pages may call the service from a browser."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,39 +7,49 @@ from starlette.responses import Response
 
 from fastapi_contract.limited_log import LimitedLog
 from fastapi_contract.origins import pattern
-from fastapi_contract.problems import InvalidRequest, respond
+from fastapi_contract.problems import InvalidRequest, problem_response
 
 PREFLIGHT_MAX_AGE = 7200
-"""Seconds for which a browser need not ask again. Chrome keeps no answer for longer, and without it 5 seconds."""
-MAX_ORIGINS = 1000
-"""Whose headers are kept. A match that is not kept takes 3 µs."""
-MAX_QUOTED = 200
-"""Characters of a rejected preflight that are logged."""
+"""Seconds for which a browser may cache a preflight's response. Chrome's maximum is the same, its default 5 seconds."""
+MAX_CACHED_ORIGINS = 1000
+"""Origins whose response headers are cached. Matching an origin that is not cached takes 3 µs."""
+MAX_LOGGED_VALUE = 200
+"""Characters of each value of a rejected preflight that are logged."""
 
 ResponseHeaders = tuple[tuple[bytes, bytes], ...]
 
 
 class CrossOrigin:
-    """Which pages may call from a browser (CORS, https://fetch.spec.whatwg.org/#http-cors-protocol)."""
+    """Computes the CORS headers of every response and answers preflights
+    (https://fetch.spec.whatwg.org/#http-cors-protocol).
+
+        cross_origin = CrossOrigin(["https://app.example.com"], ["GET", "PUT"], ["Authorization"], ["ETag"])
+        cross_origin.headers(b"https://app.example.com")  # pairs such as (b"vary", b"Origin")
+    """
 
     def __init__(
         self, origins: Sequence[str], methods: Sequence[str], headers: Sequence[str], exposed_headers: Sequence[str]
     ) -> None:
-        """`origins` are normalized; one with a `*` is a pattern. Names of headers are compared in lower case."""
-        # A cache must not give the answer for one origin to a page of another.
-        self._others = ((b"vary", b"Origin"),)
-        self._shared = (*self._others, (b"access-control-expose-headers", ", ".join(exposed_headers).encode()))
-        self._headers: dict[bytes | None, ResponseHeaders] = {None: self._others}
+        """`origins` are the allowed origins, as `origins.normalize` returns them; one with a `*` is a pattern. Pages may
+        send `methods` and `headers` (compared without case), and read `exposed_headers`."""
+        # Vary, because a cache must not return the response for one origin to a page of another.
+        self._disallowed_headers = ((b"vary", b"Origin"),)
+        self._allowed_headers = (
+            *self._disallowed_headers,
+            (b"access-control-expose-headers", ", ".join(exposed_headers).encode()),
+        )
+        self._headers: dict[bytes | None, ResponseHeaders] = {None: self._disallowed_headers}
         self._patterns: list[tuple[re.Pattern[bytes], bool]] = []
         for origin in origins:
             if "*" in origin:
-                # A host that a * matches may be somebody else's: see docs/decisions/0013-cors.md.
+                # Credentials for `:*` (this machine) only: a host that matches a * may have another owner, see
+                # docs/decisions/0013-cors.md.
                 self._patterns.append((pattern(origin), origin.endswith(":*")))
             else:
-                self._headers[origin.encode()] = self._allowing(origin.encode(), credentials=True)
+                self._headers[origin.encode()] = self._headers_for(origin.encode(), credentials=True)
         self._methods = frozenset(methods)
-        self._allowed = frozenset(name.lower() for name in headers)
-        self._preflight = {
+        self._request_headers = frozenset(name.lower() for name in headers)
+        self._preflight_headers = {
             "Access-Control-Allow-Methods": ", ".join(methods),
             "Access-Control-Allow-Headers": ", ".join(sorted(headers, key=str.lower)),
             "Access-Control-Max-Age": str(PREFLIGHT_MAX_AGE),
@@ -47,41 +57,43 @@ class CrossOrigin:
         self._log = LimitedLog()
 
     def headers(self, origin: bytes | None) -> ResponseHeaders:
-        """Those of every answer. Starlette's takes 8 µs for them."""
+        """Returns the CORS headers of every response. `origin` is the request's Origin header, None if it has none. They
+        are cached, because Starlette's CORSMiddleware takes 8 µs to compute them."""
         return self._headers.get(origin) or self._match(origin)
 
-    def preflight(self, sent: Mapping[bytes, bytes]) -> Response:
-        """The answer to a preflight. A rejected one is a problem, and the log has the setting that would allow it."""
-        origin, method = sent[b"origin"], sent[b"access-control-request-method"].decode("latin-1")
-        names = sent.get(b"access-control-request-headers", b"").decode("latin-1").lower().split(",")
-        unknown = sorted({name.strip() for name in names} - self._allowed - {""})
-        if self.headers(origin) is self._others:
+    def preflight(self, headers: Mapping[bytes, bytes]) -> Response:
+        """Returns the response to a preflight with these request headers. A rejected preflight is answered with a problem,
+        and its log line names the setting that would allow it."""
+        origin, method = headers[b"origin"], headers[b"access-control-request-method"].decode("latin-1")
+        names = headers.get(b"access-control-request-headers", b"").decode("latin-1").lower().split(",")
+        unknown = sorted({name.strip() for name in names} - self._request_headers - {""})
+        if self.headers(origin) is self._disallowed_headers:
             return self._reject(
                 "This origin is not in ALLOWED_ORIGINS.", "ALLOWED_ORIGINS", origin=origin.decode("latin-1")
             )
         if method not in self._methods:
-            return self._reject("No operation has this method.", None, method=method)
+            return self._reject("No operation of this service has this method.", None, method=method)
         if unknown:
             fault = "The page sends a header that is not in ALLOWED_HEADERS."
             return self._reject(fault, "ALLOWED_HEADERS", headers=", ".join(unknown))
-        return Response(headers=self._preflight)
+        return Response(headers=self._preflight_headers)
 
     def _match(self, origin: bytes | None) -> ResponseHeaders:
         assert origin is not None
         for allowed, credentials in self._patterns:
             if allowed.fullmatch(origin):
-                headers = self._allowing(origin, credentials=credentials)
-                # Anybody can invent origins that match.
-                if len(self._headers) < MAX_ORIGINS:
+                headers = self._headers_for(origin, credentials=credentials)
+                # Limited, because a client can send any number of matching origins.
+                if len(self._headers) < MAX_CACHED_ORIGINS:
                     self._headers[origin] = headers
                 return headers
-        return self._others
+        return self._disallowed_headers
 
-    def _allowing(self, origin: bytes, *, credentials: bool) -> ResponseHeaders:
-        allowed = (*self._shared, (b"access-control-allow-origin", origin))
+    def _headers_for(self, origin: bytes, *, credentials: bool) -> ResponseHeaders:
+        allowed = (*self._allowed_headers, (b"access-control-allow-origin", origin))
         return (*allowed, (b"access-control-allow-credentials", b"true")) if credentials else allowed
 
     def _reject(self, fault: str, setting: str | None, **sent: str) -> Response:
-        quoted = {name: value[:MAX_QUOTED] for name, value in sent.items()}
-        self._log.warning("preflight rejected", setting=setting, **quoted)
-        return respond(InvalidRequest(f"The preflight is rejected: {fault}"))
+        truncated = {name: value[:MAX_LOGGED_VALUE] for name, value in sent.items()}
+        self._log.warning("preflight rejected", setting=setting, **truncated)
+        return problem_response(InvalidRequest(f"The preflight is rejected: {fault}"))

@@ -1,7 +1,7 @@
-"""Failures as RFC 9457 problem+json: one class for each problem type. Here are those of HTTP itself; a service adds its
-own.
+"""Errors as RFC 9457 problem+json, one class for each problem type. This module has the types of HTTP itself; a service
+defines its own as subclasses of Problem.
 
-A class's docstring is what the page of its type says to the person who opens it.
+The docstring of a class is the text of its page, `/problems/<name>`.
 """
 
 import json
@@ -20,34 +20,48 @@ from fastapi_contract.request_id import request_id
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 MAX_ERRORS = 100
+"""Entries in the member `errors`."""
 MAX_DETAIL = 1000
+"""Characters of a detail, and of a pointer."""
 MAX_NAME = 255
-MAX_QUOTED = 240
-"""Bytes of a name that a pointer shows if any of them must be percent-encoded, which takes 50 ns a byte: 100 names of
-650 bytes took 3 ms."""
+"""Characters of a parameter's name."""
+MAX_ENCODED = 240
+"""Bytes of a name that a pointer contains if any of them must be percent-encoded, which takes 50 ns a byte: 100 names
+of 650 bytes took 3 ms."""
 _UNQUOTED = re.compile(r"[A-Za-z0-9_.~!$&'()*+,;=:@-]*")
 
 
 class Problem(Exception):
-    """A failure that is told to the caller. Subclasses fix the type, the title and the status."""
+    """An error that is returned to the client. A handler or a guard raises it; a subclass sets `type`, `title` and
+    `status`, and its docstring is the text of the page of its type.
+
+        class TaskNotFound(Problem):
+            "The user has no task with this id."
+
+            type, title, status = "/problems/task-not-found", "Task not found", 404
+
+        raise TaskNotFound("There is no such task. List the tasks for their ids.")
+    """
 
     type: ClassVar[str]
     title: ClassVar[str]
     status: ClassVar[int]
 
     def __init__(self, detail: str, headers: dict[str, str] | None = None) -> None:
+        """`detail` says what was wrong and what to do, in at most 1,000 characters and without any value of the input.
+        `headers` are added to the response."""
         super().__init__(detail)
         self.detail = detail
         self.headers = headers or {}
 
     def members(self) -> dict[str, Any]:
-        """The members of the problem but for `instance`, which only the request knows."""
+        """Returns the members of the problem without `instance`, the request id. A subclass may add members."""
         return {"type": self.type, "title": self.title, "status": self.status, "detail": self.detail}
 
 
 class InvalidRequest(Problem):
-    """The request breaks a rule of HTTP itself: two Authorization or Host headers, two tokens in one header, or a
-    CORS preflight that asks for an origin, a method or a header which is not allowed. The detail says which."""
+    """The request breaks a rule of HTTP: two Authorization or Host headers, two tokens in one header, or a CORS
+    preflight for an origin, a method or a header that is not allowed. The detail names the rule."""
 
     type = "/problems/invalid-request"
     title = "The request breaks the rules of HTTP"
@@ -55,42 +69,44 @@ class InvalidRequest(Problem):
 
 
 class MalformedBody(Problem):
-    """The body is not JSON as RFC 8259 has it: not UTF-8, a syntax error, NaN or Infinity, one name twice in an
-    object, nested too deeply, or more than 1,000 objects. The detail says what and where."""
+    """The body is not JSON as RFC 8259 defines it: not UTF-8, a syntax error, NaN or Infinity, a repeated name in an
+    object, nested too deeply, or more than 1,000 objects. The detail names the error and its position."""
 
     type = "/problems/malformed-body"
     title = "The body is not JSON"
     status = 400
 
     def __init__(self, fault: str) -> None:
+        """`fault` is the error and its position, without a period at its end."""
         super().__init__(f"The body is not JSON: {fault}.")
 
 
 class NotFound(Problem):
-    """There is nothing under this path. Mind the case, and that no path but "/" ends in a slash."""
+    """No resource has this path. Paths are case-sensitive, and only "/" ends in a slash."""
 
     type = "/problems/not-found"
     title = "There is no such path"
     status = 404
 
     def __init__(self) -> None:
-        super().__init__("There is nothing under this path. The contract is at /openapi.yaml.")
+        super().__init__("No resource has this path. See the contract at /openapi.yaml for all paths.")
 
 
 class MethodNotAllowed(Problem):
-    """The path exists, but not with this method. The Allow header lists the methods that it has."""
+    """The path exists, but does not support this method. The Allow header lists the supported methods."""
 
     type = "/problems/method-not-allowed"
     title = "The path does not have this method"
     status = 405
 
     def __init__(self, allowed: str) -> None:
-        super().__init__(f"This path has other methods: {allowed}.", {"Allow": allowed})
+        """`allowed` is the value of the Allow header."""
+        super().__init__(f"Send one of the methods that this path supports: {allowed}.", {"Allow": allowed})
 
 
 class RequestTimeout(Problem):
-    """The headers of the request were not complete within 10 seconds. The connection is closed; send the request again
-    on a new one."""
+    """The headers of the request were not complete within 10 seconds. The connection is closed. Send the request again
+    on a new connection."""
 
     type = "/problems/request-timeout"
     title = "Request timeout"
@@ -101,30 +117,32 @@ class RequestTimeout(Problem):
 
 
 class ContentTooLarge(Problem):
-    """The body is larger than any that the contract allows. The service stops reading and closes the connection."""
+    """The body is larger than the contract allows. The service stops reading it and closes the connection. Send a
+    smaller body."""
 
     type = "/problems/content-too-large"
     title = "The body is too large"
     status = 413
 
     def __init__(self, limit: int) -> None:
+        """`limit` is the largest allowed size in bytes."""
         super().__init__(f"The body is larger than {limit} bytes. Send less.", {"Connection": "close"})
 
 
 class UriTooLong(Problem):
-    """The URL is longer than the service reads: 8 KiB in all, 4 KiB for its query. Send less in it."""
+    """The URL is longer than the service reads: 8 KiB in total, 4 KiB for its query. Send a shorter URL."""
 
     type = "/problems/uri-too-long"
     title = "URI too long"
     status = 414
 
     def __init__(self, part: str, limit: int) -> None:
-        """`limit` in bytes."""
+        """`part` is the part of the URL that is too long, such as "query"; `limit` is its maximum length in bytes."""
         super().__init__(f"The {part} is longer than {limit} bytes. Send a shorter one.")
 
 
 class UnsupportedMediaType(Problem):
-    """The body is not declared as JSON in UTF-8. Send the header "Content-Type: application/json"."""
+    """The Content-Type header does not declare JSON in UTF-8. Send "Content-Type: application/json"."""
 
     type = "/problems/unsupported-media-type"
     title = "The body is of another media type"
@@ -138,7 +156,7 @@ class UnsupportedMediaType(Problem):
 
 class HeaderFieldsTooLarge(Problem):
     """The header section, the trailers or the chunk extensions of the request are larger than the service reads: 32 KiB
-    or 100 lines. Cookies and tokens are the usual reason. The connection is closed."""
+    or 100 lines. Large cookies or tokens are the usual cause. The connection is closed."""
 
     type = "/problems/header-fields-too-large"
     title = "Request header fields too large"
@@ -149,7 +167,7 @@ class HeaderFieldsTooLarge(Problem):
 
 
 class InternalError(Problem):
-    """The service failed, and the fault is ours. Report the request id if it happens again."""
+    """The service failed because of an unexpected error. Report the request id if it happens again."""
 
     type = "/problems/internal-error"
     title = "The service failed"
@@ -160,30 +178,37 @@ class InternalError(Problem):
 
 
 def _quote(token: str) -> str:
-    """A token of a JSON Pointer in a URI fragment (RFC 3986, section 3.5), cut if it is long."""
+    """Returns a token of a JSON Pointer as it appears in a URI fragment (RFC 3986, section 3.5), truncated if it is
+    long."""
     token = token[:MAX_DETAIL]
     if _UNQUOTED.fullmatch(token):
         return token
-    shown = token.encode(errors="replace")[:MAX_QUOTED].decode(errors="ignore")
+    shown = token.encode(errors="replace")[:MAX_ENCODED].decode(errors="ignore")
     return quote(shown, safe="~!$&'()*+,;=:@")
 
 
 class InputError:
-    """One fault of the input: where, and what is wrong there, but never the value."""
+    """One error in the input: its location and what is wrong there, but never the value.
+
+    InputError("Must be a cursor of this list.", parameter="cursor")
+    InputError("String should have at least 1 character", pointer="#/title")
+    """
 
     def __init__(self, detail: str, *, pointer: str | None = None, parameter: str | None = None) -> None:
+        """`pointer` is a JSON Pointer into the body as a URI fragment (RFC 6901, section 6); `parameter` is the name of
+        a path or query parameter. One of the two is required. Long texts are truncated."""
         self.detail = detail[:MAX_DETAIL]
-        self.place = (
+        self.location = (
             {"pointer": pointer[:MAX_DETAIL]} if pointer is not None else {"parameter": str(parameter)[:MAX_NAME]}
         )
 
     @classmethod
     def from_pydantic(cls, error: Any) -> "InputError":
-        """`error` is an item of RequestValidationError.errors(); its `input` and `ctx` are left out."""
-        where, *path = error["loc"]
-        if where != "body":
+        """Converts an item of RequestValidationError.errors(), without its `input` and `ctx`, which contain values."""
+        source, *path = error["loc"]
+        if source != "body":
             return cls(error["msg"], parameter=str(path[0]))
-        # RFC 6901, section 6: a JSON Pointer as the fragment of a URI.
+        # Escaped as RFC 6901, section 3, requires; truncated first, which limits the cost of a long name.
         tokens = (str(token)[:MAX_DETAIL].replace("~", "~0").replace("/", "~1") for token in path)
         return cls(
             error["msg"],
@@ -192,17 +217,21 @@ class InputError:
 
 
 class ValidationFailed(Problem):
-    """The input can be read, but is not what the contract says. The member "errors" names every fault: a "pointer" into
-    the body, or the name of a path or query "parameter"."""
+    """The input can be parsed, but does not match the contract. The member "errors" lists the errors, each with a
+    "pointer" into the body or the name of a path or query "parameter"."""
 
     type = "/problems/validation-failed"
     title = "The input is not valid"
     status = 422
 
     def __init__(self, errors: Sequence[InputError]) -> None:
+        """`errors` has at least one entry; entries after the first MAX_ERRORS are left out.
+
+        raise ValidationFailed([InputError("Must be a cursor of this list.", parameter="cursor")])
+        """
         places = "1 place" if len(errors) == 1 else f"{len(errors)} places"
         if len(errors) > MAX_ERRORS:
-            # Nobody has counted the rest.
+            # Errors after MAX_ERRORS + 1 are not counted.
             places = f"more than {MAX_ERRORS} places"
         super().__init__(f"The input does not fit the contract in {places}. See errors.")
         self.errors = errors[:MAX_ERRORS]
@@ -210,63 +239,73 @@ class ValidationFailed(Problem):
     def members(self) -> dict[str, Any]:
         return {
             **super().members(),
-            "errors": [{"detail": error.detail, **error.place} for error in self.errors],
+            "errors": [{"detail": error.detail, **error.location} for error in self.errors],
         }
 
 
 def problem_types() -> dict[str, type[Problem]]:
-    """Every problem class that is imported by now, by its `type`."""
+    """Returns every direct subclass of Problem that has been imported, keyed by its `type`."""
     return {problem.type: problem for problem in Problem.__subclasses__()}
 
 
-def respond(problem: Problem) -> Response:
-    """The problem as an answer to the request under way, whose id `RequestContext` has set."""
-    # ASCII: a name that the caller sent may hold what UTF-8 can't.
+def problem_response(problem: Problem) -> Response:
+    """Returns the response for a problem. Its `instance` is the id of the request in progress.
+
+    Needed only outside handlers and guards, which raise the problem instead: in an ASGI layer, for example.
+
+        response = problem_response(InvalidRequest("The request must have exactly one Host header."))
+        await response(scope, receive, send)
+    """
+    # Escaped to ASCII, because a name from the input may contain lone surrogates, which UTF-8 cannot encode.
     body = json.dumps({**problem.members(), "instance": request_id.get()}, separators=(",", ":"))
     return Response(body, problem.status, problem.headers, "application/problem+json")
 
 
 Translations: TypeAlias = Mapping[type[Exception], Callable[[], Problem]]
-"""The problem for each exception of a layer that knows nothing of HTTP."""
+"""Maps an exception of a layer that knows no HTTP to the problem that is returned for it. The exception is logged as
+`unavailable`, with its text.
+
+    translations: Translations = {DatabaseUnavailableError: DatabaseUnavailable}
+"""
 
 
 def install(app: FastAPI, allowed_methods: Callable[[str], str], translations: Translations) -> None:
-    """Makes every failure of the app a problem, the framework's own included.
+    """Registers exception handlers that return every error of the app as a problem, including FastAPI's own errors.
 
-    `allowed_methods` tells the Allow header of a path; Starlette knows only the methods of the first route.
+    `allowed_methods` returns the Allow header of a path, because Starlette's has only the methods of the first route.
     """
 
     async def on_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
-        return respond(error)
+        return problem_response(error)
 
-    async def on_known(request: Request, error: Exception) -> Response:
+    async def on_translated(request: Request, error: Exception) -> Response:
         log.warning("unavailable", error=str(error))
-        return respond(next(problem() for kind, problem in translations.items() if isinstance(error, kind)))
+        return problem_response(next(problem() for kind, problem in translations.items() if isinstance(error, kind)))
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         match error.status_code:
             case status if status < 400:
-                # A redirection, or "not modified": no failure, so no problem.
+                # A redirect or "not modified" is not an error.
                 return Response(status_code=status, headers=error.headers)
             case 404:
-                return respond(NotFound())
+                return problem_response(NotFound())
             case 405:
-                return respond(MethodNotAllowed(allowed_methods(request.scope["path"])))
+                return problem_response(MethodNotAllowed(allowed_methods(request.scope["path"])))
             case status if status < 500:
-                return respond(InvalidRequest(str(error.detail)[:MAX_DETAIL], dict(error.headers or {})))
+                return problem_response(InvalidRequest(str(error.detail)[:MAX_DETAIL], dict(error.headers or {})))
             case _:
-                # The log must have it, as it has every fault.
+                # RequestContext logs it as a fault and answers 500.
                 raise error
 
     async def on_validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         errors = [InputError.from_pydantic(item) for item in error.errors()[: MAX_ERRORS + 1]]
-        return respond(ValidationFailed(errors))
+        return problem_response(ValidationFailed(errors))
 
     app.add_exception_handler(Problem, on_problem)
-    for failure in translations:
-        app.add_exception_handler(failure, on_known)
+    for error_class in translations:
+        app.add_exception_handler(error_class, on_translated)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, on_validation_error)
