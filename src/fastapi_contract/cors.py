@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from starlette.responses import Response
 
 from fastapi_contract.limited_log import LimitedLog
-from fastapi_contract.origins import pattern
+from fastapi_contract.origins import compile_pattern
 from fastapi_contract.problems import InvalidRequest, problem_response
 
 PREFLIGHT_MAX_AGE = 7200
@@ -30,8 +30,8 @@ class CrossOrigin:
     def __init__(
         self, origins: Sequence[str], methods: Sequence[str], headers: Sequence[str], exposed_headers: Sequence[str]
     ) -> None:
-        """`origins` are the allowed origins, as `origins.normalize` returns them; one with a `*` is a pattern. Pages may
-        send `methods` and `headers` (compared without case), and read `exposed_headers`."""
+        """`origins` are the allowed origins, as `origins.normalize` returns them; one with a `*` is a pattern. Pages
+        may send `methods` and `headers` (compared without case), and read `exposed_headers`."""
         # Vary, because a cache must not return the response for one origin to a page of another.
         self._disallowed_headers = ((b"vary", b"Origin"),)
         self._allowed_headers = (
@@ -44,7 +44,7 @@ class CrossOrigin:
             if "*" in origin:
                 # Credentials for `:*` (this machine) only: a host that matches a * may have another owner, see
                 # docs/decisions/0013-cors.md.
-                self._patterns.append((pattern(origin), origin.endswith(":*")))
+                self._patterns.append((compile_pattern(origin), origin.endswith(":*")))
             else:
                 self._headers[origin.encode()] = self._headers_for(origin.encode(), credentials=True)
         self._methods = frozenset(methods)
@@ -57,13 +57,13 @@ class CrossOrigin:
         self._log = LimitedLog()
 
     def headers(self, origin: bytes | None) -> ResponseHeaders:
-        """Returns the CORS headers of every response. `origin` is the request's Origin header, None if it has none. They
-        are cached, because Starlette's CORSMiddleware takes 8 µs to compute them."""
+        """Returns the CORS headers of the response to a request with this Origin header (None if it has none). They are
+        cached, because Starlette's CORSMiddleware takes 8 µs to compute them."""
         return self._headers.get(origin) or self._match(origin)
 
     def preflight(self, headers: Mapping[bytes, bytes]) -> Response:
-        """Returns the response to a preflight with these request headers. A rejected preflight is answered with a problem,
-        and its log line names the setting that would allow it."""
+        """Returns the response to a preflight with these request headers. A rejected preflight gets a problem, and its
+        log line names the setting that would allow it."""
         origin, method = headers[b"origin"], headers[b"access-control-request-method"].decode("latin-1")
         names = headers.get(b"access-control-request-headers", b"").decode("latin-1").lower().split(",")
         unknown = sorted({name.strip() for name in names} - self._request_headers - {""})

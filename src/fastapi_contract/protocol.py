@@ -13,7 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from fastapi_contract.problems import HeaderFieldsTooLarge, InvalidRequest, Problem, RequestTimeout, UriTooLong
-from fastapi_contract.transport import GatheringTransport
+from fastapi_contract.transport import CoalescingTransport
 
 MAX_TARGET = 8 * 1024
 """Bytes of a request target (RFC 9112, section 3, recommends at least 8,000 for the whole request line)."""
@@ -42,7 +42,7 @@ class Protocol(HttpToolsProtocol):
     the headers are complete.
     """
 
-    transport: GatheringTransport  # type: ignore[assignment]
+    transport: CoalescingTransport  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -54,8 +54,8 @@ class Protocol(HttpToolsProtocol):
         self._shutting_down = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        gathering = GatheringTransport(transport, self.loop, self._close)
-        super().connection_made(gathering)  # type: ignore[arg-type]
+        coalescing = CoalescingTransport(transport, self.loop, self._close)
+        super().connection_made(coalescing)  # type: ignore[arg-type]
         self._start_headers_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:

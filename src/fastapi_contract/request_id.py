@@ -1,4 +1,7 @@
-"""The id of the request in progress: in its answer, its problem and every line of its log."""
+"""The id of the request in progress, which its response, its problem and each of its log lines contain.
+
+event["request_id"] = request_id.get()  # None outside a request
+"""
 
 import random
 import re
@@ -6,13 +9,19 @@ from contextvars import ContextVar
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
-# An id need not be hard to guess, and uuid4 takes four times as long. Not the common one, which others may seed.
+# An id may be guessable, and uuid4 takes four times as long. A separate generator, because other code may seed the
+# shared one.
 _random = random.Random()  # noqa: S311
 _SAFE = re.compile(rb"[A-Za-z0-9._~-]{1,128}")
 
 
 def choose(sent: bytes | None) -> str:
-    """The value of the caller's X-Request-ID header if it is safe to log and to repeat, otherwise a new id."""
+    """Returns `sent`, the value of the client's X-Request-ID header, if it is safe to log and to return: 1 to 128
+    unreserved characters (RFC 3986, section 2.3). Otherwise, or if it is None, returns a new id of 32 hex digits.
+
+        choose(b"checkout-17")  # "checkout-17"
+        choose(b"a b")          # such as "5f0c9b1f3f0d4f5d8a6b7c8d9e0f1a2b"
+    """
     if sent is not None and _SAFE.fullmatch(sent):
         return str(sent, "ascii")
     return _random.randbytes(16).hex()
