@@ -1,6 +1,7 @@
-"""What people read: the contract byte for byte, Swagger UI, Redoc, and what each problem type means.
+"""The pages: the contract byte for byte, Swagger UI, Redoc, and a page for each problem type.
 
-The assets of /docs and /redoc come from a package, because FastAPI's own pages load them from a CDN: dead offline.
+The assets of /docs and /redoc come from a package, because FastAPI's own pages load them from a CDN and do not work
+offline.
 """
 
 import gzip
@@ -22,22 +23,22 @@ from fastapi_contract.problems import NotFound, problem_types
 
 ASSETS = "/docs/assets"
 
-# Browsers send requests to this service alone.
-_OWN_ONLY = {
+# Browsers load nothing from other origins.
+_SAME_ORIGIN_POLICY = {
     "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline'; worker-src blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 }
 
 
 # Redoc's script loads a logo from a CDN, and the browser logs an error because the policy above forbids it. An empty
-# image makes Redoc leave the logo out, as it does when the CDN does not answer.
-_LOGO, _NO_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"data:,"
+# image makes Redoc omit the logo, as it does if the CDN is unreachable.
+_CDN_LOGO, _EMPTY_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"data:,"
 
 
 class _Asset:
-    """A file of the package. Its URL holds a hash of its content, so that caches may keep it for ever.
+    """A file of the package. Its URL contains a hash of its content, so that caches may keep it without a limit.
 
-    Hashed and compressed when it is first used, not at start-up: 0.9 and 150 ms for the largest.
+    Hashed and compressed on first use and not at start-up, because that takes 0.9 ms and 150 ms for the largest file.
     """
 
     def __init__(self, name: str, media_type: str) -> None:
@@ -46,7 +47,7 @@ class _Asset:
 
     @cached_property
     def content(self) -> bytes:
-        return (_directory() / self._name).read_bytes().replace(_LOGO, _NO_LOGO)
+        return (_assets_directory() / self._name).read_bytes().replace(_CDN_LOGO, _EMPTY_LOGO)
 
     @cached_property
     def url(self) -> str:
@@ -63,20 +64,21 @@ _REDOC_SCRIPT = _Asset("redoc.standalone.js", "text/javascript")
 
 
 def install(app: FastAPI, contract: Contract) -> None:
-    """Adds the pages. None of them is an operation of the contract."""
+    """Adds the pages to the app: /docs, /redoc, /openapi.yaml, /openapi.json, /favicon.ico, and /problems/{name} for
+    each problem class imported so far. None of them is an operation of the contract."""
     router = APIRouter(include_in_schema=False)
     title = contract.document["info"]["title"]
     problems = problem_types()
-    # Media types: RFC 9512 for YAML; OpenAPI 3.1 has none of its own that is registered.
+    # application/yaml is RFC 9512's; no media type is registered for OpenAPI 3.1.
     documents = {
         "/openapi.yaml": (contract.source, "application/yaml"),
         "/openapi.json": (json.dumps(contract.document).encode(), "application/json"),
-        # Browsers request it by themselves, whatever page they show.
-        "/favicon.ico": ((_directory() / "favicon.png").read_bytes(), "image/png"),
+        # Browsers request this path for every page.
+        "/favicon.ico": ((_assets_directory() / "favicon.png").read_bytes(), "image/png"),
     }
 
     for path, (body, media_type) in documents.items():
-        _serve(router, path, body, media_type)
+        _add_document(router, path, body, media_type)
 
     @router.get("/docs")
     def swagger_ui() -> HTMLResponse:
@@ -87,7 +89,7 @@ def install(app: FastAPI, contract: Contract) -> None:
             swagger_css_url=_SWAGGER_UI_STYLE.url,
             swagger_favicon_url="/favicon.ico",
         )
-        page.headers.update(_OWN_ONLY)
+        page.headers.update(_SAME_ORIGIN_POLICY)
         return page
 
     @router.get("/redoc")
@@ -99,54 +101,55 @@ def install(app: FastAPI, contract: Contract) -> None:
             redoc_favicon_url="/favicon.ico",
             with_google_fonts=False,
         )
-        page.headers.update(_OWN_ONLY)
+        page.headers.update(_SAME_ORIGIN_POLICY)
         return page
 
     @router.get("/problems/{name}")
-    async def explain_problem(name: str) -> HTMLResponse:
+    async def problem_page(name: str) -> HTMLResponse:
         if (problem := problems.get(f"/problems/{name}")) is None:
             raise NotFound
         heading = f"{problem.status} {escape(problem.title)}"
-        meaning = escape(inspect.cleandoc(problem.__doc__ or ""))
+        description = escape(inspect.cleandoc(problem.__doc__ or ""))
         return HTMLResponse(
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{heading}</title>'
-            f"<h1>{heading}</h1><p>{meaning}</p><p><code>{problem.type}</code></p></html>"
+            f"<h1>{heading}</h1><p>{description}</p><p><code>{problem.type}</code></p></html>"
         )
 
     router.add_api_route(ASSETS + "/{name}", _serve_asset)
     app.include_router(router)
 
 
-def _serve(router: APIRouter, path: str, body: bytes, media_type: str) -> None:
-    """A document that browsers keep and ask for again: a whole answer or 304."""
+def _add_document(router: APIRouter, path: str, body: bytes, media_type: str) -> None:
+    """Adds a document that browsers cache and revalidate: the response is the whole document or 304."""
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
     @router.get(path)
     async def document(request: Request) -> Response:
-        known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+        cached = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
         headers = {"ETag": etag, "Cache-Control": "no-cache"}
-        if known & {etag, "*"}:
+        if cached & {etag, "*"}:
             return Response(status_code=304, headers=headers)
         return Response(body, headers=headers, media_type=media_type)
 
 
 def _serve_asset(name: str, request: Request) -> Response:
-    """Not async: FastAPI runs it in a thread, so that the compression does not block the event loop."""
-    found = {each.url: each for each in (_SWAGGER_UI_SCRIPT, _SWAGGER_UI_STYLE, _REDOC_SCRIPT)}
-    if (wanted := found.get(f"{ASSETS}/{name}")) is None:
+    """Not async, so that FastAPI runs it in a thread, and the compression does not block the event loop."""
+    assets = {each.url: each for each in (_SWAGGER_UI_SCRIPT, _SWAGGER_UI_STYLE, _REDOC_SCRIPT)}
+    if (asset := assets.get(f"{ASSETS}/{name}")) is None:
         raise NotFound
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
     if _accepts_gzip(",".join(request.headers.getlist("accept-encoding"))):
         headers["Content-Encoding"] = "gzip"
-        return Response(wanted.compressed, headers=headers, media_type=wanted.media_type)
-    return Response(wanted.content, headers=headers, media_type=wanted.media_type)
+        return Response(asset.compressed, headers=headers, media_type=asset.media_type)
+    return Response(asset.content, headers=headers, media_type=asset.media_type)
 
 
 def _accepts_gzip(accept_encoding: str) -> bool:
-    """Whether gzip is accepted, and not less than no coding at all (RFC 9110, section 12.5.3)."""
+    """Returns whether gzip is accepted and its weight is at least that of an uncompressed response (RFC 9110, section
+    12.5.3)."""
     weights: dict[str, float] = {}
     for item in accept_encoding.lower().split(","):
-        # A coding whose weight can't be read is not used.
+        # A coding with an invalid weight is ignored.
         if match := _CODING.fullmatch(item):
             weights[match["coding"]] = float(match["weight"] or 1)
     gzipped = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0)))
@@ -158,7 +161,7 @@ _CODING = re.compile(
 )
 
 
-def _directory() -> Path:
+def _assets_directory() -> Path:
     spec = find_spec("fastapi_offline")
     assert spec is not None
     assert spec.origin is not None

@@ -188,10 +188,11 @@ def _quote(token: str) -> str:
 
 
 class InputError:
-    """One error in the input: its location and what is wrong there, but never the value.
+    """One error in the input: what is wrong, and its location, which is a pointer into the body or the name of a
+    parameter. Never the value.
 
-    InputError("Must be a cursor of this list.", parameter="cursor")
-    InputError("String should have at least 1 character", pointer="#/title")
+        InputError("This is no cursor of this list.", parameter="cursor")
+        InputError("String should have at least 1 character", pointer="#/title")
     """
 
     def __init__(self, detail: str, *, pointer: str | None = None, parameter: str | None = None) -> None:
@@ -225,9 +226,10 @@ class ValidationFailed(Problem):
     status = 422
 
     def __init__(self, errors: Sequence[InputError]) -> None:
-        """`errors` has at least one entry; entries after the first MAX_ERRORS are left out.
+        """`errors` must not be empty. The response contains the first MAX_ERRORS of them. Raise it for an error that
+        the contract's schemas cannot express:
 
-        raise ValidationFailed([InputError("Must be a cursor of this list.", parameter="cursor")])
+            raise ValidationFailed([InputError("This is no cursor of this list.", parameter="cursor")])
         """
         places = "1 place" if len(errors) == 1 else f"{len(errors)} places"
         if len(errors) > MAX_ERRORS:

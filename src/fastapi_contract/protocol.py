@@ -1,8 +1,8 @@
-"""uvicorn's HTTP/1.1 protocol with what it lacks: limits on the header section, ignored upgrade offers, dropped
-trailers, errors as problems in the order of the requests, and a shutdown that resets no request.
+"""uvicorn's HTTP/1.1 protocol, extended: limits on the header section, ignored upgrade offers, dropped trailers, errors
+as problems in the order of the requests, and a shutdown that resets no request (docs/decisions/0015-http-protocol.md).
 
-An error of the protocol itself is answered by the application: the request is passed on with the problem under
-`scope["rejected"]`, so that its answer has the request id, the headers and the log line of every other answer.
+A protocol error is answered by the application: the request is passed on with the problem under `scope["rejected"]`, so
+that its response has the request id, the headers and the log line of every other response.
 """
 
 import asyncio
@@ -16,30 +16,30 @@ from fastapi_contract.problems import HeaderFieldsTooLarge, InvalidRequest, Prob
 from fastapi_contract.transport import CoalescingTransport
 
 MAX_TARGET = 8 * 1024
-"""Bytes of a request target (RFC 9112, section 3, recommends at least 8,000 for the whole request line)."""
+"""Maximum bytes of a request target (RFC 9112, section 3, recommends at least 8,000 for the whole request line)."""
 MAX_HEADERS = 32 * 1024
-"""Bytes of a header section, names and values and four more for each line."""
+"""Maximum bytes of a header section: names, values, and four for each line."""
 MAX_HEADER_LINES = 100
-"""Header lines of a request, and also trailer lines."""
+"""Maximum header lines of a request, and also maximum trailer lines."""
 SLICE = MAX_TARGET
-"""Bytes that are parsed between two checks: 2,000 of the shortest headers, in 1 ms."""
+"""Bytes that are parsed between two checks of the limits: at most 2,000 headers, which take 1 ms."""
 MAX_OVERHEAD = MAX_TARGET + MAX_HEADERS + 2 * SLICE
-"""Bytes of an unfinished header section, or of a body's chunk extensions and trailers, as far as slices show them."""
+"""Maximum bytes of an incomplete header section, or of a body's chunk extensions and trailers, counted by slice."""
 CHUNK_FRAMING = 16
-"""Bytes of framing that every chunk may have: its size, two line ends and some leading zeros."""
+"""Bytes of framing allowed for each chunk: its size, two line ends and some leading zeros."""
 HEADERS_TIMEOUT = 10
-"""Seconds from the first byte of a request (or from the connection) until its headers are complete."""
-IDLE_SHUTDOWN = 0.5
-"""Seconds that an idle connection stays open during a shutdown, for a request that is on its way."""
+"""Seconds within which the headers of a request must be complete, from its first byte or from the connection."""
+IDLE_DRAIN_TIMEOUT = 0.5
+"""Seconds after which a shutdown closes an idle connection, so that a request already sent can still arrive."""
 
 _MALFORMED = "The request cannot be parsed. Send HTTP/1.1 as RFC 9112 defines it."
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection. The parser calls `on_…` while it is fed; a Problem that they raise rejects the request.
+    """One connection. The parser calls the `on_…` methods while it is fed; a Problem raised there rejects the request.
 
-    Limits are checked where they cost nothing for a small request: between slices of what was received, and once when
-    the headers are complete.
+    Limits are checked between slices of the received bytes and once when the headers are complete, which adds almost
+    nothing to a small request.
     """
 
     transport: CoalescingTransport  # type: ignore[assignment]
@@ -47,14 +47,14 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._headers_timer: asyncio.TimerHandle | None = None
-        # Bytes that were received since a request or its headers were complete, without its body: at least as many as
-        # the unfinished part has.
+        # Bytes received since the last complete request or header section, without the body: an upper bound for the
+        # size of the incomplete part.
         self._overhead = self._slice = 0
         self._closing = False
         self._shutting_down = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        coalescing = CoalescingTransport(transport, self.loop, self._close)
+        coalescing = CoalescingTransport(transport, self.loop, self._on_close)
         super().connection_made(coalescing)  # type: ignore[arg-type]
         self._start_headers_timer()
 
@@ -76,15 +76,15 @@ class Protocol(HttpToolsProtocol):
             self.parser.feed_data(data)
             if self._overhead > SLICE:
                 self._check_size()
-        except httptools.HttpParserUpgrade as offer:
-            self._ignore_offer(data[offer.args[0] :])
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._reject(cause if isinstance(cause, Problem) else InvalidRequest(_MALFORMED))
         except Problem as problem:
             self._reject(problem)
         else:
-            # As _is_idle() and _is_in_headers() say, without two calls for each request.
+            # _is_idle() and _is_in_headers(), inlined to save two calls per request.
             cycle = self.cycle
             if self._headers_timer is None and (
                 cycle is None or cycle.response_complete or self.scope["headers"] is self.headers
@@ -92,27 +92,27 @@ class Protocol(HttpToolsProtocol):
                 self._start_headers_timer()
 
     def shutdown(self) -> None:
-        """Called once by the server when it shuts down. Requests that were received are answered, the last one with
-        `Connection: close`; a connection without one is closed when it has been idle for IDLE_SHUTDOWN seconds."""
+        """Called once by the server when it shuts down. Received requests are answered, the last one with
+        `Connection: close`; an idle connection is closed after IDLE_DRAIN_TIMEOUT seconds."""
         self._shutting_down = True
         if self._is_idle():
-            self.loop.call_later(IDLE_SHUTDOWN, self._close_if_idle)
+            self.loop.call_later(IDLE_DRAIN_TIMEOUT, self._close_if_idle)
         else:
             self.cycle.keep_alive = False
 
     def timeout_keep_alive_handler(self) -> None:
-        # Headers that began before the answer to the request before them was complete have their own timeout.
+        # Headers that began before the previous response was complete have their own timeout.
         if not self._is_in_headers():
             super().timeout_keep_alive_handler()
 
-    # --- what the parser calls
+    # --- Callbacks of the parser
 
     def on_headers_complete(self) -> None:
         parser = self.parser
         if parser.should_upgrade():
             if parser.get_method() == b"CONNECT":
-                raise InvalidRequest("CONNECT is for proxies, and this is an origin server.")
-            # An offer: _ignore_offer() repeats the headers without it.
+                raise InvalidRequest("CONNECT is not supported, because this server is not a proxy.")
+            # An upgrade offer: _ignore_upgrade() parses the headers again without it.
             return
         if self._overhead > SLICE:
             self._check_size()
@@ -123,8 +123,8 @@ class Protocol(HttpToolsProtocol):
         previous = self.cycle
         HttpToolsProtocol.on_headers_complete(self)
         self._overhead = 0
-        # For trailers, which nobody reads: a proxy that checks or removes headers does not see them (RFC 9110, section
-        # 6.5.1).
+        # The parser adds trailers to this new list, which is never read, because trailers bypass a proxy that checks or
+        # removes headers (RFC 9110, section 6.5.1).
         self.headers = []
         if self._shutting_down:
             self.cycle.keep_alive = False
@@ -141,32 +141,31 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
-        # What follows in this slice may belong to the next request.
+        # The rest of this slice may belong to the next request.
         self._overhead = self._slice
         self.cycle.more_body = False
         self.cycle.message_event.set()
 
-    # ---
+    # --- Internals
 
     def _receive_in_slices(self, data: bytes) -> None:
         for start in range(0, len(data), SLICE):
             self.data_received(data[start : start + SLICE])
 
-    def _ignore_offer(self, rest: bytes) -> None:
-        """llhttp stops behind headers that offer another protocol, because it takes the rest of the connection for that
-        protocol. RFC 9110, section 7.8, allows to ignore the offer: the same headers without it are parsed instead, and
-        then the rest."""
-        head = self._head_without_offer()
-        # The other one takes nothing more if the connection is to be closed.
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Ignores an upgrade offer, as RFC 9110, section 7.8, allows: the same headers are parsed without it, and then
+        the rest. Necessary because llhttp stops after the headers, and expects the other protocol from there on."""
+        headers = self._headers_without_upgrade()
+        # Otherwise the parser rejects the rest after `Connection: close`.
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._overhead = 0
-        self.data_received(head)
+        self.data_received(headers)
         if rest:
             self.data_received(rest)
 
     def _check_size(self) -> None:
-        """Raises UriTooLong or HeaderFieldsTooLarge."""
+        """Raises UriTooLong or HeaderFieldsTooLarge if the request exceeds a limit."""
         if self._overhead > MAX_OVERHEAD:
             raise HeaderFieldsTooLarge
         if self._is_in_headers() and len(self.url) > MAX_TARGET:
@@ -175,15 +174,15 @@ class Protocol(HttpToolsProtocol):
         if size > MAX_HEADERS or len(self.headers or ()) > MAX_HEADER_LINES:
             raise HeaderFieldsTooLarge
 
-    def _head_without_offer(self) -> bytes:
+    def _headers_without_upgrade(self) -> bytes:
         version = self.parser.get_http_version().encode()
         lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
         lines += [b"%s: %s" % field for field in self.headers if field[0] != b"upgrade"]
         return b"\r\n".join([*lines, b"", b""])
 
     def _reject(self, problem: Problem) -> None:
-        """Answers the request that is being received with a problem, after the answers to those before it, and closes
-        the connection. Everything that follows is discarded."""
+        """Answers the request that is being received with a problem, after the responses to earlier requests, and
+        closes the connection. Further input is discarded."""
         self._closing = True
         self._stop_headers_timer()
         cycle = self.cycle
@@ -192,23 +191,23 @@ class Protocol(HttpToolsProtocol):
             if self.pipeline and self.pipeline[0][0] is cycle:
                 self.pipeline.popleft()
             elif cycle.response_started:
-                # It was answered before it was read.
+                # It was answered before its body was complete.
                 cycle.keep_alive = False
                 if cycle.response_complete:
                     self.transport.close()
                 return
             else:
-                # As if the client had gone: the application stops reading the body, and sends nothing.
+                # The application sees a disconnect: it stops reading the body, and sends nothing.
                 cycle.disconnected = True
                 cycle.message_event.set()
                 waiting = False
-        self.cycle = self._rejection(problem)
+        self.cycle = self._rejection_cycle(problem)
         if waiting:
             self.pipeline.appendleft((self.cycle, self.app))
         else:
             self._start_asgi_task(self.cycle, self.app)
 
-    def _rejection(self, problem: Problem) -> RequestResponseCycle:
+    def _rejection_cycle(self, problem: Problem) -> RequestResponseCycle:
         known = self._is_in_headers() or self._is_in_body()
         scope: Any = {
             "type": "http",
@@ -242,15 +241,15 @@ class Protocol(HttpToolsProtocol):
         return cycle
 
     def _is_in_headers(self) -> bool:
-        """Whether a request has begun whose headers are not complete."""
+        """Returns whether a request has begun whose headers are incomplete."""
         return self.scope is not None and self.scope["headers"] is self.headers
 
     def _is_in_body(self) -> bool:
-        """Whether the headers of a request are complete, and the request is not."""
+        """Returns whether the headers of a request are complete and its body is not."""
         return self.cycle is not None and self.cycle.more_body and not self._is_in_headers()
 
     def _is_idle(self) -> bool:
-        """Whether every request that was received is answered."""
+        """Returns whether every received request is answered."""
         return self.cycle is None or self.cycle.response_complete
 
     def _close_if_idle(self) -> None:
@@ -259,13 +258,13 @@ class Protocol(HttpToolsProtocol):
         poll = select.poll()
         poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
         if poll.poll(0):
-            # The event loop has not read it yet.
-            self.loop.call_later(IDLE_SHUTDOWN, self._close_if_idle)
+            # The socket has input that the event loop has not read yet.
+            self.loop.call_later(IDLE_DRAIN_TIMEOUT, self._close_if_idle)
         else:
             self.transport.close()
 
-    def _close(self) -> bool:
-        """Called once when the connection is to be closed. Returns whether the client may still be sending."""
+    def _on_close(self) -> bool:
+        """Called once by the transport when it closes. Returns whether the client may still be sending."""
         sending = self._closing or self._is_in_headers() or self._is_in_body()
         self._closing = True
         if sending:
@@ -285,5 +284,5 @@ class Protocol(HttpToolsProtocol):
         if self._is_in_headers():
             self._reject(RequestTimeout())
         else:
-            # No request has begun, or the rest of one that was answered does not come.
+            # No request has begun, or the rest of an answered request has not arrived.
             self.transport.close()

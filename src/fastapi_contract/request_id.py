@@ -1,13 +1,14 @@
-"""The id of the request in progress, which its response, its problem and each of its log lines contain.
-
-event["request_id"] = request_id.get()  # None outside a request
-"""
+"""The id of the request in progress, which its response, its problem and each of its log lines contain."""
 
 import random
 import re
 from contextvars import ContextVar
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""Set for each request by RequestContext. Its value is None outside a request.
+
+    fields = {"event": "task archived", "request_id": request_id.get()}
+"""
 
 # An id may be guessable, and uuid4 takes four times as long. A separate generator, because other code may seed the
 # shared one.

@@ -1,4 +1,4 @@
-"""Runs the application under uvicorn, with the event loop and the parser that are fastest: uvloop and httptools."""
+"""Runs an application under uvicorn, with the fastest event loop and parser: uvloop and httptools."""
 
 import gc
 import multiprocessing
@@ -18,24 +18,28 @@ from uvicorn.config import STARTUP_FAILURE
 from fastapi_contract.shutdown import Server
 from fastapi_contract.workers import Supervisor
 
-GRACE = 10
-"""Seconds in which the process ends after SIGTERM. Most platforms kill it then."""
-REQUESTS_GRACE = GRACE - 3
-"""Seconds that requests in progress have of it. Noticing the signal and draining the listener take up to one second,
-closing the pool up to two."""
+SHUTDOWN_TIMEOUT = 10
+"""Seconds after SIGTERM within which the process ends. Most platforms send SIGKILL then."""
+DRAIN_TIMEOUT = SHUTDOWN_TIMEOUT - 3
+"""Seconds of it for requests in progress, which are then cancelled. Receiving the signal and draining the listener's
+queue take up to one second, closing the pool up to two."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket for `run`, which does not listen yet. Port 0 is any free one. IPv6 addresses may be in brackets.
+    """Returns a bound socket for `run`, which does not listen yet.
 
-    Raises OSError (socket.gaierror for an unknown name) and UnicodeError (for what can be no name).
+    `host` is a name or an address; an IPv6 address may be in brackets. Port 0 selects a free port. Raises OSError
+    (socket.gaierror if the name is unknown) or UnicodeError (if it cannot be a name).
+
+        listener = bind("127.0.0.1", 0)
+        host, port = listener.getsockname()[:2]
     """
     found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-    # `localhost` is ::1 first on many machines, and clients that are told 127.0.0.1 would not reach it.
+    # IPv4 first, because `localhost` resolves to ::1 first on many machines, which clients of 127.0.0.1 cannot reach.
     family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     listener = socket.socket(family)
     try:
-        # A port whose last connections are still being closed is free.
+        # Otherwise a restart fails while connections of the previous process are in TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except BaseException:
@@ -45,32 +49,43 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def configuration(app: ASGIApp | str, workers: int = 1) -> uvicorn.Config:
+    """Returns uvicorn's configuration as `run` uses it. With several workers `app` is the name of a factory,
+    "module:function", otherwise the application.
+
+        server = Server(configuration(app))  # fastapi_contract.shutdown.Server
+        server.run([bind("127.0.0.1", 8000)])
+    """
     return uvicorn.Config(
         app,
         factory=workers > 1,
         workers=workers,
-        # By name: a worker must answer its parent before it has loaded the application.
+        # Imported by name, because a worker must answer its parent before it has loaded the application.
         http="fastapi_contract.protocol:Protocol",
         loop="uvloop",
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
-        # Nothing here asks for the client's address, or for the scheme.
+        # Neither the client's address nor the scheme is used.
         proxy_headers=False,
-        timeout_graceful_shutdown=REQUESTS_GRACE,
-        # On a busy machine a worker that loads the application does not answer for 5 s, uvicorn's own limit.
+        timeout_graceful_shutdown=DRAIN_TIMEOUT,
+        # uvicorn's default, 5 s, is too short for a worker that loads the application on a busy machine.
         timeout_worker_healthcheck=30,
     )
 
 
 def run(app: FastAPI, listener: socket.socket, workers: int, factory: str) -> None:
-    """Serves on a bound socket until SIGINT or SIGTERM. Each of several workers is a process of its own, and makes its
-    app by `factory` ("module:function"), which returns what `worker_app` does."""
-    _settle()
+    """Serves on a bound socket until SIGINT or SIGTERM, and closes it.
+
+    One worker serves `app` in this process. If there are several, each is a separate process and serves the app that
+    `factory` ("module:function", see `worker_app`) returns. Raises SystemExit if the lifespan fails to start.
+
+        run(contract_app(contract, [router]), bind("127.0.0.1", 8000), workers=2, factory="hello:create_worker_app")
+    """
+    _freeze_gc()
     with suppress(KeyboardInterrupt), listener:
         if workers == 1:
-            server = Server(configuration(_entrance(app)))
+            server = Server(configuration(_asgi_entry_point(app)))
             server.run([listener])
             if not server.started:
                 sys.exit(STARTUP_FAILURE)
@@ -80,27 +95,36 @@ def run(app: FastAPI, listener: socket.socket, workers: int, factory: str) -> No
 
 
 def worker_app(app: FastAPI) -> ASGIApp:
-    """The entry point of an app that a worker has made. From now on the worker ends when its parent does."""
+    """Prepares the process of a worker that has made `app`, so that it ends when its parent ends.
+
+    Returns the ASGI app that the worker's factory must return.
+
+        def create_worker_app() -> ASGIApp:
+            return worker_app(contract_app(contract, [router]))
+    """
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _settle()
-    return _entrance(app)
+    _freeze_gc()
+    return _asgi_entry_point(app)
 
 
-def _entrance(app: FastAPI) -> ASGIApp:
-    """Past FastAPI's own and Starlette's, which find out for each request what is known: two coroutines."""
+def _asgi_entry_point(app: FastAPI) -> ASGIApp:
+    """Returns the ASGI app below FastAPI.__call__ and Starlette.__call__. Skipping these saves two coroutines per
+    request."""
     assert app.middleware_stack is not None
     return app.middleware_stack
 
 
-def _settle() -> None:
-    """What is there by now stays: the collector of garbage, where it was off until now, need not look at it."""
+def _freeze_gc() -> None:
+    """Excludes all current objects, which live as long as the process, from garbage collection, and turns collection
+    on."""
     gc.collect()
     gc.freeze()
     gc.enable()
 
 
 def _end_with_parent() -> None:
-    """uvicorn's workers outlive a parent that was killed, and would hold the port for ever."""
+    """Waits for the end of the parent, then stops this worker. uvicorn's workers survive a parent that is killed, and
+    would keep the port in use."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])

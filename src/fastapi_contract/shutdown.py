@@ -1,6 +1,6 @@
 """uvicorn's server with a shutdown that resets no request (docs/decisions/0015-http-protocol.md).
 
-Imports nothing of the application, because each worker loads it before it answers its parent.
+Imports nothing of the application, because each worker loads this module before it answers its parent.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from collections.abc import Sequence
 
 import uvicorn
 
-HANDSHAKES = 0.1
-"""Seconds in which handshakes that have begun when a shutdown begins are completed."""
-SUPERVISOR_TICK = 0.5
-"""Seconds between two looks of uvicorn's supervisor at its signals."""
-MAX_DRAIN = 0.5
-"""Seconds that the queue of the listener may then take. Only a restarted worker among others reaches it."""
+HANDSHAKE_TIMEOUT = 0.1
+"""Seconds for handshakes in progress to complete after a shutdown begins."""
+SUPERVISOR_INTERVAL = 0.5
+"""Seconds between two checks for signals in uvicorn's supervisor."""
+QUEUE_DRAIN_TIMEOUT = 0.5
+"""Seconds after that for the listener's queue to become empty. Reached only if one of several workers is restarted."""
 
 SO_ATTACH_FILTER = 26
-"""From Linux' asm-generic/socket.h; Python has no name for it."""
-_NO_HANDSHAKES = (
+"""From Linux' asm-generic/socket.h; Python's socket module does not define it."""
+_DROP_HANDSHAKES = (
     (0x30, 0, 0, 13),  # Load byte 13 of the TCP header: the flags (RFC 9293, section 3.1).
     (0x54, 0, 0, 0x12),  # Keep SYN and ACK.
     (0x15, 0, 1, 0x02),  # SYN alone begins a handshake:
@@ -35,36 +35,36 @@ _NO_HANDSHAKES = (
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, but on shutdown the listener closes only after every connection that the kernel has accepted is
-    taken over. uvicorn closes it with its queue, which resets the connections in it."""
+    """uvicorn's server, except that a shutdown takes over every connection that the kernel has accepted before it
+    closes the listener. uvicorn closes the listener with its queue, which resets the connections in the queue."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         listeners = sockets or []
         if multiprocessing.parent_process() is None:
-            hold_new_connections(listeners)
-            await asyncio.sleep(HANDSHAKES)
+            ignore_new_handshakes(listeners)
+            await asyncio.sleep(HANDSHAKE_TIMEOUT)
         else:
-            # Other workers may go on with the same listener: only the parent knows, and holds it for all.
-            await asyncio.sleep(SUPERVISOR_TICK + HANDSHAKES)
+            # Other workers may still use this listener. Only the parent knows, and ignores handshakes for all workers.
+            await asyncio.sleep(SUPERVISOR_INTERVAL + HANDSHAKE_TIMEOUT)
         poll = select.poll()
         for listener in listeners:
             poll.register(listener, select.POLLIN)
-        deadline = time.monotonic() + MAX_DRAIN
-        # No event tells that it is empty.
+        deadline = time.monotonic() + QUEUE_DRAIN_TIMEOUT
+        # Polled, because no event reports an empty queue.
         while poll.poll(0) and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await super().shutdown(sockets)
 
 
-def hold_new_connections(listeners: Sequence[socket.socket]) -> None:
-    """Makes the kernel ignore new handshakes, so that the queue of a listener can be drained. A client repeats its
-    handshake after a second and is then refused, or served by whatever listens there by then.
+def ignore_new_handshakes(listeners: Sequence[socket.socket]) -> None:
+    """Makes the kernel ignore new handshakes, so that the queue of each listener can be drained. A client retries its
+    handshake after a second; by then the port is closed, or another process listens on it.
 
-    Where no filter may be set (only Linux has it, and some sandboxes forbid it) the queue is limited to one connection,
-    and one that arrives while the listener closes is still reset.
+    If no filter can be set (only Linux has it, and some sandboxes forbid it) the queue is limited to one connection,
+    and a connection that arrives while the listener closes is still reset.
     """
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _NO_HANDSHAKES))
-    program = struct.pack("HP", len(_NO_HANDSHAKES), ctypes.addressof(code))
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _DROP_HANDSHAKES))
+    program = struct.pack("HP", len(_DROP_HANDSHAKES), ctypes.addressof(code))
     for listener in listeners:
         try:
             if sys.platform != "linux":

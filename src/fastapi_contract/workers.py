@@ -1,7 +1,7 @@
-"""The parent of several workers, and each worker's process.
+"""The parent process of several workers, and the process object of each worker.
 
-Imports nothing of the application: uvicorn's supervisor kills a worker that does not answer while it loads what its
-process object needs.
+Imports nothing of the application, because a worker loads this module before it can answer its parent: uvicorn's
+supervisor kills a worker that does not answer in time.
 """
 
 from socket import socket
@@ -13,7 +13,7 @@ from fastapi_contract import shutdown
 
 
 class Worker(multiprocess.Process):
-    """uvicorn's worker process, with the server that drains its listener."""
+    """uvicorn's worker process, with the server that drains the listener's queue."""
 
     @property
     def server(self) -> Server:
@@ -23,14 +23,14 @@ class Worker(multiprocess.Process):
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's supervisor. It holds new connections before it ends all workers: only the parent knows that all of
-    them end."""
+    """uvicorn's supervisor, which also makes the kernel ignore new handshakes before it ends all workers, because only
+    the parent knows that all workers end."""
 
     def __init__(self, config: Config, sockets: list[socket]) -> None:
         super().__init__(config, sockets)
-        # uvicorn has no parameter for it.
+        # uvicorn has no parameter for the class of a worker.
         multiprocess.Process = Worker  # type: ignore[misc]
 
     def terminate_all(self) -> None:
-        shutdown.hold_new_connections(self.sockets)
+        shutdown.ignore_new_handshakes(self.sockets)
         super().terminate_all()
