@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from fastapi_contract import cors, limited_log
-from fastapi_contract.cors import MAX_QUOTED, CrossOrigin
+from fastapi_contract.cors import MAX_LOGGED_VALUE, CrossOrigin
 from fastapi_contract.limited_log import MAX_LINES
 from fastapi_contract.origins import LOCAL
 from support.clock import Clock
@@ -191,7 +191,7 @@ class TestWildcard:
         assert "Access-Control-Allow-Origin" not in answer.headers
 
     def test_remembers_a_bounded_number_of_origins(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(cors, "MAX_ORIGINS", 10)
+        monkeypatch.setattr(cors, "MAX_CACHED_ORIGINS", 10)
         cross_origin = CrossOrigin(["https://*.example.com"], ["GET"], [], [])
         origins = [f"https://{number}.example.com".encode() for number in range(20)]
         for origin in origins:
@@ -223,7 +223,7 @@ class TestRejectedPreflight:
                 {"headers": "x-a, x-b", "setting": "ALLOWED_HEADERS"},
             ),
             ({"Access-Control-Request-Method": "TRACE"}, {"method": "TRACE", "setting": None}),
-            ({"Origin": "http://" + "x" * 5000}, {"origin": ("http://" + "x" * 5000)[:MAX_QUOTED]}),
+            ({"Origin": "http://" + "x" * 5000}, {"origin": ("http://" + "x" * 5000)[:MAX_LOGGED_VALUE]}),
         ],
         ids=["origin", "null", "headers", "method", "long origin"],
     )

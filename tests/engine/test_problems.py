@@ -115,7 +115,7 @@ TASK = '{"title": "x"}'
 @pytest.mark.parametrize(
     ("method", "path", "broken"),
     [
-        pytest.param("GET", "/", "fastapi_contract.requests.ContractRequest._decode", id="before the handler"),
+        pytest.param("GET", "/", "fastapi_contract.requests.ContractRequest._read_parameters", id="before the handler"),
         pytest.param("GET", "/api/user/tasks", "todo_api.auth.tokens.TokenVerifier.verify", id="guard"),
         pytest.param("GET", "/api/user/tasks", "todo_api.database.dependency.Session", id="dependency"),
         pytest.param("POST", "/api/user/tasks", "fastapi_contract.requests._parse", id="body"),

@@ -122,7 +122,7 @@ def test_errors_of_unknown_members_are_the_first_100_of_pydantic(
     errors = [InputError.from_pydantic({**error, "loc": ("body", *error["loc"])}) for error in raised.value.errors()]
     problem = send(either.client(user), operation, user, content=body, headers=JSON).json()
     assert problem["status"] == 422
-    assert problem["errors"] == [{"detail": error.detail, **error.place} for error in errors[:MAX_ERRORS]]
+    assert problem["errors"] == [{"detail": error.detail, **error.location} for error in errors[:MAX_ERRORS]]
     number = len(errors) if len(errors) <= MAX_ERRORS else "more than 100"
     assert problem["detail"].endswith(f" in {number} place{'s' if number != 1 else ''}. See errors.")
 

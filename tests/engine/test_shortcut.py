@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, RootModel, computed_field, field_serializ
 from todo_contract import models
 
 from fastapi_contract.contract import Operation
-from fastapi_contract.shortcut import _converts, _serializer
+from fastapi_contract.shortcut import _needs_pydantic, _serializer
 from support.operations import CONTRACT, send
 from support.service import Service, running, settings_for
 from todo_api.app import create_app
@@ -158,7 +158,7 @@ class TestAnswers:
     @pytest.mark.parametrize("operation", CONTRACT.operations.values(), ids=lambda operation: operation.id)
     def test_of_the_contract_are_their_members(self, operation: Operation) -> None:
         if operation.model is not None:
-            assert not _converts(getattr(models, operation.model).__pydantic_core_schema__)
+            assert not _needs_pydantic(getattr(models, operation.model).__pydantic_core_schema__)
 
     @pytest.mark.parametrize(
         ("answer", "written"),

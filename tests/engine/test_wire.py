@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from fastapi_contract.requests import MAX_BODY
-from fastapi_contract.transport import GatheringTransport
+from fastapi_contract.transport import CoalescingTransport
 from support.raw import exchange
 from support.service import Service
 
@@ -232,7 +232,7 @@ class TestGatheringTransport:
         recorder = Recorder()
 
         async def answer() -> None:
-            transport = GatheringTransport(recorder, asyncio.get_running_loop(), lambda: False)
+            transport = CoalescingTransport(recorder, asyncio.get_running_loop(), lambda: False)
             transport.write(b"head ")
             transport.write(b"body")
             if close:

@@ -14,8 +14,8 @@ import asyncpg
 import httpx
 import pytest
 
-from fastapi_contract.server import GRACE
-from fastapi_contract.shutdown import hold_new_connections
+from fastapi_contract.server import SHUTDOWN_TIMEOUT
+from fastapi_contract.shutdown import ignore_new_handshakes
 from support.service import SECRET
 from support.serving import LIMIT, Serving, serving, wait_for
 from support.traffic import Traffic
@@ -81,7 +81,7 @@ def test_by_sigterm_answers_what_has_begun(service: Serving, traffic: Traffic, d
             asked = time.monotonic()
             wait_for(lambda: refuses(service), "end of the listener")
     assert service.process.wait(LIMIT) == 0
-    assert time.monotonic() - asked < GRACE
+    assert time.monotonic() - asked < SHUTDOWN_TIMEOUT
     assert traffic.succeeded() == before + CLIENTS
     assert {each.status for each in traffic.sent} <= {200, 201, None}, "None: sent after the end"
     assert asyncio.run(traffic.lost_or_doubled(database_url)) == []
@@ -147,7 +147,7 @@ def test_sigterm_resets_no_request(
             clients = Clients(service.port, sign(SECRET, "demo", lifetime=600))
             asyncio.run(clients.run(16, 500, service.process))
             assert clients.lost == []
-            assert service.process.wait(GRACE) == 0
+            assert service.process.wait(SHUTDOWN_TIMEOUT) == 0
             answered += clients.answered
     record_property("faults", f"4 shutdowns with {workers} workers under 16 clients: {answered} answered, 0 reset")
 
@@ -159,7 +159,7 @@ def test_held_listener_takes_no_more_connections(platform: str, accepted: int, m
         connections.enter_context(socket.create_connection(address))
         listener.accept()[0].close()
         monkeypatch.setattr(sys, "platform", platform)
-        hold_new_connections([listener])
+        ignore_new_handshakes([listener])
         for _ in range(accepted):
             connections.enter_context(socket.create_connection(address))
         with pytest.raises(TimeoutError):
@@ -171,7 +171,7 @@ def test_by_sigterm_waits_for_no_answer_that_never_comes(service: Serving, traff
         traffic.wait_until(lambda: traffic.succeeded() >= 50)
         with all_held(database_url, CLIENTS):
             service.process.terminate()
-            assert service.process.wait(GRACE) == 0
+            assert service.process.wait(SHUTDOWN_TIMEOUT) == 0
     assert {each.status for each in traffic.sent} <= {200, 201, 503, None}
     assert sum(each.status == 503 for each in traffic.sent) == CLIENTS
     assert asyncio.run(traffic.lost_or_doubled(database_url)) == []
