@@ -18,8 +18,8 @@ _HANDLED_BY_DEPENDANT = {
     "response_param_name", "scope",
 }  # fmt: skip
 _HANDLED_BY_ROUTE = {
-    "app", "body_field", "dependant", "dependencies", "dependency_overrides_provider", "endpoint", "methods", "name",
-    "operation_id", "param_convertors", "parse", "path", "path_format", "path_regex", "response_class",
+    "app", "body", "body_field", "dependant", "dependencies", "dependency_overrides_provider", "endpoint", "methods",
+    "name", "operation_id", "param_convertors", "parameters", "path", "path_format", "path_regex", "response_class",
     "response_field", "response_model", "status_code",
     "callbacks", "deprecated", "description", "generate_unique_id_function", "include_in_schema", "openapi_extra",
     "response_description", "response_fields", "responses", "summary", "tags", "unique_id",

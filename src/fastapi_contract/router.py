@@ -11,6 +11,7 @@ from fastapi.datastructures import Default
 from fastapi.responses import JSONResponse
 
 from fastapi_contract.contract import Contract, ContractError, Operation
+from fastapi_contract.parameters import Parameters
 from fastapi_contract.requests import Guard, contract_route
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -77,9 +78,7 @@ class ContractRouter(APIRouter):
                 dependencies=[Security(guard) for guard in guards],
                 # A plain Response for an empty body, because JSONResponse gives a 204 a content type.
                 response_class=Default(JSONResponse) if operation.model else Response,
-                route_class_override=contract_route(
-                    guards, operation.parameter_types("path"), operation.parameter_types("query")
-                ),
+                route_class_override=contract_route(guards, Parameters(operation.parameters)),
             )
             contract.bound.add(operation_id)
             return handler

@@ -115,10 +115,10 @@ TASK = '{"title": "x"}'
 @pytest.mark.parametrize(
     ("method", "path", "broken"),
     [
-        pytest.param("GET", "/", "fastapi_contract.requests.ContractRequest._read_parameters", id="before the handler"),
+        pytest.param("GET", "/", "fastapi_contract.parameters.Parameters.read_path", id="before the handler"),
         pytest.param("GET", "/api/user/tasks", "todo_api.auth.tokens.TokenVerifier.verify", id="guard"),
         pytest.param("GET", "/api/user/tasks", "todo_api.database.dependency.Session", id="dependency"),
-        pytest.param("POST", "/api/user/tasks", "fastapi_contract.requests._parse", id="body"),
+        pytest.param("POST", "/api/user/tasks", "fastapi_contract.bodies._read", id="body"),
         pytest.param("GET", "/api/user/tasks", "todo_api.tasks.queries.list_page", id="handler"),
         pytest.param("GET", "/health/ready", "todo_api.database.database.Database.ready", id="public operation"),
         pytest.param("GET", "/api/stranger/tasks", "todo_api.auth.problems.Forbidden.members", id="exception handler"),

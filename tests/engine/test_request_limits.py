@@ -12,9 +12,10 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter, ValidationError
 from todo_contract import models
 
+from fastapi_contract.bodies import MAX_BODY, _closed_names
 from fastapi_contract.contract import Operation
+from fastapi_contract.parameters import MAX_QUERY
 from fastapi_contract.problems import MAX_ERRORS, InputError
-from fastapi_contract.requests import MAX_BODY, MAX_QUERY, _closed_names
 from fastapi_contract.strict_json import MAX_OBJECTS, MAX_VALUES, Parser
 from support.operations import CONTRACT, secured, send
 from support.raw import connect

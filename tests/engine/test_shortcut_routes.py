@@ -8,6 +8,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Path, Response
 from starlette.middleware.errors import ServerErrorMiddleware
 
+from fastapi_contract.parameters import Parameters
 from fastapi_contract.requests import contract_route
 from fastapi_contract.shortcut import Shortcut
 from support.handlers import Model, plain
@@ -18,7 +19,12 @@ from todo_api.app import create_app
 
 def bound(path: str, handler: Callable[..., Any], **options: Any) -> APIRouter:
     router = APIRouter()
-    options = {"status_code": 200, "operation_id": path, "route_class_override": contract_route([], {}, {}), **options}
+    options = {
+        "status_code": 200,
+        "operation_id": path,
+        "route_class_override": contract_route([], Parameters()),
+        **options,
+    }
     router.add_api_route(path, handler, **options)
     return router
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fastapi_contract.requests import MAX_BODY
+from fastapi_contract.bodies import MAX_BODY
 from fastapi_contract.transport import CoalescingTransport
 from support.raw import exchange
 from support.service import Service
