@@ -12,6 +12,7 @@ from fastapi_contract.contract import Contract
 from fastapi_contract.cors import CrossOrigin
 from fastapi_contract.drift import publish
 from fastapi_contract.middleware import RequestContext
+from fastapi_contract.requests import ContractRoute
 from fastapi_contract.shortcut import Shortcut
 
 
@@ -62,7 +63,9 @@ def contract_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     for router in routers:
-        app.include_router(router)
+        for route in router.routes:
+            # Not by include_router(), which matches by FastAPI's rules instead of the route's own.
+            app.router.routes.append(route.of(app, contract.paths) if isinstance(route, ContractRoute) else route)
     pages.install(app, contract)
     problems.install(app, contract.allowed_methods, translations or {})
     publish(app, contract)

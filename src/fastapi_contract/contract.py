@@ -1,19 +1,15 @@
 """Parses the contract, `openapi.yaml`, into operations: their paths, parameters, responses, security and URLs."""
 
 import functools
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 import yaml
-from starlette.routing import compile_path
+
+from fastapi_contract.paths import Paths, PathTemplate, percent_encoded
 
 Schema = dict[str, Any]
-
-# Clients remove these segments from a URL (RFC 3986, section 5.2.4), at least if they are not percent-encoded.
-_DOT_SEGMENTS = {".": "%2E", "..": "%2E%2E"}
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
@@ -41,8 +37,6 @@ class Operation:
     """In upper case."""
     path: str
     """The template, such as `/api/{user_id}/tasks`."""
-    pattern: re.Pattern[str]
-    """Matches the paths of the template."""
     spec: Schema
     """The operation as written in the contract."""
     parameters: tuple[Schema, ...]
@@ -67,33 +61,24 @@ class Operation:
             contract.operations["getTask"].url(user_id="alex", task_id=1)  # "/api/alex/tasks/1"
             contract.operations["listTasks"].url(user_id="a/b", limit=10)  # "/api/a%2Fb/tasks?limit=10"
         """
-        path = {}
-        for name in self._path_names:
-            path[name] = _percent_encoded(values.pop(name, ""))
-            if not path[name]:
-                raise ValueError(f"The URL of {self.id} requires a value for {name}.")
-        url = self.path.format_map(path)
-        if not values:
+        try:
+            url = self._template.url(values)
+        except KeyError as error:
+            raise ValueError(f"The URL of {self.id} requires a value for {error.args[0]}.") from None
+        if len(values) == len(self._template.names):
             return url
-        if unknown := values.keys() - self._query_names:
+        query = {name: value for name, value in values.items() if name not in self._template.names}
+        if unknown := query.keys() - self._query_names:
             raise ValueError(f"{self.id} has no parameter named {', '.join(sorted(unknown))}.")
-        return f"{url}?" + "&".join([f"{name}={_percent_encoded(value)}" for name, value in values.items()])
+        return f"{url}?" + "&".join([f"{name}={percent_encoded(value)}" for name, value in query.items()])
 
     @functools.cached_property
-    def _path_names(self) -> Collection[str]:
-        return self.parameter_types("path").keys()
+    def _template(self) -> PathTemplate:
+        return PathTemplate(self.path)
 
     @functools.cached_property
     def _query_names(self) -> Collection[str]:
-        return self.parameter_types("query").keys()
-
-    def parameter_types(self, location: str) -> dict[str, str]:
-        """The JSON type of each parameter in `location` ("path" or "query"), by the parameter's name."""
-        return {
-            parameter["name"]: parameter["schema"].get("type", "string")
-            for parameter in self.parameters
-            if parameter["in"] == location
-        }
+        return {parameter["name"] for parameter in self.parameters if parameter["in"] == "query"}
 
 
 @dataclass
@@ -138,7 +123,6 @@ class Contract:
                     id=operation_id,
                     method=method.upper(),
                     path=path,
-                    pattern=compile_path(path)[0],
                     spec=spec,
                     parameters=tuple(parameters_of(document, item, spec)),
                     responses=responses,
@@ -149,6 +133,11 @@ class Contract:
         if faults:
             raise ContractError(faults)
         return cls(source, document, operations)
+
+    @functools.cached_property
+    def paths(self) -> Paths:
+        """The path templates, in the order in which they are matched."""
+        return Paths({operation.path for operation in self.operations.values()})
 
     @property
     def methods(self) -> list[str]:
@@ -166,8 +155,9 @@ class Contract:
 
         A path outside the contract is taken for one of the engine's own pages, which allow GET.
         """
-        methods = {operation.method for operation in self.operations.values() if operation.pattern.match(path)}
-        methods = methods or {"GET"}
+        found = self.paths.find(path)
+        template = found[0].template if found else None
+        methods = {operation.method for operation in self.operations.values() if operation.path == template} or {"GET"}
         return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
@@ -201,11 +191,3 @@ def schemes_of(document: Schema, spec: Schema) -> list[str]:
     """The names of the security schemes of an operation: its own `security`, otherwise the document's."""
     choices = spec["security"] if "security" in spec else document.get("security", [])
     return sorted(name for choice in choices for name in choice)
-
-
-def _percent_encoded(value: str | int) -> str:
-    text = str(value)
-    if value is True or value is False:
-        return text.lower()
-    # Skip quote() if it changes nothing: most values are ids, numbers and cursors.
-    return text if text.isalnum() and text.isascii() else _DOT_SEGMENTS.get(text) or quote(text, safe="")

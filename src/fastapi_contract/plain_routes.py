@@ -19,8 +19,8 @@ _HANDLED_BY_DEPENDANT = {
 }  # fmt: skip
 _HANDLED_BY_ROUTE = {
     "app", "body", "body_field", "dependant", "dependencies", "dependency_overrides_provider", "endpoint", "methods",
-    "name", "operation_id", "param_convertors", "parameters", "path", "path_format", "path_regex", "response_class",
-    "response_field", "response_model", "status_code",
+    "name", "operation_id", "param_convertors", "parameters", "path", "path_format", "path_regex", "paths",
+    "response_class", "response_field", "response_model", "status_code",
     "callbacks", "deprecated", "description", "generate_unique_id_function", "include_in_schema", "openapi_extra",
     "response_description", "response_fields", "responses", "summary", "tags", "unique_id",
 }  # fmt: skip
@@ -45,12 +45,6 @@ def is_supported(route: RouteContext) -> bool:
         and _has_supported_response_class(route)
         and _is_supported_dependant(route.dependant)
     )
-
-
-def has_plain_path(route: RouteContext) -> bool:
-    """Whether each segment of the path is a literal, or one `{parameter}` without a convertor such as `:int`."""
-    parameters = [segment for segment in str(route.path).split("/") if "{" in segment]
-    return parameters == [f"{{{name}}}" for name in route.param_convertors]
 
 
 def _has_supported_response_class(route: RouteContext) -> bool:

@@ -4,15 +4,19 @@ FastAPI 0.165 parses the body before authentication, and accepts unknown and rep
 `1_0` as integers, `yes` as a boolean, duplicate names, NaN and UTF-16 in JSON, and any media type that ends in `+json`.
 """
 
+import copy
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, ClassVar
 
-from fastapi import Request, Response
-from fastapi.routing import APIRoute
-from starlette.types import Message
+from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute, request_response
+from starlette._utils import get_route_path
+from starlette.routing import Match
+from starlette.types import Message, Scope
 
 from fastapi_contract.bodies import JsonBody
 from fastapi_contract.parameters import Parameters
+from fastapi_contract.paths import Paths
 
 Guard = Callable[[Request], Awaitable[object]]
 """An async callable that raises a Problem to reject a request, called before query and body are read. Each security
@@ -31,8 +35,27 @@ class ContractRoute(APIRoute):
     guards: ClassVar[Sequence[Guard]]
     """Called in this order, before query and body are read: an unauthenticated caller learns nothing about them."""
     parameters: ClassVar[Parameters]
+    paths: Paths | None = None
+    """The contract's, which decide whether this route matches. None until it belongs to an app: see `of`."""
     body: JsonBody | None
     """None if the operation has no body."""
+
+    def of(self, app: FastAPI, paths: Paths) -> "ContractRoute":
+        """Returns a copy that belongs to an app, whose `dependency_overrides` it obeys, and is matched by `paths`."""
+        route = copy.copy(self)
+        route.paths = paths
+        route.dependency_overrides_provider = app
+        route.app = request_response(route.get_route_handler())
+        return route
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if self.paths is None:
+            return super().matches(scope)
+        found = self.paths.find(get_route_path(scope)) if scope["type"] == "http" else None
+        if found is None or found[0].template != self.path:
+            return Match.NONE, {}
+        match = Match.FULL if scope["method"] in (self.methods or ()) else Match.PARTIAL
+        return match, {"endpoint": self.endpoint, "path_params": found[1], "route": self}
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()

@@ -20,7 +20,8 @@ from pydantic import MISSING, BaseModel, TypeAdapter, ValidationError
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_contract.plain_routes import has_plain_path, is_supported
+from fastapi_contract.paths import PathTemplate
+from fastapi_contract.plain_routes import is_supported
 from fastapi_contract.requests import ContractRequest, ContractRoute
 
 _JSON = (b"content-type", b"application/json")
@@ -55,21 +56,21 @@ class Shortcut:
         # Starlette calls handlers of these two kinds in its outermost layer, which application.py leaves out.
         handlers = {kind: each for kind, each in service.exception_handlers.items() if kind not in {500, Exception}}
         self._finish = ExceptionMiddleware(_raise_or_send, handlers)
-        self._routes: dict[tuple[str, int], list[tuple[_Path, _CompiledRoute | None]]] = {}
+        self._paths: dict[int, list[PathTemplate]] = {}
+        self._routes: dict[tuple[str, str], _CompiledRoute | None] = {}
         # No routes if the application has its own middleware, which the shortcut would bypass.
         for route in () if service.user_middleware else iter_route_contexts(service.routes):
-            if not isinstance(route.original_route, ContractRoute) or not has_plain_path(route):
+            if not isinstance(route.original_route, ContractRoute) or route.original_route.paths is None:
                 # This route may match requests that a later route also matches, and comes first.
                 break
-            path, compiled = _Path(route.path or ""), _CompiledRoute(route) if is_supported(route) else None
-            for method in route.methods or ():
-                self._routes.setdefault((method, path.length), []).append((path, compiled))
+            compiled = _CompiledRoute(route) if is_supported(route) else None
+            self._routes |= {(method, str(route.path)): compiled for method in route.methods or ()}
+            self._paths |= route.original_route.paths.by_length
 
     @property
     def operations(self) -> set[str]:
         """The operationIds of the compiled routes."""
-        compiled = (route for entries in self._routes.values() for _, route in entries if route is not None)
-        return {str(route.route.operation_id) for route in compiled}
+        return {str(route.route.operation_id) for route in self._routes.values() if route is not None}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._find(scope) if scope["type"] == "http" else None
@@ -92,9 +93,10 @@ class Shortcut:
             await send({"type": "http.response.body", "body": body})
 
     def _find(self, scope: Scope) -> "_CompiledRoute | None":
-        parts = scope["path"].split("/")
-        for path, route in self._routes.get((scope["method"], len(parts)), ()):
-            if (path_params := path.match(parts)) is not None:
+        segments = scope["path"].split("/")
+        for path in self._paths.get(len(segments), ()):
+            if (path_params := path.match(segments)) is not None:
+                route = self._routes.get((scope["method"], path.template))
                 if route is None or self._service.dependency_overrides:
                     return None
                 # FastAPI sets both again if the request is passed on.
@@ -109,25 +111,6 @@ async def _raise_or_send(scope: Scope, receive: Receive, send: Send) -> None:
     if isinstance(outcome, Exception):
         raise outcome
     await outcome(scope, receive, send)
-
-
-class _Path:
-    """A path template in which each segment is a literal or one parameter."""
-
-    def __init__(self, path: str) -> None:
-        segments = path.split("/")
-        self.length = len(segments)
-        self._names = [(index, segment[1:-1]) for index, segment in enumerate(segments) if segment.startswith("{")]
-        literals = [index for index, segment in enumerate(segments) if not segment.startswith("{")]
-        self._literals: Callable[[list[str]], Any] = itemgetter(*literals)
-        self._expected = self._literals(segments)
-
-    def match(self, parts: list[str]) -> dict[str, Any] | None:
-        """Returns the values of the parameters, or None if the path does not match or a value is empty."""
-        if self._literals(parts) != self._expected:
-            return None
-        values = {name: parts[index] for index, name in self._names}
-        return values if all(values.values()) else None
 
 
 class _ResponseParameter(Response):

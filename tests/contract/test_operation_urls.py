@@ -41,7 +41,7 @@ class TestUrl:
     def test_value_is_one_segment(self, operations: dict[str, Operation], value: str, segment: str) -> None:
         url = operations["getTask"].url(user_id=value, task_id=5)
         assert url == ITEM.format(user_id=segment, task_id=5)
-        assert operations["getTask"].pattern.match(unquote(url)) or "/" in value
+        assert contract().paths.find(unquote(url)) or "/" in value
 
     def test_query_follows_the_path(self, operations: dict[str, Operation]) -> None:
         url = operations["listTasks"].url(user_id="u", completed=True, include_total=False, limit=2, cursor="a&b")

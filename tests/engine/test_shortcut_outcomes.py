@@ -11,6 +11,7 @@ import pytest
 from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, StreamingResponse
+from fastapi.routing import APIRoute
 from starlette.background import BackgroundTask
 from todo_contract import models
 
@@ -184,7 +185,9 @@ def both(database_url: str) -> Iterator[tuple[Service, Service]]:
     with pytest.MonkeyPatch.context() as patch:
         for route in (*public.router.routes, *handlers.router.routes):
             if (handler := HANDLERS.get(getattr(route, "operation_id", ""))) is not None:
-                patch.setattr(route, "endpoint", handler)
+                assert isinstance(route, APIRoute)
+                changed = APIRoute(route.path, handler, dependencies=route.dependencies, response_model=None)
+                patch.setattr(route, "dependant", changed.dependant)
         apps = [create_app(settings_for(database_url), shortcut=shortcut) for shortcut in (True, False)]
     with running(apps[0]) as one, running(apps[1]) as other:
         yield one, other

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Path, Re
 from starlette.middleware.errors import ServerErrorMiddleware
 
 from fastapi_contract.parameters import Parameters
-from fastapi_contract.requests import contract_route
+from fastapi_contract.paths import Paths
+from fastapi_contract.requests import ContractRoute, contract_route
 from fastapi_contract.shortcut import Shortcut
 from support.handlers import Model, plain
 from support.operations import CONTRACT
@@ -29,10 +30,12 @@ def bound(path: str, handler: Callable[..., Any], **options: Any) -> APIRouter:
     return router
 
 
-def app_of(*routers: APIRouter, prefix: str = "") -> tuple[FastAPI, Shortcut]:
+def app_of(*routers: APIRouter) -> tuple[FastAPI, Shortcut]:
+    """The routes in their order, as contract_app() adds them."""
     app = FastAPI(openapi_url=None)
-    for router in routers:
-        app.include_router(router, prefix=prefix)
+    routes = [route for router in routers for route in router.routes]
+    paths = Paths([route.path for route in routes if isinstance(route, ContractRoute)])
+    app.router.routes.extend(route.of(app, paths) if isinstance(route, ContractRoute) else route for route in routes)
     shortcut = Shortcut(app.build_middleware_stack(), app)
     app.middleware_stack = shortcut
     return app, shortcut
@@ -44,12 +47,6 @@ def test_every_operation_of_the_contract_is_compiled() -> None:
     assert Shortcut(app.middleware_stack, app).operations == CONTRACT.operations.keys()
 
 
-@pytest.mark.parametrize("path", ["/{name:path}", "/{name:int}", "/a-{name}", "/{name}.json", "/{one}{two}"])
-def test_path_that_is_not_of_whole_segments_is_left_to_fastapi(path: str) -> None:
-    _, shortcut = app_of(bound("/before", plain), bound(path, plain), bound("/behind", plain))
-    assert shortcut.operations == {"/before"}
-
-
 def test_route_behind_one_that_is_not_of_the_contract_is_left_to_fastapi() -> None:
     other = APIRouter()
     other.add_api_route("/{name}", plain, status_code=200)
@@ -58,12 +55,11 @@ def test_route_behind_one_that_is_not_of_the_contract_is_left_to_fastapi() -> No
 
 
 def test_app_with_a_middleware_of_its_own_is_left_to_fastapi() -> None:
-    app = FastAPI(openapi_url=None)
-    app.include_router(bound("/", plain))
-    stack = app.build_middleware_stack()
-    assert Shortcut(stack, app).operations == {"/"}
+    app, shortcut = app_of(bound("/", plain))
+    assert shortcut.operations == {"/"}
+    app.middleware_stack = None
     app.add_middleware(lambda app: app)
-    assert Shortcut(stack, app).operations == set()
+    assert Shortcut(shortcut.app, app).operations == set()
 
 
 def test_first_route_that_fits_answers_although_it_is_not_compiled() -> None:
@@ -80,9 +76,12 @@ def test_first_route_that_fits_answers_although_it_is_not_compiled() -> None:
     assert answers == ["special", "general other"]
 
 
-def test_prefix_of_the_inclusion_is_part_of_the_path() -> None:
-    app, shortcut = app_of(bound("/things", plain), prefix="/v2")
-    assert shortcut.operations == {"/things"}
+def test_included_route_is_left_to_fastapi() -> None:
+    app = FastAPI(openapi_url=None)
+    app.include_router(bound("/things", plain), prefix="/v2")
+    shortcut = Shortcut(app.build_middleware_stack(), app)
+    assert shortcut.operations == set()
+    app.middleware_stack = shortcut
     with running(app) as service:
         assert [httpx.get(service.url + path).status_code for path in ("/v2/things", "/things")] == [200, 404]
 
@@ -159,8 +158,8 @@ def test_exception_handler_for_every_fault_is_left_out(error: Exception) -> None
     async def answer(*_: object) -> Response:
         return Response(status_code=418)
 
-    app = FastAPI(openapi_url=None, exception_handlers={Exception: answer, 500: answer})
-    app.include_router(bound("/", handler))
+    app, _ = app_of(bound("/", handler))
+    app.exception_handlers |= {Exception: answer, 500: answer}
     stack = app.build_middleware_stack()
     assert isinstance(stack, ServerErrorMiddleware)
     for layer in (Shortcut(stack.app, app), stack.app):
