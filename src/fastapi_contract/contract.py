@@ -1,7 +1,7 @@
 """Parses the contract, `openapi.yaml`, into operations: their paths, parameters, responses, security and URLs."""
 
 import functools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,8 @@ import yaml
 from fastapi_contract.paths import Paths, PathTemplate, percent_encoded
 
 Schema = dict[str, Any]
+Alternatives = Sequence[Mapping[str, Sequence[str]]]
+"""The `security` of an operation: each alternative has the scopes of its schemes, by name. `{}`: no credentials."""
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
@@ -43,8 +45,10 @@ class Operation:
     """Those of the path item and of the operation, with their own `$ref` and that of their schema resolved."""
     responses: dict[str, Schema]
     """By status, with their own `$ref` resolved."""
-    schemes: tuple[str, ...]
-    """The names of the required security schemes; empty for a public operation."""
+    security: Alternatives
+    """Empty for a public operation."""
+    keys_in_query: frozenset[str]
+    """The names of query parameters that are API keys of its security schemes."""
     status: int
     """The status of the 2xx response; each operation has exactly one."""
     model: str | None
@@ -126,7 +130,8 @@ class Contract:
                     spec=spec,
                     parameters=tuple(parameters_of(document, item, spec)),
                     responses=responses,
-                    schemes=tuple(schemes_of(document, spec)),
+                    security=(security := security_of(document, spec)),
+                    keys_in_query=frozenset(_keys_in_query(document, security)),
                     status=int(success[0]),
                     model=schemas[0].get("$ref", "").rpartition("/")[2] if schemas else None,
                 )
@@ -187,7 +192,14 @@ def parameters_of(document: Schema, item: Schema, spec: Schema) -> Iterator[Sche
         yield {**resolved, "schema": resolve(document, resolved["schema"])}
 
 
-def schemes_of(document: Schema, spec: Schema) -> list[str]:
-    """The names of the security schemes of an operation: its own `security`, otherwise the document's."""
-    choices = spec["security"] if "security" in spec else document.get("security", [])
-    return sorted(name for choice in choices for name in choice)
+def security_of(document: Schema, spec: Schema) -> Alternatives:
+    """The alternatives of an operation's security: its own `security`, otherwise the document's."""
+    alternatives: Alternatives = spec["security"] if "security" in spec else document.get("security", [])
+    return alternatives if any(alternatives) else ()
+
+
+def _keys_in_query(document: Schema, security: Alternatives) -> Iterator[str]:
+    for name in {name for alternative in security for name in alternative}:
+        scheme = resolve(document, document.get("components", {}).get("securitySchemes", {}).get(name, {}))
+        if scheme.get("type") == "apiKey" and scheme["in"] == "query":
+            yield scheme["name"]

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl
@@ -24,12 +24,14 @@ class Parameters:
     A value that is not the canonical text of its type stays text, which the strict generated models reject.
     """
 
-    def __init__(self, specs: Iterable[Schema] = ()) -> None:
-        """`specs` are the contract's parameter objects, with `$ref` resolved."""
+    def __init__(self, specs: Iterable[Schema] = (), keys: Collection[str] = ()) -> None:
+        """`specs` are the contract's parameter objects, with `$ref` resolved. `keys` are the names of query parameters
+        that guards have read."""
         self._types: dict[str, dict[str, str]] = {"path": {}, "query": {}}
         for spec in specs:
             self._types.setdefault(spec["in"], {})[spec["name"]] = spec["schema"].get("type", "string")
         self._path, self._query = self._types["path"], self._types["query"]
+        self._query |= dict.fromkeys(keys, "string")
 
     def read_path(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """Converts the path parameters."""

@@ -59,6 +59,14 @@ class Problem(Exception):
         return {"type": self.type, "title": self.title, "status": self.status, "detail": self.detail}
 
 
+class MissingCredentials(Exception):
+    """Marks the problem that a guard raises if no credentials of its scheme were sent: an operation with alternatives
+    then tries the next one.
+
+        class AuthenticationRequired(Problem, MissingCredentials): ...
+    """
+
+
 class InvalidRequest(Problem):
     """The request breaks a rule of HTTP: two Authorization or Host headers, two tokens in one header, or a CORS
     preflight for an origin, a method or a header that is not allowed. The detail names the rule."""

@@ -5,7 +5,7 @@ FastAPI 0.165 parses the body before authentication, and accepts unknown and rep
 """
 
 import copy
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request, Response
@@ -17,16 +17,7 @@ from starlette.types import Message, Scope
 from fastapi_contract.bodies import JsonBody
 from fastapi_contract.parameters import Parameters
 from fastapi_contract.paths import Paths
-
-Guard = Callable[[Request], Awaitable[object]]
-"""An async callable that raises a Problem to reject a request, called before query and body are read. Each security
-scheme needs one that is an instance of FastAPI's SecurityBase: only those appear in FastAPI's schema, which is compared
-with the contract.
-
-    async def from_localhost(request: Request) -> None:
-        if request.client is None or request.client.host != "127.0.0.1":
-            raise Forbidden
-"""
+from fastapi_contract.security import Guard
 
 
 class ContractRoute(APIRoute):

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, TypeVar, get_type_hints
 
-from fastapi import APIRouter, Response, Security
+from fastapi import APIRouter, Response
 from fastapi.datastructures import Default
 from fastapi.responses import JSONResponse
 
 from fastapi_contract.contract import Contract, ContractError, Operation
 from fastapi_contract.parameters import Parameters
-from fastapi_contract.requests import Guard, contract_route
+from fastapi_contract.requests import contract_route
+from fastapi_contract.security import Guard, dependencies_of, guards_of
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -56,11 +57,12 @@ class ContractRouter(APIRouter):
         operation = contract.operations[operation_id]
         if operation_id in contract.bound:
             raise ContractError([f"{operation_id} has a second handler: remove one."])
-        if missing := [name for name in operation.schemes if name not in self.security]:
+        named = {name: None for alternative in operation.security for name in alternative}
+        if missing := [name for name in named if name not in self.security]:
             raise ContractError(
                 [f"{operation_id} is secured by {name}: pass the guards of {name} to its router." for name in missing]
             )
-        guards = [guard for name in operation.schemes for guard in self.security[name]]
+        guards = guards_of(operation.security, self.security)
 
         def bind(handler: Handler) -> Handler:
             _check_return(operation, handler, self.models)
@@ -75,10 +77,10 @@ class ContractRouter(APIRouter):
                 description=operation.spec.get("description"),
                 deprecated=operation.spec.get("deprecated"),
                 responses={int(status): answer for status, answer in operation.responses.items()},
-                dependencies=[Security(guard) for guard in guards],
+                dependencies=dependencies_of(operation.security, self.security),
                 # A plain Response for an empty body, because JSONResponse gives a 204 a content type.
                 response_class=Default(JSONResponse) if operation.model else Response,
-                route_class_override=contract_route(guards, Parameters(operation.parameters)),
+                route_class_override=contract_route(guards, Parameters(operation.parameters, operation.keys_in_query)),
             )
             contract.bound.add(operation_id)
             return handler

@@ -7,8 +7,8 @@ from pathlib import Path
 from todo_contract import models
 
 from fastapi_contract.contract import Contract
-from fastapi_contract.requests import Guard
 from fastapi_contract.router import ContractRouter
+from fastapi_contract.security import Guard
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from fastapi_contract.contract import Contract, Operation
 from support import ROOT
 
 CONTRACT = Contract.parse((ROOT / "openapi.yaml").read_bytes())
-SECURED = [operation for operation in CONTRACT.operations.values() if operation.schemes]
+SECURED = [operation for operation in CONTRACT.operations.values() if operation.security]
 ON_A_TASK = [operation for operation in SECURED if "{task_id}" in operation.path]
 
 

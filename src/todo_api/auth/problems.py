@@ -1,12 +1,12 @@
 """Failures of authentication and ownership, as problems."""
 
-from fastapi_contract.problems import Problem
+from fastapi_contract.problems import MissingCredentials, Problem
 
 CHALLENGE = 'Bearer realm="todo-api"'
 """How a WWW-Authenticate header begins (RFC 6750, section 3)."""
 
 
-class AuthenticationRequired(Problem):
+class AuthenticationRequired(Problem, MissingCredentials):
     """The operation wants a bearer token, and none was sent. Send the header "Authorization: Bearer TOKEN"."""
 
     type = "/problems/authentication-required"
