@@ -12,7 +12,7 @@ from fastapi.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, HTTPBearer
 
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract, ContractError
-from fastapi_contract.problems import MissingCredentials, Problem
+from fastapi_contract.problems import InvalidRequest, MissingCredentials
 from fastapi_contract.router import ContractRouter
 from fastapi_contract.security import credentials
 from support.service import running
@@ -42,13 +42,14 @@ components:
 """
 
 
-class NoCredentials(Problem, MissingCredentials):
+# Not direct subclasses of Problem, which are the types of whatever app this process makes next.
+class NoCredentials(InvalidRequest, MissingCredentials):
     """No credentials were sent."""
 
     type, title, status = "/problems/no-credentials", "No credentials", 401
 
 
-class BadCredentials(Problem):
+class BadCredentials(InvalidRequest):
     """The credentials are not good."""
 
     type, title, status = "/problems/bad-credentials", "Bad credentials", 403
