@@ -1,4 +1,7 @@
-"""Every environment variable that the service reads, read once. `.env.example` lists the same ones."""
+"""The settings, read once from the environment and `.env`.
+
+Each description is the only source of its text: tests compare the table in README.md and `.env.example` with it.
+"""
 
 import re
 from pathlib import Path
@@ -30,57 +33,78 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: SecretStr | None = Field(
-        None, description="PostgreSQL. Without it the service starts one of its own in DATA_DIR."
+        None,
+        description="URL of PostgreSQL, directly or through a pooler. "
+        "If unset, an embedded PostgreSQL is started in `DATA_DIR`.",
     )
     database_url_unpooled: SecretStr | None = Field(
-        None, description="The same database without a pooler, for migrations. For Neon it is derived."
+        None,
+        description="URL of the same database without a pooler, for migrations. "
+        "If unset, it is derived for Neon, Supabase and Azure.",
     )
-    database_pool_size: int = Field(5, ge=1, le=1000, description="Connections that are kept for a while.")
-    database_pool_overflow: int = Field(10, ge=0, le=1000, description="How many more there may be under load.")
+    database_pool_size: int = Field(5, ge=1, le=1000, description="Connections that each worker keeps open.")
+    database_pool_overflow: int = Field(
+        10, ge=0, le=1000, description="Extra connections allowed under load, in each worker."
+    )
     database_idle_lifetime: Seconds = Field(
-        120, description="Seconds after which an unused connection is closed. Neon ends them after 300."
+        120,
+        description="Seconds after which an idle connection is closed. Neon closes idle connections after 300.",
     )
-    database_connect_timeout: Seconds = Field(10, description="Seconds that one try to connect may take.")
+    database_connect_timeout: Seconds = Field(10, description="Timeout in seconds of one attempt to connect.")
     database_wait_timeout: Seconds = Field(
-        15, description="Seconds in which a statement must have a connection, waiting and retries included."
+        15,
+        description="Timeout in seconds for getting a connection, waiting and retries included; "
+        "then the answer is 503.",
     )
-    database_statement_timeout: Seconds = Field(30, description="Seconds that a statement may take.")
-    database_slow_statement: Seconds = Field(0.5, description="Seconds after which a statement is logged as slow.")
+    database_statement_timeout: Seconds = Field(30, description="Timeout in seconds of a statement.")
+    database_slow_statement: Seconds = Field(
+        0.5, description="Seconds after which a statement is logged as slow, with its SQL and without values."
+    )
     database_application_name: str = Field(
-        "todo-api", max_length=63, pattern=r"^[\x20-\x7E]+$", description="What pg_stat_activity calls us."
+        "todo-api",
+        max_length=63,
+        pattern=r"^[\x20-\x7E]+$",
+        description="`application_name` shown in `pg_stat_activity`.",
     )
     better_auth_jwks_url: str | None = Field(
-        None, description="Where Better Auth publishes its keys. With DATABASE_URL this or a secret is needed."
+        None,
+        description="URL of Better Auth's published keys (recommended). "
+        "With `DATABASE_URL`, this or a secret is required.",
     )
     better_auth_secret: SecretStr | None = Field(
-        None, description="Signs the HS256 tokens, 32 bytes or more. With the embedded database one is made."
+        None,
+        description="Secret that signs HS256 tokens, 32 bytes or more. "
+        "If unset, one is generated for the embedded PostgreSQL.",
     )
     better_auth_secret_previous: SecretStr | None = Field(
-        None, description="Still verifies tokens while BETTER_AUTH_SECRET is being changed."
+        None, description="Old secret whose tokens are still accepted while `BETTER_AUTH_SECRET` is changed."
     )
-    better_auth_issuer: str | None = Field(None, description="What iss must be. Without it iss is not looked at.")
+    better_auth_issuer: str | None = Field(None, description="Required value of `iss`. If unset, `iss` is not checked.")
     better_auth_audience: str | None = Field(
-        None, description="What aud must be or have. Without it aud is not looked at."
+        None, description="Required value of `aud`, or one of its values. If unset, `aud` is not checked."
     )
     better_auth_algorithms: Annotated[tuple[Algorithm, ...], NoDecode] = Field(
-        ("EdDSA", "ES256", "RS256"), description="What published keys may be for, separated by commas."
+        ("EdDSA", "ES256", "RS256"),
+        description="Accepted algorithms of published keys: "
+        "EdDSA (or Ed25519), ES256, ES384, ES512, RS256, RS384, RS512.",
     )
-    token_leeway: int = Field(30, ge=0, le=300, description="By how many seconds clocks may differ, for iat and nbf.")
-    token_max_lifetime: int = Field(86400, ge=1, description="Seconds from iat to exp at most.")
-    token_max_bytes: int = Field(8192, ge=256, le=65536, description="How long a token may be.")
-    data_dir: Path = Field(Path(".todo-api"), description="Where the embedded PostgreSQL and the made secret live.")
+    token_leeway: int = Field(30, ge=0, le=300, description="Allowed clock skew in seconds for `iat` and `nbf`.")
+    token_max_lifetime: int = Field(86400, ge=1, description="Maximum seconds from `iat` to `exp`.")
+    token_max_bytes: int = Field(8192, ge=256, le=65536, description="Maximum size of a token in bytes.")
+    data_dir: Path = Field(Path(".todo-api"), description="Folder of the embedded PostgreSQL and the generated secret.")
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         LOCAL,
-        description="Origins whose pages may call, separated by commas. A * stands for one label of a host.",
+        description="Origins (CORS) that may call the API, separated by commas. "
+        "Default with `DATABASE_URL`: `http://localhost:3000`.",
     )
     allowed_headers: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Names of request headers that pages may send in addition, separated by commas."
+        (), description="Additional request headers that pages may send, separated by commas."
     )
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="How log lines look. auto: console on a terminal, json elsewhere."
+        "auto", description="Format of log lines: json, console, or auto (console on a terminal, json otherwise)."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least level that is logged."
+        "info", description="Minimum log level: debug, info, warning or error."
     )
 
     @field_validator("database_url", "database_url_unpooled")

@@ -12,7 +12,17 @@ from support import ROOT
 from todo_api.app import create_app
 from todo_api.settings import Settings, SettingsError, load_settings
 
-EXAMPLE = dict(re.findall(r"^# ([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+README = (ROOT / "README.md").read_text()
+ENV_EXAMPLE = (ROOT / ".env.example").read_text()
+EXAMPLE = dict(re.findall(r"^# ([A-Z_]+)=(.*)$", ENV_EXAMPLE, re.MULTILINE))
+
+
+def default_text(name: str) -> str:
+    """The default of a setting as it is written in .env, or "" if it has none."""
+    default = Settings.model_fields[name].default
+    if isinstance(default, tuple):
+        return ",".join(default)
+    return "" if default is None else str(default)
 
 
 @pytest.fixture(autouse=True)
@@ -22,13 +32,35 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-def test_the_example_lists_every_setting() -> None:
+def test_env_example_lists_every_setting() -> None:
     assert list(EXAMPLE) == [name.upper() for name in Settings.model_fields]
 
 
-def test_the_readme_lists_every_setting() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert re.findall(r"^\| `([A-Z_]+)` \|", readme, re.MULTILINE) == list(EXAMPLE)
+def test_readme_lists_every_setting() -> None:
+    assert re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE) == list(EXAMPLE)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_readme_has_default_and_description_of_settings_py(name: str) -> None:
+    default = f"`{default_text(name)}`" if default_text(name) else "none"
+    row = f"| `{name.upper()}` | {default} | {Settings.model_fields[name].description} |"
+    (found,) = re.findall(rf"^\| `{name.upper()}` .*", README, re.MULTILINE)
+    assert found == row, f"README.md: paste this row into the table of settings:\n{row}"
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_env_example_has_description_of_settings_py(name: str) -> None:
+    comment = f"# {Settings.model_fields[name].description}"
+    block = next(block for block in ENV_EXAMPLE.split("\n\n") if re.search(rf"^# {name.upper()}=", block, re.MULTILINE))
+    first = block.splitlines()[0]
+    assert first == comment, f".env.example: paste this line as the first above {name.upper()}:\n{comment}"
+
+
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if default_text(name)])
+def test_env_example_has_default_of_settings_py(name: str) -> None:
+    line = f"# {name.upper()}={default_text(name)}"
+    (found,) = re.findall(rf"^# {name.upper()}=.*", ENV_EXAMPLE, re.MULTILINE)
+    assert found == line, f".env.example: paste this line:\n{line}"
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLE if EXAMPLE[name]])
