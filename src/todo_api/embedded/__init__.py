@@ -1,14 +1,14 @@
 """The PostgreSQL server that the service starts itself if no other is configured.
 
-`embedded_postgres()` starts the server of a data directory, or joins the one that is running, and
-leaves it again. The server's parent process (`supervisor.py`) does everything that must outlive a
-user, or survive a user that is killed.
+`embedded_postgres()` starts the server of a data directory, or joins the one that is running. A process
+within its block is a user of the server. The server's parent process (`supervisor.py`) does everything
+that must continue after a user has left or was killed.
 
-A pid file never proves that a process is alive, because the pid may belong to another process by
+A pid file does not prove that a process is alive, because its pid may belong to another process by
 now. A `flock` does, because the kernel releases it however the process ends:
 
-    start.lock       exclusive, by a user while it joins or leaves: one at a time
-    users.lock       shared, by every user; exclusive, by the supervisor once no user is left
+    start.lock       exclusive, by a user that joins or leaves: one at a time
+    users.lock       shared, by every user; exclusive, by the supervisor when no user is left
     supervisor.lock  exclusive, by the supervisor; inherited from the user that started it
     server.lock      exclusive, by the processes of PostgreSQL, which inherit it
 """
@@ -37,42 +37,42 @@ START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
 POLL_INTERVAL = 0.01
 
-# Run by its path, because its interpreter finds no package.
+# Run by its path, because its isolated interpreter finds no installed package.
 SUPERVISOR = Path(__file__).with_name("__main__.py")
 
-# All variables that the server inherits: no locale, no PG* variable and no secret.
+# The only variables that the server inherits: no locale, no PG* variable, no secret.
 ENVIRONMENT = ("PATH", "TMPDIR", "LD_LIBRARY_PATH")
 
-# Standard library alone, as everything in this folder.
+# Not structlog, because this folder imports only the standard library.
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class EmbeddedServer:
-    """The URLs of the server. They contain passwords, so the repr does not show them."""
+    """The URLs of the server. The repr does not show them, because they contain passwords."""
 
     url: str = field(repr=False)
-    """The application's role, which owns its database but is no superuser."""
+    """For the application's role, which owns its database and is not a superuser."""
     admin_url: str = field(repr=False)
-    """The superuser, for tests that create databases."""
+    """For the superuser: tests create databases with it."""
 
 
 @contextmanager
 def embedded_postgres(data_dir: Path) -> Iterator[EmbeddedServer]:
-    """Use the server of a data directory, which is created if it does not exist.
+    """Start or join the server of a data directory, which is created if it does not exist.
 
-    Within the block the server accepts connections. When the last user leaves, the server is
-    stopped before the block ends, so that no process is left.
+    Within the block the server accepts connections. When the last user leaves, the block ends only after the server
+    has stopped, so no process is left.
 
-    A child that this process forks keeps the server alive, because it inherits the lock; a child
-    that executes another program does not. Raises EmbeddedPostgresError.
+    A forked child of this process keeps the server running, because it inherits the lock; a child that executes
+    another program does not. Raises EmbeddedPostgresError.
     """
     directory = DataDirectory(data_dir.resolve())
-    with _errors_explained(directory):
+    with _explain_errors(directory):
         directory.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         users = directory.open_lock(directory.users_lock)
     try:
-        with _errors_explained(directory):
+        with _explain_errors(directory):
             server = _join(directory, users)
         yield server
     finally:
@@ -81,10 +81,10 @@ def embedded_postgres(data_dir: Path) -> Iterator[EmbeddedServer]:
 
 
 def _join(directory: DataDirectory, users: int) -> EmbeddedServer:
-    """Become a user, start a supervisor unless there is one, and wait until the server is ready."""
+    """Become a user, start a supervisor if none is running, and wait until the server is ready."""
     deadline = time.monotonic() + START_TIMEOUT
     with lock_file(directory.start_lock) as start:
-        # The second lock is free only after a supervisor that had no user left has stopped its server.
+        # A supervisor without users holds the second lock until it has stopped its server.
         for lock, operation in ((start, fcntl.LOCK_EX), (users, fcntl.LOCK_SH)):
             while not try_lock(lock, operation):
                 _sleep_until(deadline)
@@ -102,9 +102,9 @@ def _join(directory: DataDirectory, users: int) -> EmbeddedServer:
 
 
 def _start_supervisor(directory: DataDirectory, lock: int) -> None:
-    """Start a supervisor that holds the given lock from its first instruction on.
+    """Start a supervisor that inherits the given lock, so the lock is never free in between.
 
-    Its interpreter is isolated: it depends neither on this process's environment nor on installed packages.
+    Its interpreter is isolated: neither this process's environment nor installed packages affect it.
     """
     installation = find_installation()
     directory.discard_state()
@@ -122,7 +122,7 @@ def _start_supervisor(directory: DataDirectory, lock: int) -> None:
             stderr=log,
             cwd="/",
             env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
-            # Ctrl-C in a terminal reaches the terminal's session only.
+            # A new session, because Ctrl-C signals every process of the terminal's session.
             start_new_session=True,
             pass_fds=[lock],
             check=False,
@@ -145,9 +145,9 @@ def _server(directory: DataDirectory, socket_directory: str) -> EmbeddedServer:
 
 
 def _wait_until_stopped(directory: DataDirectory) -> None:
-    """Wait for the end of the supervisor if no other user is left.
+    """Wait until the supervisor has ended if no other user is left.
 
-    While the start lock is held, no new user can join.
+    No new user can join meanwhile, because this function holds the start lock.
     """
     deadline = time.monotonic() + STOP_TIMEOUT
     try:
@@ -163,14 +163,14 @@ def _wait_until_stopped(directory: DataDirectory) -> None:
                     return
                 _sleep_until(deadline)
     except FileNotFoundError:
-        # The data directory was removed while the server ran; the supervisor stops the server all the same.
+        # The data directory was removed while the server ran. The supervisor stops the server anyway.
         return
     except TimeoutError:
         _log.warning("embedded server still stopping: %s", directory.root)
 
 
 def _is_shared(lock: int) -> bool:
-    """Return whether another process holds the lock shared; False if it is free or held exclusively."""
+    """Return whether another process holds a shared lock on the file; False for an exclusive lock or none."""
     free = try_lock(lock, fcntl.LOCK_EX)
     shared = not free and try_lock(lock, fcntl.LOCK_SH)
     fcntl.flock(lock, fcntl.LOCK_UN)
@@ -178,22 +178,22 @@ def _is_shared(lock: int) -> bool:
 
 
 def _sleep_until(deadline: float) -> None:
-    """Sleep for one interval; raise TimeoutError after the deadline."""
+    """Sleep for POLL_INTERVAL. Raises TimeoutError if the deadline has passed."""
     if time.monotonic() > deadline:
         raise TimeoutError
     time.sleep(POLL_INTERVAL)
 
 
 def _failure(directory: DataDirectory) -> str:
-    """Return why the supervisor ended: its own error or, if it was killed, the end of the log."""
+    """Return why the supervisor ended: its error message or, if it was killed, the end of the log."""
     return directory.read_state().get("error") or (
-        f"the supervisor of PostgreSQL in {directory.root} ended unexpectedly. {directory.end_of_log()}"
+        f"The supervisor of PostgreSQL in {directory.root} ended unexpectedly. {directory.end_of_log()}"
     )
 
 
 @contextmanager
-def _errors_explained(directory: DataDirectory) -> Iterator[None]:
-    """Turn errors of the system into messages that say what the user can do."""
+def _explain_errors(directory: DataDirectory) -> Iterator[None]:
+    """Turn OSError and TimeoutError into EmbeddedPostgresError, whose message says what to do."""
     try:
         yield
     except TimeoutError:
@@ -202,6 +202,6 @@ def _errors_explained(directory: DataDirectory) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise EmbeddedPostgresError(
-            f"the data directory {directory.root} cannot be used: {error.strerror}. It must be on a local "
-            "disk with room and belong to the user that runs the service."
+            f"The data directory {directory.root} cannot be used: {error.strerror}. It must be on a local "
+            "disk with free space, and be owned by the user that runs the service."
         ) from error

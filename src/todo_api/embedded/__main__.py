@@ -1,8 +1,8 @@
-"""The start of the supervisor: `python -I -S __main__.py DATA_DIRECTORY INSTALLATION`.
+"""Starts the supervisor: `python -I -S __main__.py DATA_DIRECTORY INSTALLATION`.
 
-The interpreter is isolated: it finds no site-packages, and so no `todo_api`. This folder becomes a package of its own:
-its relative imports work, and its `__init__` does not run, because only users of the server need that. So the
-supervisor can import only the standard library and the modules of this folder.
+The interpreter is isolated: it finds no site-packages, and so no `todo_api`. This file makes its folder a package named
+`embedded`, so that relative imports work. The folder's `__init__` does not run, because only users of the server need
+it. The supervisor can import only the standard library and the modules of this folder.
 """
 
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 package = ModuleType("embedded")
-# Not through sys.path, where a module of this folder could hide one of the standard library.
+# Not through sys.path, because a module of this folder could shadow one of the standard library.
 package.__path__ = [str(Path(__file__).parent)]
 sys.modules[package.__name__] = package
 

@@ -1,4 +1,4 @@
-"""The data directory: the files in it, its locks, and JSON files that only their owner can read."""
+"""The data directory: paths of its files, its locks, and its JSON files (mode 600)."""
 
 import fcntl
 import json
@@ -10,7 +10,10 @@ from pathlib import Path
 
 
 def try_lock(lock: int, operation: int) -> bool:
-    """Acquire a lock without waiting; return whether that succeeded."""
+    """Try to acquire a `flock` without waiting, and return whether this succeeded.
+
+    `operation` is LOCK_SH or LOCK_EX of `fcntl`.
+    """
     try:
         fcntl.flock(lock, operation | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -20,7 +23,7 @@ def try_lock(lock: int, operation: int) -> bool:
 
 @contextmanager
 def lock_file(path: Path) -> Iterator[int]:
-    """Open a lock file. Closing it releases the lock, unless another process inherited it."""
+    """Open a lock file, and close it at the end of the block. This releases the lock unless a process inherited it."""
     lock = DataDirectory.open_lock(path)
     try:
         yield lock
@@ -29,15 +32,15 @@ def lock_file(path: Path) -> Iterator[int]:
 
 
 class DataDirectory:
-    """The files of a data directory, by name."""
+    """Paths of the files in a data directory, and functions that read and write them."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.cluster = root / "cluster"
-        """PostgreSQL's own files. It exists only when it is complete."""
+        """PostgreSQL's own files. It exists only if it is complete."""
         self.passwords = root / "passwords.json"
         self.state = root / "server.json"
-        """The socket's directory and whether the server is ready; or the error if there is no server."""
+        """The status (starting, ready) and the socket's directory, or the error that ended the supervisor."""
         self.log = root / "server.log"
         self.start_lock = root / "start.lock"
         self.users_lock = root / "users.lock"
@@ -53,12 +56,12 @@ class DataDirectory:
         return _read_json(self.passwords)
 
     def write_passwords(self, passwords: dict[str, str]) -> None:
-        """Write the passwords so that they survive a power failure."""
+        """Write the passwords durably: they survive a power failure."""
         _write_private(self.passwords, passwords)
         sync(self.passwords)
 
     def read_state(self) -> dict[str, str]:
-        """Return the state that the supervisor wrote last."""
+        """Return the state that the supervisor has written, or an empty dict."""
         try:
             return _read_json(self.state)
         except FileNotFoundError:
@@ -68,13 +71,13 @@ class DataDirectory:
         _write_private(self.state, state)
 
     def discard_state(self) -> None:
-        """Remove the state of a former server, and the directory of its socket."""
+        """Remove the state of a previous server, and the directory of its socket."""
         if socket_directory := self.read_state().get("socket_directory"):
             shutil.rmtree(socket_directory, ignore_errors=True)
         self.state.unlink(missing_ok=True)
 
     def end_of_log(self) -> str:
-        """Return the last lines of the log, as the last part of an error message."""
+        """Return the last 15 lines of the log, as the last part of an error message."""
         try:
             lines = self.log.read_text(errors="replace").splitlines()[-15:]
         except FileNotFoundError:
@@ -83,7 +86,7 @@ class DataDirectory:
 
 
 def sync(path: Path) -> None:
-    """Make a file, or the names in a directory, survive a power failure."""
+    """Flush a file, or the entries of a directory, to disk (fsync)."""
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
@@ -97,7 +100,7 @@ def _read_json(path: Path) -> dict[str, str]:
 
 
 def _write_private(path: Path, content: dict[str, str]) -> None:
-    """Write a file that others cannot read, whole or not at all."""
+    """Write a file atomically, readable only by its owner."""
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

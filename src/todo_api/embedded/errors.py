@@ -1,5 +1,5 @@
-"""The one exception of the embedded server."""
+"""The only exception type of the embedded server."""
 
 
 class EmbeddedPostgresError(Exception):
-    """The embedded server cannot be used; the message says why and what to do."""
+    """The embedded server cannot be used. The message says why and what to do."""

