@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fastapi_contract.origins import LOCAL, normalize
-from todo_api.auth.keys import SYNONYMS, shared_key
+from todo_api.auth.keys import ALIASES, shared_key
 from todo_api.auth.proxies import certificates, proxy_for
 from todo_api.database.limits import Limits
 from todo_api.database.url import DatabaseUrl
@@ -151,7 +151,7 @@ class Settings(BaseSettings):
     @field_validator("better_auth_algorithms")
     @classmethod
     def _unify_algorithms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(SYNONYMS.get(name, name) for name in value))
+        return tuple(dict.fromkeys(ALIASES.get(name, name) for name in value))
 
     @field_validator("allowed_origins")
     @classmethod

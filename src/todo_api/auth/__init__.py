@@ -1,1 +1,1 @@
-"""From the bearer token to the user who calls."""
+"""Authentication: verifies the bearer token, and compares its user with the URL."""

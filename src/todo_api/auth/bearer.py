@@ -1,4 +1,4 @@
-"""The contract's security scheme `bearerAuth` (RFC 6750): who calls, and whether the URL is theirs."""
+"""The guards of the contract's security scheme `bearerAuth` (RFC 6750): authentication and ownership of the URL."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -17,14 +17,17 @@ _events = SecurityLog()
 
 
 class BearerAuth(SecurityBase):
-    """The guard that authenticates: once a request, for the route ahead of the body or for a handler by `Owner`."""
+    """The guard that authenticates a request.
+
+    It runs before the body is read, and again as the dependency `Owner` of a handler; the token is verified only once.
+    """
 
     def __init__(self) -> None:
         self.model = HTTPBearerModel(bearerFormat="JWT")
         self.scheme_name = "bearerAuth"
 
     async def __call__(self, request: Request) -> str:
-        """The user who calls.
+        """Returns the user of the token, its `sub`.
 
         Raises InvalidRequest, AuthenticationRequired, InvalidToken, IssuerUnavailableError.
         """
@@ -32,8 +35,8 @@ class BearerAuth(SecurityBase):
         if user is None:
             try:
                 user = await services(request.scope).tokens.verify(_token(request.scope["headers"]))
-            except InvalidToken as refused:
-                _events.token_refused(request, refused.reason)
+            except InvalidToken as error:
+                _events.token_refused(request, error.reason)
                 raise
             request.scope["user"] = user
         return user
@@ -43,7 +46,7 @@ class UrlOwnership:
     """The guard that compares the authenticated user with the `user_id` of the URL. It is called after BearerAuth."""
 
     async def __call__(self, request: Request) -> None:
-        """Raises Forbidden."""
+        """Raises Forbidden if the user in the URL is another one."""
         user: str = request.scope["user"]
         if request.path_params.get("user_id", user) != user:
             _events.cross_user(request, user)
@@ -51,14 +54,15 @@ class UrlOwnership:
 
 
 def _token(headers: Sequence[tuple[bytes, bytes]]) -> str:
-    sent = [value for name, value in headers if name == b"authorization"]
-    if not sent:
+    """Returns the token of the Authorization header (RFC 6750, section 2.1)."""
+    values = [value for name, value in headers if name == b"authorization"]
+    if not values:
         raise AuthenticationRequired
-    if len(sent) > 1:
+    if len(values) > 1:
         raise _malformed("There is more than one Authorization header.")
-    if not sent[0].isascii():
+    if not values[0].isascii():
         raise _malformed("The Authorization header is not ASCII.")
-    scheme, _, token = sent[0].decode("ascii").partition(" ")
+    scheme, _, token = values[0].decode("ascii").partition(" ")
     token = token.strip(" ")
     if scheme.lower() != "bearer" or not token:
         raise AuthenticationRequired
@@ -77,7 +81,7 @@ owns_url = UrlOwnership()
 
 
 async def owner(user: Annotated[str, Security(bearer)], user_id: Annotated[models.UserId, Path()]) -> str:
-    """The user whose tasks the URL names: UrlOwnership has compared it with the one who calls."""
+    """The user of the token, who is also the user in the URL: UrlOwnership has compared them."""
     return user
 
 

@@ -1,4 +1,4 @@
-"""What an operator wants to know of attempts to get in: never a token, a claim's value or who it was."""
+"""Security events in the log. They contain no token, no value of a claim and no user id."""
 
 import hashlib
 
@@ -8,14 +8,15 @@ from fastapi_contract.limited_log import LimitedLog
 
 
 class SecurityLog(LimitedLog):
-    """Events with operation and request id."""
+    """Logs security events with their operation and request id."""
 
     def token_refused(self, request: Request, reason: str) -> None:
-        """`reason` is one word."""
+        """A token was not accepted. `reason` is one word, such as "signature" or the name of a claim."""
         self.warning("token refused", operation=_operation(request), reason=reason)
 
     def cross_user(self, request: Request, subject: str) -> None:
-        """Somebody called the URL of another user. The hash is the same for the same caller, and tells not who."""
+        """The URL named another user than the token. `subject` is the token's user: the log has its hash, which is the
+        same in every event of that user and does not reveal the user."""
         digest = hashlib.sha256(subject.encode()).hexdigest()[:16]
         self.warning("cross-user attempt", operation=_operation(request), subject=digest)
 

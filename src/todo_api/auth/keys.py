@@ -1,7 +1,7 @@
-"""Keys that tokens are verified with, each bound to one algorithm.
+"""Keys that verify tokens, each bound to one algorithm.
 
-A published key (JWK, RFC 7517) is admitted only when it can be nothing but a public key for signatures of an algorithm
-that is wanted. python-jose ignores `use`, `key_ops` and whether the curve fits the algorithm, and has no EdDSA.
+A published key (JWK, RFC 7517) is accepted only if it is a public key for signatures, and of an accepted algorithm.
+python-jose checks neither `use` and `key_ops` nor that the curve matches the algorithm, and does not support EdDSA.
 """
 
 from collections.abc import Collection
@@ -18,7 +18,7 @@ MIN_RSA_BITS = 2048
 """RFC 7518, section 3.3."""
 MAX_KID = 255
 
-# What a key of each algorithm must be (RFC 7518, section 6; RFC 8037). PS256 is beyond python-jose.
+# Required members of a key (RFC 7518, section 6; RFC 8037). PS256 is missing, because python-jose does not support it.
 ALGORITHMS: dict[str, dict[str, str]] = {
     "EdDSA": {"kty": "OKP", "crv": "Ed25519"},
     "ES256": {"kty": "EC", "crv": "P-256"},
@@ -28,31 +28,31 @@ ALGORITHMS: dict[str, dict[str, str]] = {
     "RS384": {"kty": "RSA"},
     "RS512": {"kty": "RSA"},
 }
-SYNONYMS = {"Ed25519": "EdDSA"}
-"""RFC 9864 renames EdDSA with Ed25519; key and signature are the same. The rest of the code uses one name."""
-# RFC 7518, sections 6.2.2, 6.3.2 and 6.4.
+ALIASES = {"Ed25519": "EdDSA"}
+"""RFC 9864 renames EdDSA with Ed25519; key and signature are the same. The rest of the code uses the old name."""
+# Members of private and symmetric keys: RFC 7518, sections 6.2.2, 6.3.2 and 6.4.
 _SECRET_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_MEMBERS = {"OKP": ("x",), "EC": ("x", "y"), "RSA": ("n", "e")}
+_PUBLIC_MEMBERS = {"OKP": ("x",), "EC": ("x", "y"), "RSA": ("n", "e")}
 
 
 @dataclass(frozen=True)
 class VerificationKey:
-    """A key, and the one algorithm that it is for."""
+    """A key, and the only algorithm that it may verify."""
 
     algorithm: str
     key: JoseKey
 
     @property
     def names(self) -> list[str]:
-        """What a token's header may call the algorithm."""
-        return [self.algorithm, *(name for name, meant in SYNONYMS.items() if meant == self.algorithm)]
+        """Names of the algorithm in a token's header."""
+        return [self.algorithm, *(name for name, original in ALIASES.items() if original == self.algorithm)]
 
 
 class Ed25519Key(JoseKey):
-    """EdDSA over Ed25519 (RFC 8037) in the shape that python-jose wants."""
+    """EdDSA with Ed25519 (RFC 8037), with the interface of python-jose's keys."""
 
     def __init__(self, public_key: bytes) -> None:
-        """Raises ValueError for anything but 32 bytes."""
+        """`public_key` has 32 bytes. Raises ValueError if not."""
         self._key = Ed25519PublicKey.from_public_bytes(public_key)
 
     def verify(self, msg: bytes, sig: bytes) -> bool:
@@ -64,19 +64,25 @@ class Ed25519Key(JoseKey):
 
 
 def shared_key(secret: str) -> VerificationKey:
-    """An HS256 key. Bytes, for python-jose reads a str as JSON first.
+    """Returns an HS256 key.
 
-    Raises ValueError for a secret that looks like a public key: python-jose takes none, so that nobody verifies HS256
-    tokens with a key that everybody knows.
+    Raises ValueError if the secret looks like a public key or a certificate, because anyone could then sign HS256
+    tokens with that public text. python-jose makes this check.
     """
     try:
+        # Bytes, because python-jose first tries to parse a str as JSON.
         return VerificationKey("HS256", jwk.construct(secret.encode(), "HS256"))
     except JOSEError:
-        raise ValueError("is a key or a certificate for asymmetric signatures, and HS256 needs a random text") from None
+        raise ValueError(
+            "is a key or a certificate for asymmetric signatures, but HS256 requires random text"
+        ) from None
 
 
 def published_key(document: Any, algorithms: Collection[str]) -> tuple[str, VerificationKey]:
-    """The kid and the key of a member of a JWK Set. Raises ValueError for one that is not to be used."""
+    """Returns the kid and the key of a member of a JWK Set.
+
+    Raises ValueError if the key cannot verify tokens of `algorithms`; the message is a reason for the log.
+    """
     if not isinstance(document, dict):
         raise ValueError("not an object")
     kid = document.get("kid")
@@ -90,26 +96,26 @@ def published_key(document: Any, algorithms: Collection[str]) -> tuple[str, Veri
     algorithm = document["alg"] if "alg" in document else _algorithm_of(document)
     if not isinstance(algorithm, str):
         raise ValueError("of another algorithm")
-    algorithm = SYNONYMS.get(algorithm, algorithm)
+    algorithm = ALIASES.get(algorithm, algorithm)
     if algorithm not in algorithms or algorithm not in ALGORITHMS:
         raise ValueError("of another algorithm")
-    shape = ALGORITHMS[algorithm]
-    if any(document.get(name) != value for name, value in shape.items()):
+    required = ALGORITHMS[algorithm]
+    if any(document.get(name) != value for name, value in required.items()):
         raise ValueError("does not fit its algorithm")
-    # Only what makes the key: python-jose also reads certificates and the private members of RSA.
-    members = {name: document.get(name) for name in (*shape, *_MEMBERS[shape["kty"]])}
+    # No other members, because python-jose also reads certificates and the private members of RSA.
+    members = {name: document.get(name) for name in (*required, *_PUBLIC_MEMBERS[required["kty"]])}
     if not all(isinstance(value, str) for value in members.values()):
         raise ValueError("incomplete")
     return kid, VerificationKey(algorithm, _construct(algorithm, members))
 
 
 def _algorithm_of(document: dict[str, Any]) -> str | None:
-    """RFC 7517, section 4.4: `alg` is optional. Then the first algorithm that the key fits."""
+    """Returns the first algorithm that matches the key, because `alg` is optional (RFC 7517, section 4.4)."""
     return next(
         (
             algorithm
-            for algorithm, shape in ALGORITHMS.items()
-            if all(document.get(name) == value for name, value in shape.items())
+            for algorithm, required in ALGORITHMS.items()
+            if all(document.get(name) == value for name, value in required.items())
         ),
         None,
     )
@@ -126,6 +132,6 @@ def _construct(algorithm: str, members: dict[str, Any]) -> JoseKey:
         ):
             raise ValueError("too short")
     except Exception as error:
-        # cryptography and python-jose raise what they like for broken key material.
+        # cryptography and python-jose raise many types of exceptions if the key material is broken.
         raise ValueError("broken") from error
     return key

@@ -1,8 +1,8 @@
-"""How the environment says that the issuer is reached: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY as curl reads
-them, SSL_CERT_FILE and SSL_CERT_DIR as httpx does.
+"""Reads the proxy and the certificate authorities for requests to the issuer from the environment: HTTP_PROXY,
+HTTPS_PROXY, ALL_PROXY and NO_PROXY as curl does, SSL_CERT_FILE and SSL_CERT_DIR as httpx does.
 
-httpx reads all variables at once, and raises if any of them has something that it does not support, such as IPv6 in
-NO_PROXY or a SOCKS proxy. The issuer has one URL, so only the variable that matters for this URL is read.
+httpx reads all proxy variables at once, and raises if any of them has a value that it does not support, such as IPv6 in
+NO_PROXY or a SOCKS proxy. The issuer has one URL, so only the variables for this URL are read here.
 """
 
 import os
@@ -20,14 +20,14 @@ _PROXY = re.compile(
 
 
 def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The URL of the HTTP proxy for `url`, or None if the connection is direct.
+    """Returns the URL of the HTTP proxy for `url`, or None if the connection is direct.
 
     Raises ValueError; the message names the variable and never its value, because proxies carry passwords.
     """
     target = urlsplit(url)
     host, port = (target.hostname or "").rstrip("."), target.port or _PORTS[target.scheme]
-    _, exceptions = _read(environment, "no_proxy")
-    if any(_matches(entry, host, port) for entry in re.split(r"[,\s]+", exceptions.lower())):
+    _, no_proxy = _read(environment, "no_proxy")
+    if any(_matches(entry, host, port) for entry in re.split(r"[,\s]+", no_proxy.lower())):
         return None
     for name in (f"{target.scheme}_proxy", "all_proxy"):
         variable, value = _read(environment, name)
@@ -37,7 +37,7 @@ def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> str | No
 
 
 def certificates(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext | None:
-    """The authorities of SSL_CERT_FILE or SSL_CERT_DIR, or None if neither is set.
+    """Returns a TLS context with the authorities of SSL_CERT_FILE or SSL_CERT_DIR, or None if neither is set.
 
     Raises ValueError; the message names the variable.
     """
@@ -48,7 +48,7 @@ def certificates(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext 
             fault = "holds no PEM certificates" if isinstance(error, ssl.SSLError) else error.strerror
             raise ValueError(f"SSL_CERT_FILE: {fault}. Set it to a file of PEM certificates, or unset it.") from None
     if directory := environment.get("SSL_CERT_DIR"):
-        # OpenSSL takes several. A missing one would go unnoticed until the first handshake fails.
+        # OpenSSL accepts a list, and does not report a missing directory until the first handshake fails.
         if not any(Path(each).is_dir() for each in directory.split(os.pathsep)):
             raise ValueError("SSL_CERT_DIR: is not a directory. Set it to a directory of certificates, or unset it.")
         return ssl.create_default_context(capath=directory)
@@ -56,7 +56,7 @@ def certificates(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext 
 
 
 def _read(environment: Mapping[str, str], name: str) -> tuple[str, str]:
-    """The variable in lower case, else in upper case. A blank one counts as absent."""
+    """Returns name and value of the variable in lower case, or else in upper case. A blank value counts as unset."""
     for variable in (name, name.upper()):
         if value := environment.get(variable, "").strip():
             return variable, value
@@ -80,13 +80,13 @@ def _proxy(variable: str, value: str) -> str:
 
 
 def _matches(entry: str, host: str, port: int) -> bool:
-    """Whether an entry of NO_PROXY means this host: a domain with its subdomains, an address, a range, or `*`. An entry
-    that is none of these means no host."""
+    """Whether an entry of NO_PROXY matches the host: a domain with its subdomains, an address, a range of addresses, or
+    `*`, with an optional port. Any other entry matches no host."""
     if entry == "*":
         return True
     match = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::([0-9]{1,5}))?", entry)
-    name, only = (match[1], match[2]) if match else (entry, None)
-    if only is not None and int(only) != port:
+    name, entry_port = (match[1], match[2]) if match else (entry, None)
+    if entry_port is not None and int(entry_port) != port:
         return False
     try:
         address = ip_address(host)

@@ -1,7 +1,7 @@
 """Verifies and signs JSON Web Tokens (RFC 7519).
 
-python-jose checks one signature with one key for one algorithm, and nothing else: by itself it takes tokens without exp
-or sub, exp as text, duplicate members, sloppy base64, ignores kid and crit, and raises more than JWTError. See
+python-jose only checks a signature with one key and one algorithm. On its own it accepts tokens without exp or sub, exp
+as a string, duplicate members and non-canonical base64, ignores kid and crit, and raises more than JWTError. See
 docs/decisions/0005-python-jose.md.
 """
 
@@ -18,15 +18,16 @@ from jose import jws, jwt
 
 from fastapi_contract import strict_json
 from todo_api.auth.jwks import PublishedKeys
-from todo_api.auth.keys import SYNONYMS, VerificationKey
+from todo_api.auth.keys import ALIASES, VerificationKey
 from todo_api.auth.problems import InvalidToken
 
 MAX_SUBJECT = 255
+"""Characters."""
 
-REMEMBERED = 4096
-"""Tokens. With 600 bytes each 2.5 MB."""
-REMEMBERED_FOR = 60
-"""Seconds at most: after that a key that the issuer has withdrawn ends its tokens."""
+MAX_CACHED_TOKENS = 4096
+"""At 600 bytes each, 2.5 MB."""
+CACHE_LIFETIME = 60
+"""Maximum seconds that a verified token stays accepted after its key has left the fetched JWK Set."""
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 _TYPES = {"jwt", "at+jwt"}
@@ -34,7 +35,7 @@ _TYPES = {"jwt", "at+jwt"}
 
 @dataclass(frozen=True)
 class Policy:
-    """What a token must be besides well signed. Durations in seconds."""
+    """Requirements on the claims and size of a token. None: not checked. Durations in seconds, size in bytes."""
 
     issuer: str | None = None
     audience: str | None = None
@@ -44,7 +45,10 @@ class Policy:
 
 
 class TokenVerifier:
-    """Verifies tokens against shared secrets (HS256) and published keys (everything else), never crosswise."""
+    """Verifies tokens: HS256 only with shared secrets, every other algorithm only with published keys.
+
+    Verified tokens are cached for CACHE_LIFETIME.
+    """
 
     def __init__(
         self,
@@ -56,30 +60,30 @@ class TokenVerifier:
         self._secrets = secrets
         self._published = published
         self._accepted = [*(["HS256"] if secrets else []), *(published.algorithms if published else [])]
-        self._remembered: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
+        self._cache: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
 
     async def verify(self, token: str) -> str:
-        """The subject of the token.
+        """Returns the subject of the token.
 
-        Raises InvalidToken whatever is wrong with it, and IssuerUnavailableError where a key for it can't be had now.
+        Raises InvalidToken if the token is not accepted, IssuerUnavailableError if its key cannot be fetched.
         """
         if not token.isascii():
             raise InvalidToken("base64")
         if len(token) > self._policy.max_bytes:
             raise InvalidToken("size")
-        # Not the token itself: a copy of the memory should show none.
+        # The cache has hashes, so that a memory dump contains no token.
         digest = hashlib.blake2b(token.encode(), digest_size=16).digest()
-        subject, until = self._remembered.get(digest, ("", 0.0))
+        subject, until = self._cache.get(digest, ("", 0.0))
         if time.time() < until:
             return subject
         subject, expires = await self._verify(token)
-        self._remembered[digest] = subject, min(expires, time.time() + REMEMBERED_FOR)
-        if len(self._remembered) > REMEMBERED:
-            self._remembered.popitem(last=False)
+        self._cache[digest] = subject, min(expires, time.time() + CACHE_LIFETIME)
+        if len(self._cache) > MAX_CACHED_TOKENS:
+            self._cache.popitem(last=False)
         return subject
 
     async def _verify(self, token: str) -> tuple[str, float]:
-        """The subject, and when the token ends."""
+        """Returns the subject, and the time at which the token expires."""
         segments = token.split(".")
         if len(segments) != 3:
             raise InvalidToken("shape")
@@ -91,8 +95,8 @@ class TokenVerifier:
 
     async def _keys(self, header: dict[str, Any]) -> Sequence[VerificationKey]:
         algorithm, kid = header.get("alg"), header.get("kid")
-        if not isinstance(algorithm, str) or SYNONYMS.get(algorithm, algorithm) not in self._accepted:
-            raise InvalidToken("algorithm", self._explain(algorithm))
+        if not isinstance(algorithm, str) or ALIASES.get(algorithm, algorithm) not in self._accepted:
+            raise InvalidToken("algorithm", self._algorithm_detail(algorithm))
         if algorithm == "HS256":
             return self._secrets
         assert self._published is not None
@@ -102,17 +106,22 @@ class TokenVerifier:
             raise InvalidToken("kid")
         return [key]
 
-    def _explain(self, algorithm: object) -> str:
-        """The most frequent fault of an integration. Only a name that an algorithm could have is repeated."""
-        came = algorithm if isinstance(algorithm, str) and re.fullmatch(r"[A-Za-z0-9-]{1,16}", algorithm) else "unknown"
+    def _algorithm_detail(self, algorithm: object) -> str:
+        """Returns the detail for the most frequent fault of an integration: an algorithm that is not accepted.
+
+        The detail quotes the token's algorithm only if it looks like the name of one.
+        """
+        received = (
+            algorithm if isinstance(algorithm, str) and re.fullmatch(r"[A-Za-z0-9-]{1,16}", algorithm) else "unknown"
+        )
         return (
-            f"The token's algorithm is {came}, and this service accepts {', '.join(self._accepted)}. "
-            "Have it signed with one of these, or configure the service for it."
+            f"The token's algorithm is {received}, and this service accepts {', '.join(self._accepted)}. "
+            "Sign it with one of these, or configure the service to accept it."
         )
 
 
 def sign(secret: str, subject: str, lifetime: int, issuer: str | None = None, audience: str | None = None) -> str:
-    """A token for trying things out, HS256. `lifetime` in seconds."""
+    """Returns an HS256 token for tests and first requests, which expires after `lifetime` seconds."""
     now = int(time.time())
     claims: dict[str, Any] = {"sub": subject, "iat": now, "exp": now + lifetime}
     claims |= {name: value for name, value in (("iss", issuer), ("aud", audience)) if value is not None}
@@ -120,7 +129,7 @@ def sign(secret: str, subject: str, lifetime: int, issuer: str | None = None, au
 
 
 def _decode(segment: str) -> bytes:
-    """Base64url without padding (RFC 7515, section 2), in the one spelling that its bytes have."""
+    """Decodes base64url without padding (RFC 7515, section 2). Raises InvalidToken unless the encoding is canonical."""
     if not _SEGMENT.fullmatch(segment):
         raise InvalidToken("base64")
     try:
@@ -133,7 +142,7 @@ def _decode(segment: str) -> bytes:
 
 
 def _parse(part: bytes) -> dict[str, Any]:
-    """A JSON object, without a name that stands twice (RFC 7515, section 4)."""
+    """Parses a JSON object. Raises InvalidToken, also for duplicate names (RFC 7515, section 4)."""
     try:
         parsed = strict_json.loads(part)
     except strict_json.StrictJSONError:
@@ -144,7 +153,7 @@ def _parse(part: bytes) -> dict[str, Any]:
 
 
 def _check_header(header: dict[str, Any]) -> dict[str, Any]:
-    # crit and b64 (RFC 7515, section 4.1.11; RFC 7797) change what is signed: nothing here understands them.
+    # crit requires extensions, and b64 changes the signed bytes (RFC 7515, section 4.1.11; RFC 7797): not supported.
     if "crit" in header or "b64" in header:
         raise InvalidToken("crit")
     typ = header.get("typ", "JWT")
@@ -157,20 +166,20 @@ def _is_signed(token: str, key: VerificationKey) -> bool:
     try:
         jws.verify(token, key.key, key.names)
     except Exception:  # noqa: BLE001
-        # Seen: JWSError, JWTError, JWKError, KeyError, TypeError, ValueError, OverflowError, RecursionError.
+        # Observed: JWSError, JWTError, JWKError, KeyError, TypeError, ValueError, OverflowError, RecursionError.
         return False
     return True
 
 
 def _check_claims(claims: dict[str, Any], policy: Policy) -> tuple[str, float]:
-    """The subject, and when the token ends. RFC 7519, section 4.1."""
+    """Returns the subject, and the time at which the token expires. RFC 7519, section 4.1."""
     now = time.time()
-    expires, issued, begins = _time(claims, "exp"), _time(claims, "iat"), _time(claims, "nbf")
+    expires, issued, not_before = _time(claims, "exp"), _time(claims, "iat"), _time(claims, "nbf")
     if expires is None or expires <= now:
         raise InvalidToken("expired" if expires is not None else "exp")
     if issued is not None and issued > now + policy.leeway:
         raise InvalidToken("iat")
-    if begins is not None and begins > now + policy.leeway:
+    if not_before is not None and not_before > now + policy.leeway:
         raise InvalidToken("nbf")
     if expires - (now if issued is None else issued) > policy.max_lifetime:
         raise InvalidToken("lifetime")
@@ -186,11 +195,11 @@ def _check_claims(claims: dict[str, Any], policy: Policy) -> tuple[str, float]:
 
 
 def _time(claims: dict[str, Any], name: str) -> float | None:
-    """A NumericDate (RFC 7519, section 2); None where the claim is absent."""
+    """Returns a NumericDate (RFC 7519, section 2), or None if the claim is absent."""
     if name not in claims:
         return None
     value = claims[name]
-    # A bool is an int to Python, and an int may be larger than any float.
+    # Python's bool is an int, and an int may be larger than any float.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
         raise InvalidToken(name)
     return float(value)
