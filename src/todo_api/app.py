@@ -1,4 +1,4 @@
-"""The application: settings, lifespan, routers, errors. Wiring only; the one module that knows all the others."""
+"""Wires the application: settings, lifespan, routers, errors. The only module that imports all others."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,7 +26,8 @@ _TRANSLATIONS: problems.Translations = {
     IssuerUnavailableError: IssuerUnavailable,
 }
 
-# What the API reads, what browsers ask for although it is safe, and what OpenTelemetry and Sentry add to each call.
+# Headers that the API reads, that browsers list in a preflight although most values are safelisted, and that
+# OpenTelemetry and Sentry add to each request.
 ALLOWED_HEADERS = (
     *("Authorization", "Content-Type", "X-Request-ID"),
     *("Accept", "Accept-Language", "Content-Language"),
@@ -35,10 +36,10 @@ ALLOWED_HEADERS = (
 
 
 def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
-    """The service, checked against the contract.
+    """Returns the service, after comparing it with the contract.
 
-    `settings` must have a database: `todo-api serve` sees to it. Without the `shortcut` FastAPI answers every request:
-    the answers are the same. Raises ContractError.
+    `settings.database_url` must be set. Without `shortcut`, FastAPI serves every request, with the same responses.
+    Raises ContractError, which lists every difference from the contract.
     """
     assert settings.database_url is not None
     contract = load_contract()

@@ -37,11 +37,11 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class CommandError(Exception):
-    """The command can't be carried out. The message says why and what to do."""
+    """The command failed. The message says why and what to do."""
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, but an error is one line like all others."""
+    """Prints an error as one line with the prefix of all messages, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, _prefixed(f"{message}. Run: {self.prog} --help") + "\n")
@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
 
 def main() -> None:
     arguments = _parser().parse_args()
-    # Without a handler of ours SIGTERM would end the process before the embedded server is left.
+    # Python's default for SIGTERM ends the process at once, before the embedded server has stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         settings = load_settings()
@@ -61,19 +61,19 @@ def main() -> None:
         sys.exit(130)
     except Exception:
         log.exception("fault")
-        sys.exit(_prefixed("an unexpected error, which is a fault of todo-api. The log line above has its traceback."))
+        sys.exit(_prefixed("Unexpected error: this is a fault of todo-api. The log line above has the traceback."))
 
 
 def _prefixed(message: str) -> str:
     return "\n".join(f"todo-api: {line}" for line in message.splitlines())
 
 
-def _number(least: int, most: int) -> Callable[[str], int]:
-    """A type of argument, for an error that says what is allowed."""
+def _integer(minimum: int, maximum: int) -> Callable[[str], int]:
+    """Returns an argument type whose error message names the bounds, both inclusive."""
 
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and least <= int(text[:9]) <= most):
-            raise argparse.ArgumentTypeError(f"must be a number from {least} to {most}")
+        if not (text.isascii() and text.isdecimal() and minimum <= int(text[:9]) <= maximum):
+            raise argparse.ArgumentTypeError(f"must be a number from {minimum} to {maximum}")
         return int(text)
 
     return parse
@@ -84,36 +84,36 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"todo-api {version('todo-api')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    serve = commands.add_parser("serve", help="serve the API; without DATABASE_URL on a PostgreSQL of its own")
+    serve = commands.add_parser("serve", help="serve the API; without DATABASE_URL, with an embedded PostgreSQL")
     serve.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
-    serve.add_argument("--port", type=_number(0, 65535), default=8000, help="0: any free one; default: %(default)s")
-    serve.add_argument("--workers", type=_number(1, 256), default=1, help="processes; default: %(default)s")
+    serve.add_argument("--port", type=_integer(0, 65535), default=8000, help="0: any free port; default: %(default)s")
+    serve.add_argument("--workers", type=_integer(1, 256), default=1, help="number of processes; default: %(default)s")
     serve.set_defaults(command=_serve)
 
-    upgrade = commands.add_parser("migrate", help="bring the database's schema to what this version needs")
+    upgrade = commands.add_parser("migrate", help="upgrade the database's schema to the revision of this version")
     upgrade.set_defaults(command=_migrate)
 
-    token = commands.add_parser("token", help="print a token for trying things out, valid for an hour")
-    token.add_argument("user", metavar="USER", help="the user_id that the token is for")
+    token = commands.add_parser("token", help="print a token for a user, valid for an hour")
+    token.add_argument("user", metavar="USER", help="user_id of the token, its sub")
     token.set_defaults(command=_token)
     return parser
 
 
 def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
-    # Here, for handlers are bound when they are imported: what they get wrong is told by main(), in one message.
+    # Imported here because importing the handlers binds them to the contract: main() reports any ContractError.
     from todo_api.app import create_app
     from todo_api.server import run
 
-    # All that can be wrong here is found before the database is asked, which may take DATABASE_WAIT_TIMEOUT.
+    # Checked before the database is contacted, which may take DATABASE_WAIT_TIMEOUT.
     if settings.database_url is None:
         settings = settings.model_copy(update={"better_auth_secret": SecretStr(_secret(settings))})
     elif not settings.better_auth_secret and not settings.better_auth_jwks_url:
-        raise SettingsError("BETTER_AUTH_JWKS_URL or BETTER_AUTH_SECRET: one of them is needed with DATABASE_URL.")
-    with _listener(arguments.host, arguments.port) as listener, _database(settings) as serving:
+        raise SettingsError("BETTER_AUTH_JWKS_URL or BETTER_AUTH_SECRET: one of them is required with DATABASE_URL.")
+    with _listener(arguments.host, arguments.port) as listener, _with_database(settings) as serving:
         embedded = settings.database_url is None
         if not embedded:
-            _refuse_old_schema(settings)
-        _export(serving)
+            _require_current_schema(settings)
+        _export_settings(serving)
         app = create_app(serving)
         url = _url(listener)
         if embedded:
@@ -122,12 +122,13 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
         run(app, listener, arguments.workers)
 
 
-def _export(settings: Settings) -> None:
-    """Workers are new processes, and read their settings from the environment."""
+def _export_settings(settings: Settings) -> None:
+    """Sets the environment variables from which worker processes read their settings."""
     for name, value in (("DATABASE_URL", settings.database_url), ("BETTER_AUTH_SECRET", settings.better_auth_secret)):
         if value is not None:
             os.environ[name] = value.get_secret_value()
-    # The default depends on DATABASE_URL, which is set by now. A comma alone is an empty list; nothing is the default.
+    # The default depends on DATABASE_URL, which is always set here. A comma alone is an empty list;
+    # an empty variable counts as unset.
     os.environ["ALLOWED_ORIGINS"] = ",".join(settings.allowed_origins) or ","
 
 
@@ -141,19 +142,19 @@ def _listener(host: str, port: int) -> socket.socket:
             f"--host: there is no address for the name {host}. Give an address such as 0.0.0.0."
         ) from None
     except UnicodeError:
-        raise CommandError("--host: is no name of a host. Give an address such as 0.0.0.0.") from None
+        raise CommandError("--host: is not a valid host name. Give an address such as 0.0.0.0.") from None
     except OSError as error:
         remedies = {
-            errno.EADDRINUSE: "Stop the process that uses it, or choose another with --port (0: any free one).",
-            errno.EACCES: "Ports below 1024 need privileges. Choose another with --port.",
-            errno.EADDRNOTAVAIL: "Give an address of this machine: 127.0.0.1, or 0.0.0.0 for all that it has.",
+            errno.EADDRINUSE: "Stop the process that uses it, or choose another with --port (0: any free port).",
+            errno.EACCES: "Ports below 1024 require privileges. Choose another with --port.",
+            errno.EADDRNOTAVAIL: "Give an address of this machine: 127.0.0.1, or 0.0.0.0 for all its addresses.",
         }
         remedy = remedies.get(error.errno or 0, "Give another --host or --port.")
-        raise CommandError(f"cannot listen on port {port} of {host}: {_reason(error)}. {remedy}") from None
+        raise CommandError(f"Cannot listen on port {port} of {host}: {_reason(error)}. {remedy}") from None
 
 
 def _url(listener: socket.socket) -> str:
-    """Where this machine reaches the service. The port is the one that the system chose for port 0."""
+    """Returns the URL of the service for clients on this machine. For port 0 it has the port that the system chose."""
     address, port = listener.getsockname()[:2]
     host = ip_address(address)
     if host.is_unspecified:
@@ -162,9 +163,9 @@ def _url(listener: socket.socket) -> str:
 
 
 def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
-    with _database(settings):
+    with _with_database(settings):
         if settings.database_url is not None:
-            _upgrade(_unpooled(settings), settings)
+            _upgrade(_migration_url(settings), settings)
     print(f"The schema is at {HEAD}.")
 
 
@@ -173,8 +174,8 @@ def _token(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _database(settings: Settings) -> Iterator[Settings]:
-    """The settings with a database: if they name none, the embedded one, started and migrated."""
+def _with_database(settings: Settings) -> Iterator[Settings]:
+    """Yields settings with a database URL. If it is unset, starts and migrates the embedded PostgreSQL."""
     if settings.database_url is not None:
         yield settings
         return
@@ -192,7 +193,7 @@ def _upgrade(url: str, settings: Settings) -> None:
         migrate.upgrade(url, settings.limits)
     except AlembicError:
         raise CommandError(
-            f"the database's schema is at a revision that this version does not know: its newest is {HEAD}. "
+            f"The database's schema has a revision that this version does not know; its newest is {HEAD}. "
             "Install the version of todo-api that migrated it, or a newer one."
         ) from None
 
@@ -201,20 +202,20 @@ def _reason(error: OSError) -> str:
     return error.strerror or "the system gives no reason"
 
 
-def _unpooled(settings: Settings) -> str:
+def _migration_url(settings: Settings) -> str:
     if settings.database_url_unpooled is not None:
         return settings.database_url_unpooled.get_secret_value()
     assert settings.database_url is not None
     direct = unpooled(settings.database_url.get_secret_value())
     if direct is None:
         raise SettingsError(
-            "DATABASE_URL_UNPOOLED: is needed to migrate, because DATABASE_URL names a pooler. "
-            "Set it to the URL of the same database without the pooler."
+            "DATABASE_URL_UNPOOLED: is required, because migrations cannot run through the pooler that DATABASE_URL "
+            "names. Set it to the URL of the same database without the pooler."
         )
     return direct
 
 
-def _refuse_old_schema(settings: Settings) -> None:
+def _require_current_schema(settings: Settings) -> None:
     async def revision(url: str) -> str | None:
         async with Database(url, settings.limits) as database:
             return await database.revision()
@@ -226,16 +227,19 @@ def _refuse_old_schema(settings: Settings) -> None:
         raise
     except asyncpg.PostgresError as error:
         raise CommandError(
-            # Never its DETAIL, which quotes rows.
-            f"the database rejects the check of its schema: {error.message} (SQLSTATE {error.sqlstate}). "
-            "Grant the role that serves what it needs."
+            # Without DETAIL, which quotes rows.
+            f"The database rejects the check of its schema: {error.message} (SQLSTATE {error.sqlstate}). "
+            "Check the table alembic_version, and that the role in DATABASE_URL may read it."
         ) from None
     except DatabaseUnavailableError:
-        log.warning("database unavailable", hint="the schema is not checked; requests are answered 503 until it is up")
+        log.warning(
+            "database unavailable", hint="the schema is not checked; requests are answered 503 until the database is up"
+        )
         return
     if found != HEAD:
         raise CommandError(
-            f"the database's schema is at {found or 'nothing'}, this version needs {HEAD}. Run: todo-api migrate"
+            f"The database's schema has {f'revision {found}' if found else 'no revision'}, but this version requires "
+            f"{HEAD}. Run: todo-api migrate"
         )
 
 
@@ -245,15 +249,17 @@ def _sign(settings: Settings, user: str) -> str:
 
 
 def _secret(settings: Settings) -> str:
-    """The configured secret; with the embedded database, one of its own, made once and kept with mode 600."""
+    """Returns the configured secret or, for the embedded database, one that is generated once and kept (mode 600)."""
     if settings.better_auth_secret is not None:
         return settings.better_auth_secret.get_secret_value()
     if settings.database_url is not None:
-        raise SettingsError("BETTER_AUTH_SECRET: is needed to sign a token. Make one with: openssl rand -base64 32")
+        raise SettingsError(
+            "BETTER_AUTH_SECRET: is required to sign a token. Generate one with: openssl rand -base64 32"
+        )
     path = _data_dir(settings) / "secret"
-    # Written aside and linked: two that start at once read the same whole secret.
+    # Written to another file and linked, so that two concurrent starts read the same, complete secret.
     draft = path.with_name(f"secret.{os.getpid()}")
-    with _data_dir_needed():
+    with _data_dir_errors():
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(32))
         with suppress(FileExistsError):
@@ -263,13 +269,14 @@ def _secret(settings: Settings) -> str:
 
 
 def _data_dir(settings: Settings) -> Path:
-    with _data_dir_needed():
+    with _data_dir_errors():
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return settings.data_dir
 
 
 @contextmanager
-def _data_dir_needed() -> Iterator[None]:
+def _data_dir_errors() -> Iterator[None]:
+    """Turns an OSError into a SettingsError."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The contract of this service, and a router for its operations."""
+"""The contract of this service, and routers for its operations."""
 
 import functools
 from collections.abc import Sequence
@@ -13,13 +13,16 @@ from fastapi_contract.security import Guard
 
 @functools.cache
 def load_contract() -> Contract:
-    """Reads the contract of this installation: beside the package in a wheel, at the top of a checkout."""
+    """Returns the parsed `openapi.yaml`: from the package if a wheel is installed, otherwise from the checkout."""
     package = Path(__file__).parent
-    shipped = package / "openapi.yaml"
-    path = shipped if shipped.exists() else package.parents[1] / "openapi.yaml"
+    packaged = package / "openapi.yaml"
+    path = packaged if packaged.exists() else package.parents[1] / "openapi.yaml"
     return Contract.parse(path.read_bytes())
 
 
 def router(**security: Sequence[Guard]) -> ContractRouter:
-    """For the operations of one tag. `security` has the guards of each security scheme by its name in the contract."""
+    """Returns a router for the operations of one tag.
+
+    `security` maps the name of a security scheme in the contract to its guards, in the order of their calls.
+    """
     return ContractRouter(load_contract(), models, security)

@@ -1,4 +1,4 @@
-"""How each worker of `todo-api serve` makes its application."""
+"""Serves the application, in this process or in workers that each create their own."""
 
 import socket
 
@@ -12,11 +12,15 @@ from todo_api.settings import load_settings
 
 
 def run(app: FastAPI, listener: socket.socket, workers: int) -> None:
-    """Serves on a bound socket until SIGINT or SIGTERM. Several workers read their settings from the environment."""
+    """Serves on a bound socket until SIGINT or SIGTERM.
+
+    One worker serves `app` in this process. Each of several creates its own from the settings in the environment.
+    """
     server.run(app, listener, workers, "todo_api.server:create_worker_app")
 
 
 def create_worker_app() -> ASGIApp:
+    """Called by name in each worker process."""
     settings = load_settings()
     logs.configure(settings.log_format, settings.log_level)
     return server.worker_app(create_app(settings))

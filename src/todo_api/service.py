@@ -1,4 +1,4 @@
-"""The operations that are open to everybody: what the service is, whether it lives, whether it can serve."""
+"""Service information, liveness and readiness. These operations require no token."""
 
 from typing import Annotated
 

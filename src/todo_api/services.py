@@ -1,4 +1,4 @@
-"""What requests need of the running service: made by app.py, read by guards and dependencies."""
+"""The objects that all requests share: created in app.py, used by guards and dependencies."""
 
 from dataclasses import dataclass
 
@@ -15,6 +15,6 @@ class Services:
 
 
 def services(scope: Scope) -> Services:
-    """Those of the application that serves a request."""
+    """Returns the services of the application that handles the request with this ASGI scope."""
     found: Services = scope["app"].state.services
     return found

@@ -26,7 +26,7 @@ MIN_SECRET = 32
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong. The message names the variable, and never its value."""
+    """A setting is missing or wrong. The message names the variable, never its value."""
 
 
 class Settings(BaseSettings):
@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         if value is not None:
             url = DatabaseUrl.parse(value.get_secret_value())
             if url.tls:
-                # Certificates that can't be read are told now.
+                # Reads the certificates, so that an unreadable one stops the start.
                 url.arguments()
             if info.field_name == "database_url_unpooled" and not url.migrates:
                 raise ValueError("names a pooler; the direct URL is needed")
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     @field_validator("better_auth_jwks_url")
     @classmethod
     def _check_jwks_url(cls, value: str | None) -> str | None:
-        if value is not None and not (re.fullmatch(r"https?://[^/?#@\s]+(/[^\s]*)?", value) and _has_port(value)):
+        if value is not None and not (re.fullmatch(r"https?://[^/?#@\s]+(/[^\s]*)?", value) and _has_valid_port(value)):
             raise ValueError("must be a URL such as https://app.example.com/api/auth/jwks")
         return value
 
@@ -132,13 +132,13 @@ class Settings(BaseSettings):
         if value is not None:
             if len(value.get_secret_value().strip().encode()) < MIN_SECRET:
                 raise ValueError(
-                    f"must have at least {MIN_SECRET} bytes, not counting white space around them. "
-                    "Make one with: openssl rand -base64 32"
+                    f"must have at least {MIN_SECRET} bytes, not counting white space at its ends. "
+                    "Generate one with: openssl rand -base64 32"
                 )
             try:
                 shared_key(value.get_secret_value())
             except ValueError as error:
-                raise ValueError(f"{error}. Make one with: openssl rand -base64 32") from None
+                raise ValueError(f"{error}. Generate one with: openssl rand -base64 32") from None
         return value
 
     @field_validator("allowed_origins", "allowed_headers", "better_auth_algorithms", mode="before")
@@ -150,7 +150,7 @@ class Settings(BaseSettings):
 
     @field_validator("better_auth_algorithms")
     @classmethod
-    def _unify_algorithms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _replace_aliases(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(ALIASES.get(name, name) for name in value))
 
     @field_validator("allowed_origins")
@@ -159,8 +159,8 @@ class Settings(BaseSettings):
         return tuple(map(normalize, value))
 
     @model_validator(mode="after")
-    def _narrow_origins(self) -> Self:
-        """Any page of this machine may call only while the data is that of a trial, too."""
+    def _set_default_origins(self) -> Self:
+        """Sets the default for DATABASE_URL. Every local port is allowed by default only with the embedded database."""
         if self.database_url is not None and "allowed_origins" not in self.model_fields_set:
             self.allowed_origins = ("http://localhost:3000",)
         return self
@@ -168,14 +168,15 @@ class Settings(BaseSettings):
     @field_validator("allowed_headers")
     @classmethod
     def _check_headers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        """Tokens of RFC 9110, section 5.6.2. A lone `*` is one, but browsers would not read it as all headers."""
+        """Requires header names, which are tokens (RFC 9110, section 5.6.2). `*` is one, but is rejected, because
+        browsers would not read it as every header."""
         if not all(re.fullmatch(r"(?!\*$)[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", name) for name in value):
             raise ValueError("must be names of headers such as X-Datadog-Trace-Id, separated by commas")
         return value
 
     @property
     def limits(self) -> Limits:
-        """Those of the database."""
+        """The limits of the database's pool and statements."""
         return Limits(
             size=self.database_pool_size,
             overflow=self.database_pool_overflow,
@@ -188,8 +189,10 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """From the environment and `.env`. Raises SettingsError with one line for each variable that is wrong, those of a
-    proxy and of certificates included."""
+    """Reads the settings from the environment and `.env`.
+
+    Raises SettingsError with one line for each wrong variable, including those of proxies and certificates.
+    """
     try:
         settings = Settings()
         if settings.better_auth_jwks_url is not None:
@@ -209,8 +212,8 @@ def load_settings() -> Settings:
     return settings
 
 
-def _has_port(url: str) -> bool:
-    """Whether the port is a number up to 65535, or absent. urlsplit also raises for a bracket without its pair."""
+def _has_valid_port(url: str) -> bool:
+    """Whether the port is absent or from 1 to 65535. urlsplit also raises ValueError for an unbalanced bracket."""
     try:
         return urlsplit(url).port != 0
     except ValueError:
