@@ -125,7 +125,7 @@ def test_server_of_somebody_else(existing: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, cwd=existing / "cluster") as other:
         try:
             pid_file.write_text(f"{other.pid}\n")
-            assert f"process {other.pid}" in refusal(existing)
+            assert f"Process {other.pid}" in refusal(existing)
             assert other.poll() is None
         finally:
             other.kill()

@@ -79,7 +79,7 @@ class TestSettingsFirst:
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = str(other.getsockname()[1])
             failed = run(tmp_path, "serve", "--port", port, DATABASE_URL=dead_url, BETTER_AUTH_SECRET=SECRET)
-        assert failed.stderr.startswith(f"todo-api: cannot listen on port {port} of 127.0.0.1: ")
+        assert failed.stderr.startswith(f"todo-api: Cannot listen on port {port} of 127.0.0.1: ")
 
     def test_missing_direct_url_is_found_before_the_database_is_asked(self, tmp_path: Path, dead_url: str) -> None:
         failed = run(tmp_path, "migrate", DATABASE_URL=f"{dead_url}?pgbouncer=true")
@@ -102,13 +102,13 @@ class TestListener:
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = str(other.getsockname()[1])
             line = failure(tmp_path, "serve", "--port", port, "--workers", workers)
-        assert line.startswith(f"cannot listen on port {port} of 127.0.0.1: Address already in use. Stop the process")
+        assert line.startswith(f"Cannot listen on port {port} of 127.0.0.1: Address already in use. Stop the process")
         assert not (tmp_path / "data" / "postgres").exists(), "PostgreSQL was started for nothing"
 
     @pytest.mark.parametrize(
         ("host", "message"),
         [
-            ("192.0.2.1", "cannot listen on port 8000 of 192.0.2.1: Cannot assign requested address. Give an address"),
+            ("192.0.2.1", "Cannot listen on port 8000 of 192.0.2.1: Cannot assign requested address. Give an address"),
             ("host.invalid", "--host: there is no address for the name host.invalid. Give an address"),
             ("", "--host: there is no address for the name "),
             ("a" * 64, "--host: "),
@@ -188,12 +188,12 @@ class TestMigrate:
         execute(empty_database_url, "CREATE TABLE alembic_version (version_num text)")
         execute(empty_database_url, "INSERT INTO alembic_version VALUES ('9999')")
         line = failure(tmp_path, "migrate", DATABASE_URL=empty_database_url)
-        assert line.startswith("the database's schema is at a revision that this version does not know")
+        assert line.startswith("The database's schema has a revision that this version does not know")
 
     def test_check_that_the_database_rejects_says_why(self, tmp_path: Path, empty_database_url: str) -> None:
         execute(empty_database_url, "CREATE TABLE alembic_version (version text)")
         line = failure(tmp_path, "serve", "--port", "0", DATABASE_URL=empty_database_url, BETTER_AUTH_SECRET=SECRET)
-        assert re.match(r"the database rejects .*SQLSTATE 42703\)", line)
+        assert re.match(r"The database rejects .*SQLSTATE 42703\)", line)
 
 
 class TestUnexpectedError:
@@ -205,7 +205,7 @@ class TestUnexpectedError:
             "import todo_api.cli\ndef fail(*_): raise RuntimeError('hunter2')\ntodo_api.cli._secret = fail\n"
         )
         line = failure(tmp_path, "token", "demo", PYTHONPATH=str(broken))
-        assert line.startswith("an unexpected error")
+        assert line.startswith("Unexpected error")
 
 
 class TestWorkers:

@@ -108,7 +108,7 @@ class TestOwnDatabase:
         settings = {"DATABASE_URL": empty_database_url, "BETTER_AUTH_SECRET": SECRET}
         refused = run(tmp_path, "serve", **settings)
         assert refused.returncode == 1
-        assert "the database's schema is at nothing" in refused.stderr
+        assert "The database's schema has no revision" in refused.stderr
         assert "Run: todo-api migrate" in refused.stderr
         for _ in range(2):
             migrated = run(tmp_path, "migrate", **settings)
@@ -140,7 +140,7 @@ class TestOwnDatabase:
                     listed = httpx.get(f"http://127.0.0.1:{service.port}/api/demo/tasks", headers=headers)
                     assert listed.status_code == 200
             refused = run(tmp_path, "token", "demo", **settings)
-            assert refused.stderr.startswith("todo-api: BETTER_AUTH_SECRET: is needed to sign a token")
+            assert refused.stderr.startswith("todo-api: BETTER_AUTH_SECRET: is required to sign a token")
 
     def test_may_be_away_at_the_start(self, tmp_path: Path) -> None:
         url = f"postgresql://todo:hunter2@127.0.0.1:{next_port()}/todo"
@@ -153,7 +153,7 @@ class TestOwnDatabase:
         pooled = f"postgresql://todo:hunter2@127.0.0.1:{next_port()}/todo?pgbouncer=true"
         refused = run(tmp_path, "migrate", DATABASE_URL=pooled)
         assert refused.returncode == 1
-        assert refused.stderr.startswith("todo-api: DATABASE_URL_UNPOOLED: is needed to migrate")
+        assert refused.stderr.startswith("todo-api: DATABASE_URL_UNPOOLED: is required")
         assert refused.stderr.count("\n") == 1
         migrated = run(tmp_path, "migrate", DATABASE_URL=pooled, DATABASE_URL_UNPOOLED=empty_database_url)
         assert (migrated.returncode, migrated.stderr) == (0, "")

@@ -93,6 +93,6 @@ class Refusal(NamedTuple):
 BAD_TOKEN = Refusal(
     401,
     'Bearer realm="todo-api", error="invalid_token", '
-    'error_description="The token is expired, malformed, or signed by somebody else. Get a new one."',
+    'error_description="The token is expired, malformed, or not signed with an accepted key. Get a new one."',
     "/problems/invalid-token",
 )

@@ -51,7 +51,7 @@ class TestAlgorithmThatIsNotAccepted:
 
     def test_is_all_that_is_told(self, service: Service) -> None:
         refused = [call(service, token).json()["detail"] for token in (make_token({"sub": "SUBJECT"}), "x.y.z")]
-        assert refused == ["The token is expired, malformed, or signed by somebody else. Get a new one."] * 2
+        assert refused == ["The token is expired, malformed, or not signed with an accepted key. Get a new one."] * 2
 
 
 @pytest.fixture(scope="module")
