@@ -14,7 +14,7 @@ from support.issuer import encode
 from support.verifier import EDDSA, ES256, NOW, SECRET, SHARED, Published, publish, token_of, trusting, verifier, verify
 from todo_api.auth import tokens
 from todo_api.auth.keys import ALGORITHMS, VerificationKey, published_key, shared_key
-from todo_api.auth.tokens import REMEMBERED_FOR, TokenVerifier, _is_signed
+from todo_api.auth.tokens import CACHE_LIFETIME, TokenVerifier, _is_signed
 
 
 class Clock:
@@ -214,17 +214,17 @@ class TestMemory:
     def test_lasts_a_while(self, clock: Clock, key: Counted, by: TokenVerifier) -> None:
         token = SHARED.token("me")
         verify(by, token)
-        clock.now += REMEMBERED_FOR - 1
+        clock.now += CACHE_LIFETIME - 1
         assert (verify(by, token), key.asked) == (["me"], 1)
         clock.now += 1
         assert (verify(by, token), key.asked) == (["me"], 2)
-        clock.now += REMEMBERED_FOR - 1
+        clock.now += CACHE_LIFETIME - 1
         assert (verify(by, token), key.asked) == (["me"], 2)
 
     def test_ends_with_the_token(self, clock: Clock, by: TokenVerifier) -> None:
-        token = SHARED.token("me", exp=clock.now + REMEMBERED_FOR / 2)
+        token = SHARED.token("me", exp=clock.now + CACHE_LIFETIME / 2)
         verify(by, token)
-        clock.now += REMEMBERED_FOR / 2 - 1
+        clock.now += CACHE_LIFETIME / 2 - 1
         assert verify(by, token) == ["me"]
         clock.now += 1
         assert verify(by, token) == ["!expired"]
@@ -234,7 +234,7 @@ class TestMemory:
         by = verifier(published=published)
         verify(by, token)
         published.keys.clear()
-        clock.now += REMEMBERED_FOR - 1
+        clock.now += CACHE_LIFETIME - 1
         assert verify(by, token) == ["me"]
         clock.now += 1
         assert verify(by, token) == ["!kid"]
@@ -242,7 +242,7 @@ class TestMemory:
     def test_holds_so_many(
         self, monkeypatch: pytest.MonkeyPatch, clock: Clock, key: Counted, by: TokenVerifier
     ) -> None:
-        monkeypatch.setattr(tokens, "REMEMBERED", 3)
+        monkeypatch.setattr(tokens, "MAX_CACHED_TOKENS", 3)
         first, *others = (SHARED.token(f"me-{number}") for number in range(4))
         verify(by, first, *others)
         assert key.asked == 4
@@ -254,7 +254,7 @@ class TestMemory:
     def test_has_no_place_for_what_is_refused(
         self, monkeypatch: pytest.MonkeyPatch, clock: Clock, key: Counted, by: TokenVerifier
     ) -> None:
-        monkeypatch.setattr(tokens, "REMEMBERED", 1)
+        monkeypatch.setattr(tokens, "MAX_CACHED_TOKENS", 1)
         good, bad = SHARED.token("me"), SHARED.token("me", exp=1)
         assert verify(by, good, bad, bad, "x", "", good) == ["me", "!expired", "!expired", "!shape", "!shape", "me"]
         assert key.asked == 3

@@ -12,7 +12,7 @@ from support.issuer import Answer, Issuer, reply
 from support.issuer import issuer as running_issuer
 from support.jwks import DEADLINE, FAILURES, run, snapshot_after, until
 from todo_api.auth import jwks
-from todo_api.auth.jwks import FRESH, RETRY_INTERVAL, STALE, IssuerUnavailableError, PublishedKeys
+from todo_api.auth.jwks import FRESHNESS_LIFETIME, RETRY_INTERVAL, STALE_IF_ERROR, IssuerUnavailableError, PublishedKeys
 
 
 class TestIssuerDown:
@@ -21,10 +21,10 @@ class TestIssuerDown:
 
         async def test(keys: PublishedKeys) -> None:
             issuer.go_down()
-            for now in (FRESH + 1, STALE / 2, STALE - 1):
+            for now in (FRESHNESS_LIFETIME + 1, STALE_IF_ERROR / 2, STALE_IF_ERROR - 1):
                 clock.now = now
                 assert await keys.find(key.kid) is not None
-            clock.now = STALE + 1
+            clock.now = STALE_IF_ERROR + 1
             with pytest.raises(IssuerUnavailableError):
                 await keys.find(key.kid)
             issuer.come_up()
@@ -51,7 +51,7 @@ class TestIssuerDown:
 
         async def test(keys: PublishedKeys) -> None:
             issuer.answer = reply(b"", 500)
-            clock.now += FRESH + 1
+            clock.now += FRESHNESS_LIFETIME + 1
             for tries in (2, 3, 4):
                 for _ in range(20):
                     assert await keys.find(key.kid) is not None
@@ -71,7 +71,7 @@ class TestIssuerDown:
 
         async def test(keys: PublishedKeys) -> None:
             issuer.answer = reply(b"", 500)
-            clock.now += FRESH + 1
+            clock.now += FRESHNESS_LIFETIME + 1
             assert await keys.find(key.kid) is not None
             await until(lambda: issuer.fetches == 2)
             issuer.answer = snapshot_after(issuer, released)
@@ -119,7 +119,7 @@ class TestFailure:
             issuer.answer = failure
             with pytest.raises(IssuerUnavailableError):
                 await keys.find("unknown")
-            clock.now += FRESH + 1
+            clock.now += FRESHNESS_LIFETIME + 1
             assert await keys.find(key.kid) is not None
 
         run(issuer, test)
@@ -147,9 +147,9 @@ class TestStaleKeys:
 
         async def test(keys: PublishedKeys) -> None:
             issuer.answer = reply(b"", 500)
-            clock.now = STALE - 0.5
+            clock.now = STALE_IF_ERROR - 0.5
             assert await keys.find(key.kid) is not None
-            clock.now = STALE
+            clock.now = STALE_IF_ERROR
             with pytest.raises(IssuerUnavailableError):
                 await keys.find(key.kid)
 
@@ -161,7 +161,7 @@ class TestStaleKeys:
 
         async def test(keys: PublishedKeys) -> None:
             issuer.answer = reply(b"", 500)
-            clock.now = STALE + 1
+            clock.now = STALE_IF_ERROR + 1
             with pytest.raises(IssuerUnavailableError):
                 await keys.find(key.kid)
             issuer.answer = None

@@ -9,7 +9,7 @@ import pytest
 from support.clock import Clock
 from support.issuer import Issuer, reply
 from support.jwks import DEADLINE, run, snapshot_after, until
-from todo_api.auth.jwks import FRESH, REFETCH_INTERVAL, RETRY_INTERVAL, PublishedKeys
+from todo_api.auth.jwks import FRESHNESS_LIFETIME, REFETCH_INTERVAL, RETRY_INTERVAL, PublishedKeys
 
 
 class TestFetch:
@@ -101,7 +101,7 @@ class TestUnknownKid:
         old = issuer.new_key()
 
         async def test(keys: PublishedKeys) -> None:
-            clock.now += FRESH + 1
+            clock.now += FRESHNESS_LIFETIME + 1
             assert await keys.find(old.kid) is not None
             await until(lambda: issuer.fetches == 2)
             new = issuer.new_key()
@@ -129,7 +129,7 @@ class TestUnknownKid:
         released = threading.Event()
 
         async def test(keys: PublishedKeys) -> None:
-            clock.now += FRESH + 1
+            clock.now += FRESHNESS_LIFETIME + 1
             issuer.answer = snapshot_after(issuer, released)
             refresh = asyncio.create_task(keys.find(old.kid))
             await until(lambda: issuer.fetches == 2)
@@ -157,7 +157,7 @@ class TestAge:
 
         async def test(keys: PublishedKeys) -> None:
             issuer.retire(retired)
-            clock.now += FRESH - 1
+            clock.now += FRESHNESS_LIFETIME - 1
             assert await keys.find(retired.kid) is not None
             assert issuer.fetches == 1
             clock.now += 2
@@ -192,7 +192,7 @@ class TestAge:
         issuer.answer = reply(issuer.document(), headers={"Cache-Control": told})
 
         async def test(keys: PublishedKeys) -> None:
-            clock.now += FRESH - 1
+            clock.now += FRESHNESS_LIFETIME - 1
             assert await keys.find(key.kid) is not None
             assert issuer.fetches == 1
 

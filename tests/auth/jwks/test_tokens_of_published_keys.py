@@ -17,7 +17,7 @@ from support.issuer import Issuer, SigningKey, compact, make_key, reply
 from support.issuer import issuer as running_issuer
 from support.jwks import ALGORITHMS, BAD_KEYS, DEADLINE, FAILURES, Serve, jwk
 from support.service import SECRET, Service
-from todo_api.auth.jwks import FRESH, REFETCH_INTERVAL, RETRY_INTERVAL, STALE
+from todo_api.auth.jwks import FRESHNESS_LIFETIME, REFETCH_INTERVAL, RETRY_INTERVAL, STALE_IF_ERROR
 from todo_api.auth.keys import published_key
 
 
@@ -261,9 +261,9 @@ class TestIssuer:
             assert status(service, user, key) == 200
             unpublished = make_key("EdDSA", issuer.url)
             assert_unavailable(call(service.client(), user, unpublished.token(user)))
-            clock.now += FRESH + 1
+            clock.now += FRESHNESS_LIFETIME + 1
             assert status(service, user, key) == 200
-            clock.now = STALE + 1
+            clock.now = STALE_IF_ERROR + 1
             assert_unavailable(call(service.client(), user, fresh(key, user)))
             issuer.come_up()
             clock.now += RETRY_INTERVAL
