@@ -44,7 +44,7 @@ UserId = TypeAliasType(
     Annotated[
         StrictStr,
         Field(
-            description="Opaque, as the issuer of the tokens made it.",
+            description="Opaque id, assigned by the token issuer.",
             examples=["pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf"],
             max_length=255,
             min_length=1,
@@ -58,7 +58,12 @@ TaskId = TypeAliasType(
     "TaskId",
     Annotated[
         StrictInt,
-        Field(description="Within what JavaScript's numbers hold exactly.", examples=[42], ge=1, le=9007199254740991),
+        Field(
+            description="At most 2^53 - 1, the largest integer that JavaScript represents exactly.",
+            examples=[42],
+            ge=1,
+            le=9007199254740991,
+        ),
     ],
 )
 
@@ -85,7 +90,7 @@ Description = TypeAliasType(
 
 Timestamp = TypeAliasType(
     "Timestamp",
-    Annotated[AwareDatetime, Field(description="UTC (RFC 3339).", examples=["2026-11-22T09:30:00.123456Z"])],
+    Annotated[AwareDatetime, Field(description="Time in UTC (RFC 3339).", examples=["2026-11-22T09:30:00.123456Z"])],
 )
 
 
@@ -94,7 +99,7 @@ Cursor = TypeAliasType(
     Annotated[
         StrictStr,
         Field(
-            description="Opaque; a position in the list of one user.",
+            description="Opaque position in the task list of one user.",
             max_length=27,
             min_length=27,
             pattern="^[A-Za-z0-9_-]+$",
@@ -164,9 +169,9 @@ class TaskPage(BaseModel):
         validate_by_name=True,
     )
     items: Annotated[list[Task], Field(max_length=100)]
-    next_cursor: Annotated[Cursor | None, Field(description="The `cursor` of the next page; null on the last one.")]
+    next_cursor: Annotated[Cursor | None, Field(description="The `cursor` of the next page; null on the last page.")]
     total: Annotated[
-        Count | MISSING, Field(description="How many tasks match in all. Only on `include_total=true`.")
+        Count | MISSING, Field(description="Number of all matching tasks. Present only with `include_total=true`.")
     ] = MISSING
 
 
@@ -179,8 +184,8 @@ class ServiceInfo(BaseModel):
         StrictStr,
         Field(description="The version of this contract.", max_length=32, pattern="^[0-9]+[.][0-9]+[.][0-9]+$"),
     ]
-    contract: Annotated[StrictStr, Field(description="Where this contract is.", max_length=255)]
-    documentation: Annotated[StrictStr, Field(description="Where it is shown to people.", max_length=255)]
+    contract: Annotated[StrictStr, Field(description="URL of this contract.", max_length=255)]
+    documentation: Annotated[StrictStr, Field(description="URL of the documentation.", max_length=255)]
 
 
 class Health(BaseModel):
@@ -220,14 +225,16 @@ class Problem(BaseModel):
             "/problems/database-unavailable",
             "/problems/issuer-unavailable",
         ],
-        Field(description="What went wrong, for programs. The list is closed."),
+        Field(description="Identifies the problem type. The list is closed."),
     ]
     title: Annotated[
         StrictStr,
-        Field(description="What went wrong, for people. The same for every problem of a type.", max_length=100),
+        Field(description="Summary of the problem type. The same for every problem of a type.", max_length=100),
     ]
-    status: Annotated[StrictInt, Field(description="The status of the answer.", ge=400, le=599)]
-    detail: Annotated[StrictStr, Field(description="What was wrong this time, and what to do.", max_length=1000)]
+    status: Annotated[StrictInt, Field(description="HTTP status of the response.", ge=400, le=599)]
+    detail: Annotated[
+        StrictStr, Field(description="What was wrong with this request, and what to do.", max_length=1000)
+    ]
     instance: Annotated[RequestId, Field(description="The request id.")]
 
 
@@ -240,13 +247,13 @@ class InputError(_JsonSchemaRuntimeValidationBase):
     pointer: Annotated[
         StrictStr | MISSING,
         Field(
-            description="The place in the body (JSON Pointer as a URI fragment, RFC 6901). `#` is the whole of it.",
+            description="Location in the body (JSON Pointer as a URI fragment, RFC 6901). `#` is the whole body.",
             max_length=1000,
             pattern="^#",
         ),
     ] = MISSING
     parameter: Annotated[
-        StrictStr | MISSING, Field(description="The name of the path or query parameter.", max_length=255)
+        StrictStr | MISSING, Field(description="Name of the path or query parameter.", max_length=255)
     ] = MISSING
 
 
@@ -273,8 +280,10 @@ class ValidationProblem(BaseModel):
         validate_by_name=True,
     )
     type: Literal["/problems/validation-failed"]
-    title: Annotated[StrictStr, Field(description="What went wrong, for people.", max_length=100)]
+    title: Annotated[StrictStr, Field(description="Summary of the problem type.", max_length=100)]
     status: Literal[422]
-    detail: Annotated[StrictStr, Field(description="What was wrong this time, and what to do.", max_length=1000)]
+    detail: Annotated[
+        StrictStr, Field(description="What was wrong with this request, and what to do.", max_length=1000)
+    ]
     instance: Annotated[RequestId, Field(description="The request id.")]
     errors: Annotated[list[InputError], Field(max_length=100, min_length=1)]

@@ -12,8 +12,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Describe the service
-         * @description Names the service, its version, and where its contract and its documentation are.
+         * Get service information
+         * @description Returns the name and version of the service, and the URLs of its contract and documentation.
          */
         get: operations["getServiceInfo"];
         put?: never;
@@ -32,8 +32,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tell whether the process is alive
-         * @description Never asks the database, so that a probe does not keep a sleeping one awake.
+         * Check liveness
+         * @description Never queries the database, so that probes do not keep a suspended database awake.
          */
         get: operations["getHealth"];
         put?: never;
@@ -52,9 +52,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tell whether requests can be served
-         * @description Reports the last known state of the database without asking it, so that a frequent probe does not keep a
-         *     sleeping one awake. While the database does not answer, the service itself asks until it does.
+         * Check readiness
+         * @description Reports the last known state of the database without querying it, so that frequent probes do not keep a
+         *     suspended database awake. While the database is unreachable, the service retries until it responds.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -70,21 +70,21 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description Whose tasks. Must be the bearer of the token (403). */
+                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
                 user_id: components["parameters"]["UserId"];
             };
             cookie?: never;
         };
         /**
          * List the tasks of a user
-         * @description Newest first. Follow `next_cursor` until it is null: a page reached by cursor costs the same at any
-         *     depth, and none is missed or repeated while tasks are added. `cursor` and `offset` exclude each other (422).
+         * @description Newest first. Follow `next_cursor` until it is null: a page by cursor costs the same at any depth, and no task
+         *     is missed or repeated while tasks are added. `cursor` and `offset` cannot be combined (422).
          */
         get: operations["listTasks"];
         put?: never;
         /**
          * Create a task
-         * @description Not idempotent. A request that is sent twice creates two tasks.
+         * @description Not idempotent: a request that is sent twice creates two tasks.
          */
         post: operations["createTask"];
         delete?: never;
@@ -98,28 +98,28 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description Whose tasks. Must be the bearer of the token (403). */
+                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
                 user_id: components["parameters"]["UserId"];
-                /** @description Which task. */
+                /** @description Id of the task. */
                 task_id: components["parameters"]["TaskId"];
             };
             cookie?: never;
         };
         /**
          * Get a task
-         * @description A task of another user and one that does not exist are both 404.
+         * @description A task of another user and a task that does not exist are both 404.
          */
         get: operations["getTask"];
         /**
-         * Change a task
-         * @description Only the members that are present change: an absent one keeps its value, and null clears `description`.
+         * Update a task
+         * @description Changes only the members that are present: an absent member keeps its value, and null clears `description`.
          *     Idempotent.
          */
         put: operations["updateTask"];
         post?: never;
         /**
          * Delete a task
-         * @description For good. A second call finds nothing and is 404.
+         * @description Permanent. Deleting the same task again is 404.
          */
         delete: operations["deleteTask"];
         options?: never;
@@ -132,9 +132,9 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description Whose tasks. Must be the bearer of the token (403). */
+                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
                 user_id: components["parameters"]["UserId"];
-                /** @description Which task. */
+                /** @description Id of the task. */
                 task_id: components["parameters"]["TaskId"];
             };
             cookie?: never;
@@ -147,8 +147,8 @@ export interface paths {
         head?: never;
         /**
          * Toggle or set the completion of a task
-         * @description Without a body it toggles: not idempotent. With a body it sets, so that a retry is harmless.
-         *     Atomic either way.
+         * @description Without a body, toggles the state, which is not idempotent. With a body, sets the state, so that a retry is
+         *     safe. Both are atomic.
          */
         patch: operations["toggleTaskCompletion"];
         trace?: never;
@@ -158,12 +158,12 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
-         * @description Opaque, as the issuer of the tokens made it.
+         * @description Opaque id, assigned by the token issuer.
          * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
          */
         UserId: string;
         /**
-         * @description Within what JavaScript's numbers hold exactly.
+         * @description At most 2^53 - 1, the largest integer that JavaScript represents exactly.
          * @example 42
          */
         TaskId: number;
@@ -176,11 +176,11 @@ export interface components {
         Description: string;
         /**
          * Format: date-time
-         * @description UTC (RFC 3339).
+         * @description Time in UTC (RFC 3339).
          * @example 2026-11-22T09:30:00.123456Z
          */
         Timestamp: string;
-        /** @description Opaque; a position in the list of one user. */
+        /** @description Opaque position in the task list of one user. */
         Cursor: string;
         /** @example 0193f8a2c6d87c3e9b1f4a5d6e7f8091 */
         RequestId: string;
@@ -211,9 +211,9 @@ export interface components {
         };
         TaskPage: {
             items: components["schemas"]["Task"][];
-            /** @description The `cursor` of the next page; null on the last one. */
+            /** @description The `cursor` of the next page; null on the last page. */
             next_cursor: components["schemas"]["Cursor"] | null;
-            /** @description How many tasks match in all. Only on `include_total=true`. */
+            /** @description Number of all matching tasks. Present only with `include_total=true`. */
             total?: components["schemas"]["Count"];
         };
         ServiceInfo: {
@@ -223,12 +223,12 @@ export interface components {
             version: string;
             /**
              * Format: uri-reference
-             * @description Where this contract is.
+             * @description URL of this contract.
              */
             contract: string;
             /**
              * Format: uri-reference
-             * @description Where it is shown to people.
+             * @description URL of the documentation.
              */
             documentation: string;
         };
@@ -240,47 +240,47 @@ export interface components {
             /** @constant */
             status: "ready";
         };
-        /** @description A failure (RFC 9457). */
+        /** @description An error (RFC 9457). */
         Problem: {
             /**
-             * @description What went wrong, for programs. The list is closed.
+             * @description Identifies the problem type. The list is closed.
              * @enum {string}
              */
             type: "/problems/invalid-request" | "/problems/malformed-body" | "/problems/authentication-required" | "/problems/invalid-token" | "/problems/forbidden" | "/problems/task-not-found" | "/problems/not-found" | "/problems/method-not-allowed" | "/problems/request-timeout" | "/problems/content-too-large" | "/problems/uri-too-long" | "/problems/unsupported-media-type" | "/problems/header-fields-too-large" | "/problems/internal-error" | "/problems/database-unavailable" | "/problems/issuer-unavailable";
-            /** @description What went wrong, for people. The same for every problem of a type. */
+            /** @description Summary of the problem type. The same for every problem of a type. */
             title: string;
-            /** @description The status of the answer. */
+            /** @description HTTP status of the response. */
             status: number;
-            /** @description What was wrong this time, and what to do. */
+            /** @description What was wrong with this request, and what to do. */
             detail: string;
             /** @description The request id. */
             instance: components["schemas"]["RequestId"];
         };
-        /** @description A failure that names every fault of the input. */
+        /** @description A validation error, with a list of what is wrong with the input. */
         ValidationProblem: {
             /** @constant */
             type: "/problems/validation-failed";
-            /** @description What went wrong, for people. */
+            /** @description Summary of the problem type. */
             title: string;
             /** @constant */
             status: 422;
-            /** @description What was wrong this time, and what to do. */
+            /** @description What was wrong with this request, and what to do. */
             detail: string;
             /** @description The request id. */
             instance: components["schemas"]["RequestId"];
             errors: components["schemas"]["InputError"][];
         };
-        /** @description One fault of the input, never with the value that was sent. */
+        /** @description One error in the input. Never contains the value that was sent. */
         InputError: {
             detail: string;
-            /** @description The place in the body (JSON Pointer as a URI fragment, RFC 6901). `#` is the whole of it. */
+            /** @description Location in the body (JSON Pointer as a URI fragment, RFC 6901). `#` is the whole body. */
             pointer?: string;
-            /** @description The name of the path or query parameter. */
+            /** @description Name of the path or query parameter. */
             parameter?: string;
         };
     };
     responses: {
-        /** @description What this service is. */
+        /** @description Service information. */
         ServiceInfo: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
@@ -300,7 +300,7 @@ export interface components {
                 "application/json": components["schemas"]["Health"];
             };
         };
-        /** @description Requests can be served. */
+        /** @description The service is ready to serve requests. */
         Readiness: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
@@ -320,7 +320,7 @@ export interface components {
                 "application/json": components["schemas"]["Task"];
             };
         };
-        /** @description The task as it was created. */
+        /** @description The created task. */
         TaskCreated: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
@@ -342,7 +342,7 @@ export interface components {
                 "application/json": components["schemas"]["TaskPage"];
             };
         };
-        /** @description The task is gone. */
+        /** @description The task is deleted. */
         TaskDeleted: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
@@ -350,7 +350,7 @@ export interface components {
             };
             content?: never;
         };
-        /** @description The request can't be read. Either its `Authorization` header or its body breaks the rules of HTTP or JSON. */
+        /** @description The request violates HTTP (for example, it has two `Authorization` headers), or its body is not JSON. */
         BadRequest: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
@@ -361,7 +361,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description There is no bearer token, or it is not accepted. */
+        /** @description The bearer token is missing or not accepted. */
         Unauthorized: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
@@ -372,7 +372,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The URL names another user than the token, whether that user exists or not. */
+        /** @description The user in the URL is not the user of the token, whether that user exists or not. */
         Forbidden: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
@@ -382,7 +382,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The user has no such task. */
+        /** @description The user has no task with this id. */
         TaskNotFound: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
@@ -422,7 +422,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The input can be read, but is not what this contract says. */
+        /** @description The input can be parsed, but violates the contract. */
         ValidationFailed: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
@@ -442,7 +442,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description A fault of the service. The log has the rest under the request id. */
+        /** @description An unexpected error of the service. The log has the details under the request id. */
         InternalError: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
@@ -452,7 +452,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The database is asleep, restarting or busy. Nothing is known to be wrong with the request. */
+        /** @description The database is suspended, restarting, unreachable or busy. The request itself may be correct. */
         DatabaseUnavailable: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
@@ -463,7 +463,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The database, or the issuer of the tokens, can't be reached. Nothing is known to be wrong with the request. */
+        /** @description The database or the token issuer cannot be reached. The request itself may be correct. */
         ServiceUnavailable: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
@@ -476,21 +476,21 @@ export interface components {
         };
     };
     parameters: {
-        /** @description Whose tasks. Must be the bearer of the token (403). */
+        /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
         UserId: components["schemas"]["UserId"];
-        /** @description Which task. */
+        /** @description Id of the task. */
         TaskId: components["schemas"]["TaskId"];
-        /** @description Only tasks that are (true) or are not (false) completed. */
+        /** @description Returns only tasks that are completed (true) or not completed (false). */
         Completed: boolean;
-        /** @description The size of a page. */
+        /** @description Maximum number of tasks in a page. */
         Limit: number;
-        /** @description How many tasks to pass over. Costs the more, the larger it is; prefer `cursor`. */
+        /** @description Number of tasks to skip. The cost rises with the offset; prefer `cursor`. */
         Offset: number;
-        /** @description Where to go on. The `next_cursor` of the page before; one that this service did not make is 422. */
+        /** @description The `next_cursor` of the previous page. A cursor that this service did not create is 422. */
         Cursor: components["schemas"]["Cursor"];
-        /** @description Whether to count all tasks that match. Costs a scan of them. */
+        /** @description Whether to return `total`, the number of all matching tasks, which costs a scan of them. */
         IncludeTotal: boolean;
-        /** @description Whether to ask the database where its last known state is older than ten seconds. */
+        /** @description Whether to query the database if its last known state is older than ten seconds. */
         Check: boolean;
     };
     requestBodies: {
@@ -506,7 +506,7 @@ export interface components {
                 "application/json": components["schemas"]["TaskUpdate"];
             };
         };
-        /** @description The state to set. Leave the body out to toggle. */
+        /** @description The state to set. Omit the body to toggle. */
         TaskCompletion: {
             content: {
                 "application/json": components["schemas"]["TaskCompletion"];
@@ -514,17 +514,17 @@ export interface components {
         };
     };
     headers: {
-        /** @description Identifies this request in the log. The caller's own when it is safe, otherwise a new one. */
+        /** @description Identifies the request in the log. The client's id if it is safe to log, otherwise a new one. */
         RequestId: components["schemas"]["RequestId"];
         /** @description The URL of the new task, relative to the server. */
         Location: string;
-        /** @description The next page as a link (`rel="next"`), absent on the last one. `next_cursor` says the same. */
+        /** @description Link to the next page (`rel="next"`), with the same cursor as `next_cursor`. Absent on the last page. */
         NextPage: string;
-        /** @description How to authenticate (RFC 6750). */
+        /** @description Authentication challenge (RFC 6750). */
         Challenge: string;
-        /** @description Present when the fault lies in the `Authorization` header (RFC 6750). */
+        /** @description Present if the error is in the `Authorization` header (RFC 6750). */
         InvalidRequestChallenge: string;
-        /** @description Seconds to wait before the next try. */
+        /** @description Seconds to wait before a retry. */
         RetryAfter: number;
     };
     pathItems: never;
@@ -619,7 +619,7 @@ export interface operations {
     getReadiness: {
         parameters: {
             query?: {
-                /** @description Whether to ask the database where its last known state is older than ten seconds. */
+                /** @description Whether to query the database if its last known state is older than ten seconds. */
                 check?: components["parameters"]["Check"];
             };
             header?: never;
@@ -638,20 +638,20 @@ export interface operations {
     listTasks: {
         parameters: {
             query?: {
-                /** @description Only tasks that are (true) or are not (false) completed. */
+                /** @description Returns only tasks that are completed (true) or not completed (false). */
                 completed?: components["parameters"]["Completed"];
-                /** @description The size of a page. */
+                /** @description Maximum number of tasks in a page. */
                 limit?: components["parameters"]["Limit"];
-                /** @description How many tasks to pass over. Costs the more, the larger it is; prefer `cursor`. */
+                /** @description Number of tasks to skip. The cost rises with the offset; prefer `cursor`. */
                 offset?: components["parameters"]["Offset"];
-                /** @description Where to go on. The `next_cursor` of the page before; one that this service did not make is 422. */
+                /** @description The `next_cursor` of the previous page. A cursor that this service did not create is 422. */
                 cursor?: components["parameters"]["Cursor"];
-                /** @description Whether to count all tasks that match. Costs a scan of them. */
+                /** @description Whether to return `total`, the number of all matching tasks, which costs a scan of them. */
                 include_total?: components["parameters"]["IncludeTotal"];
             };
             header?: never;
             path: {
-                /** @description Whose tasks. Must be the bearer of the token (403). */
+                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
                 user_id: components["parameters"]["UserId"];
             };
             cookie?: never;
@@ -674,7 +674,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Whose tasks. Must be the bearer of the token (403). */
+                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
                 user_id: components["parameters"]["UserId"];
             };
             cookie?: never;
@@ -699,9 +699,9 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Whose tasks. Must be the bearer of the token (403). */
+                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
                 user_id: components["parameters"]["UserId"];
-                /** @description Which task. */
+                /** @description Id of the task. */
                 task_id: components["parameters"]["TaskId"];
             };
             cookie?: never;
@@ -725,9 +725,9 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Whose tasks. Must be the bearer of the token (403). */
+                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
                 user_id: components["parameters"]["UserId"];
-                /** @description Which task. */
+                /** @description Id of the task. */
                 task_id: components["parameters"]["TaskId"];
             };
             cookie?: never;
@@ -753,9 +753,9 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Whose tasks. Must be the bearer of the token (403). */
+                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
                 user_id: components["parameters"]["UserId"];
-                /** @description Which task. */
+                /** @description Id of the task. */
                 task_id: components["parameters"]["TaskId"];
             };
             cookie?: never;
@@ -779,9 +779,9 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Whose tasks. Must be the bearer of the token (403). */
+                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
                 user_id: components["parameters"]["UserId"];
-                /** @description Which task. */
+                /** @description Id of the task. */
                 task_id: components["parameters"]["TaskId"];
             };
             cookie?: never;

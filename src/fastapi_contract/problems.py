@@ -72,7 +72,7 @@ class InvalidRequest(Problem):
     preflight for an origin, a method or a header that is not allowed. The detail names the rule."""
 
     type = "/problems/invalid-request"
-    title = "The request breaks the rules of HTTP"
+    title = "Invalid request"
     status = 400
 
 
@@ -81,7 +81,7 @@ class MalformedBody(Problem):
     object, nested too deeply, or more than 1,000 objects. The detail names the error and its position."""
 
     type = "/problems/malformed-body"
-    title = "The body is not JSON"
+    title = "Malformed JSON"
     status = 400
 
     def __init__(self, fault: str) -> None:
@@ -93,7 +93,7 @@ class NotFound(Problem):
     """No resource has this path. Paths are case-sensitive, and only "/" ends in a slash."""
 
     type = "/problems/not-found"
-    title = "There is no such path"
+    title = "Path not found"
     status = 404
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class MethodNotAllowed(Problem):
     """The path exists, but does not support this method. The Allow header lists the supported methods."""
 
     type = "/problems/method-not-allowed"
-    title = "The path does not have this method"
+    title = "Method not allowed"
     status = 405
 
     def __init__(self, allowed: str) -> None:
@@ -129,12 +129,12 @@ class ContentTooLarge(Problem):
     smaller body."""
 
     type = "/problems/content-too-large"
-    title = "The body is too large"
+    title = "Content too large"
     status = 413
 
     def __init__(self, limit: int) -> None:
         """`limit` is the largest allowed size in bytes."""
-        super().__init__(f"The body is larger than {limit} bytes. Send less.", {"Connection": "close"})
+        super().__init__(f"The body is larger than {limit} bytes. Send a smaller body.", {"Connection": "close"})
 
 
 class UriTooLong(Problem):
@@ -153,7 +153,7 @@ class UnsupportedMediaType(Problem):
     """The Content-Type header does not declare JSON in UTF-8. Send "Content-Type: application/json"."""
 
     type = "/problems/unsupported-media-type"
-    title = "The body is of another media type"
+    title = "Unsupported media type"
     status = 415
 
     def __init__(self) -> None:
@@ -178,11 +178,11 @@ class InternalError(Problem):
     """The service failed because of an unexpected error. Report the request id if it happens again."""
 
     type = "/problems/internal-error"
-    title = "The service failed"
+    title = "Internal server error"
     status = 500
 
     def __init__(self) -> None:
-        super().__init__("The fault is ours. Report the request id if it happens again.")
+        super().__init__("An unexpected error occurred. Report the request id if it happens again.")
 
 
 def _quote(token: str) -> str:
@@ -226,11 +226,11 @@ class InputError:
 
 
 class ValidationFailed(Problem):
-    """The input can be parsed, but does not match the contract. The member "errors" lists the errors, each with a
+    """The input can be parsed, but violates the contract. The member "errors" lists the errors, each with a
     "pointer" into the body or the name of a path or query "parameter"."""
 
     type = "/problems/validation-failed"
-    title = "The input is not valid"
+    title = "Validation failed"
     status = 422
 
     def __init__(self, errors: Sequence[InputError]) -> None:

@@ -10,12 +10,12 @@ class AuthenticationRequired(Problem, MissingCredentials):
     """The operation requires a bearer token, and none was sent. Send the header "Authorization: Bearer TOKEN"."""
 
     type = "/problems/authentication-required"
-    title = "Authentication is required"
+    title = "Authentication required"
     status = 401
 
     def __init__(self) -> None:
         super().__init__(
-            'There is no bearer token. Send one, as "Authorization: Bearer <token>".',
+            'The bearer token is missing. Send the header "Authorization: Bearer <token>".',
             {"WWW-Authenticate": CHALLENGE},
         )
 
@@ -26,7 +26,7 @@ class InvalidToken(Problem):
     token's algorithm is not accepted, because the cause is then the configuration."""
 
     type = "/problems/invalid-token"
-    title = "The token is not accepted"
+    title = "Invalid token"
     status = 401
 
     def __init__(self, reason: str, detail: str | None = None) -> None:
@@ -42,7 +42,7 @@ class Forbidden(Problem):
     id that the token was issued for: its "sub" claim."""
 
     type = "/problems/forbidden"
-    title = "The URL belongs to another user"
+    title = "Forbidden"
     status = 403
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class IssuerUnavailable(Problem):
     again after the seconds in the Retry-After header."""
 
     type = "/problems/issuer-unavailable"
-    title = "The issuer of the tokens is not available"
+    title = "Token issuer unavailable"
     status = 503
 
     def __init__(self) -> None:

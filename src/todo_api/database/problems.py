@@ -4,15 +4,15 @@ from fastapi_contract.problems import Problem
 
 
 class DatabaseUnavailable(Problem):
-    """The database is asleep, restarting, unreachable or busy. Nothing is known to be wrong with the request: send it
-    again after the seconds in the Retry-After header."""
+    """The database is suspended, restarting, unreachable or busy. The request may be correct: send it again after the
+    seconds in the Retry-After header."""
 
     type = "/problems/database-unavailable"
-    title = "The database is not available"
+    title = "Database unavailable"
     status = 503
 
     def __init__(self) -> None:
         super().__init__(
-            "The database does not answer right now. Try again after the seconds in Retry-After.",
+            "The database is temporarily unavailable. Retry after Retry-After seconds.",
             {"Retry-After": "1"},
         )

@@ -4,10 +4,10 @@ from fastapi_contract.problems import Problem
 
 
 class TaskNotFound(Problem):
-    """The user has no task with this id: it was deleted, it never was, or it is another user's."""
+    """The user has no task with this id: it was deleted, it never existed, or it belongs to another user."""
 
     type = "/problems/task-not-found"
-    title = "There is no such task"
+    title = "Task not found"
     status = 404
 
     def __init__(self) -> None:
