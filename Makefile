@@ -3,10 +3,10 @@ ARGS =
 
 .PHONY: help run test fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
 
-help: ## list these commands
+help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
 
-# `exec`, so that a signal reaches the service itself and not a shell above it.
+# `exec`, so that signals reach the service instead of a parent shell.
 run: ## install the service's dependencies, and start it
 	@./install.sh && exec .venv/bin/todo-api serve $(ARGS)
 
@@ -49,6 +49,6 @@ lint: install ## check generated code, style, types and imports
 codegen: install ## regenerate models and types from openapi.yaml
 	./codegen.sh
 
-clean: ## remove everything installed, built and cached; the tasks are kept
+clean: ## remove everything that was installed, built or cached; the tasks are kept
 	rm -rf .venv .tools node_modules bench/.venv bench/.product bench/node_modules dist reports .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src generated tests bench -name __pycache__ -prune -exec rm -rf {} +

@@ -1,8 +1,8 @@
 #!/bin/sh
-# openapi.yaml -> generated/
+# Generates generated/ from openapi.yaml.
 #
 #   ./codegen.sh           writes the Python models and the TypeScript types
-#   ./codegen.sh --check   writes nothing; shows a diff and fails when one of them is stale
+#   ./codegen.sh --check   writes nothing; prints a diff and fails if one of them is stale
 set -eu
 cd "$(dirname "$0")"
 
@@ -18,7 +18,8 @@ if [ ! -x .venv/bin/python ] || [ ! -d node_modules ]; then
     exit 2
 fi
 
-# The warning is about Timestamp: pydantic takes no pattern on a datetime. The tests hold its form on the wire.
+# Ignores a warning about Timestamp, because pydantic supports no pattern on a datetime. The tests check the format in
+# responses.
 models() {
     .venv/bin/python -W "ignore:Pydantic does not take max_length" -m datamodel_code_generator "$@"
 }
@@ -34,7 +35,7 @@ if [ "${1-}" = "" ]; then
     exit
 fi
 
-# The TypeScript generator's own --check tells that there is a difference, and not which.
+# The TypeScript generator's own --check fails without printing the difference.
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 stale=0
