@@ -1,5 +1,5 @@
-"""The database of the measurements: an embedded PostgreSQL in a temporary directory, and copies of one seeded database,
-so that each server finds the same rows and no dead ones."""
+"""The database of the benchmarks: an embedded PostgreSQL in a temporary directory with one seeded database. Each server
+gets a copy, so that all have the same rows and no dead ones."""
 
 import asyncio
 import shutil
@@ -18,8 +18,8 @@ from todo_api.embedded import embedded_postgres
 
 USERS = 1000
 TASKS = 200
-"""Of each user. The task `n` (from 0) of the user `u` (from 1) has the id `n * USERS + u`: a user's tasks lie as far
-apart as if all users had written them over time."""
+"""Tasks of each user. Task `n` (from 0) of user `u` (from 1) has the id `n * USERS + u`: the tasks of a user are spread
+over the table as if all users had created tasks in turn."""
 
 SEED = f"""
 INSERT INTO task (id, user_id, title, description, completed, created_at, updated_at)
@@ -30,12 +30,12 @@ FROM generate_series(0, {TASKS} - 1) AS n, generate_series(1, {USERS}) AS u,
      LATERAL (SELECT TIMESTAMPTZ '2026-01-01Z' + (n * {USERS} + u) * INTERVAL '61.000001 seconds') AS t (created_at)
 ORDER BY 1;
 SELECT setval(pg_get_serial_sequence('task', 'id'), {USERS * TASKS});
-"""  # noqa: S608 - numbers of our own
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running PostgreSQL with a seeded database, and a directory for the output of servers."""
+    """A running PostgreSQL with a seeded database. `directory` is for the output of servers."""
 
     directory: Path
     url: str
@@ -45,10 +45,10 @@ class Cluster:
 
     @contextmanager
     def copy(self) -> Iterator[str]:
-        """The URL of a copy of the seeded database, which is dropped afterwards."""
+        """Yields the URL of a copy of the seeded database, and drops the copy afterwards."""
         name = f"copy_{next(_number)}"
         execute(self.admin_url, f"CREATE DATABASE {name} TEMPLATE seeded OWNER {urlsplit(self.url).username}")
-        # The copy's pages are written now, not by whoever comes first.
+        # Write the copy's pages now, so that the first measurement does not pay for it.
         execute(self.admin_url, "CHECKPOINT")
         try:
             yield _with_database(self.url, name)
@@ -61,7 +61,7 @@ _number = count()
 
 @contextmanager
 def seeded_cluster() -> Iterator[Cluster]:
-    # Directly under the system's: as root PostgreSQL runs as another user, who must reach it.
+    # Directly below the system's temporary directory: as root, PostgreSQL runs as another user, which needs access.
     directory = Path(tempfile.mkdtemp(prefix="todo-api-bench-"))
     try:
         with embedded_postgres(directory / "postgres") as server:
@@ -69,7 +69,7 @@ def seeded_cluster() -> Iterator[Cluster]:
             seeded = _with_database(server.url, "seeded")
             migrate.upgrade(seeded)
             execute(seeded, SEED)
-            # By itself, for it can't be part of a transaction.
+            # A call of its own, because VACUUM cannot run in a transaction.
             execute(seeded, "VACUUM ANALYZE task")
             pid = int((directory / "postgres/cluster/postmaster.pid").read_text().split()[0])
             version = asyncio.run(_value(seeded, "SHOW server_version"))

@@ -1,4 +1,4 @@
-"""What operations cost as tasks grow in number: of one user, page by page, and in the whole table."""
+"""Measures the latency of operations as tasks grow in number: of one user, page by page, and in the whole table."""
 
 import shutil
 from argparse import ArgumentParser, Namespace
@@ -17,11 +17,11 @@ from workload import Call, calls, token
 
 OF_ONE_USER = 1_000_000
 PAGE = 1000
-"""Compared with the first, of 50 tasks each."""
+"""Number of the page, of 50 tasks each, that is compared with the first."""
 WARM_UP = 5
-"""Requests: the statement prepared, the pages of the index in memory."""
+"""Requests before the measurement, which prepare the statements and load the index into memory."""
 BYTES_PER_TASK = 700
-"""On disk, in table, indexes and log; 0.4 KB were seen, and the log grows to 1 GB."""
+"""Disk space for table, indexes and WAL; 0.4 KB were measured, and the WAL grows to 1 GB."""
 
 INSERT = """
 INSERT INTO task (user_id, title, completed, created_at, updated_at)
@@ -37,7 +37,7 @@ def insert(url: str, number: int, user: str) -> None:
 
 
 def pages(client: httpx.Client) -> dict[str, Call]:
-    """Of the user with a million tasks."""
+    """Returns the requests of pages of the user with a million tasks, by name."""
     headers = {"Authorization": f"Bearer {token('million')}"}
     get = partial(client.get, "/api/user-million/tasks", headers=headers)
     cursor = None
@@ -54,7 +54,7 @@ def pages(client: httpx.Client) -> dict[str, Call]:
 
 
 def milliseconds(operation: Sequence[Call], requests: int) -> list[float]:
-    """The median of each, called in turn, so that noise meets all alike."""
+    """Returns the median duration of each operation. They are called in turn, so that noise affects all equally."""
     times: list[list[float]] = [[] for _ in operation]
     for _ in range(requests):
         for call, measured in zip(operation, times, strict=True):
@@ -83,12 +83,14 @@ def run(arguments: Namespace) -> None:
     with seeded_cluster() as cluster, cluster.copy() as small, cluster.copy() as large:
         free = shutil.disk_usage(cluster.directory).free
         if free < arguments.tasks * BYTES_PER_TASK + 2e9:
-            raise ServerError(f"{free / 1e9:.0f} GB are free in {cluster.directory}: too little for --tasks")
+            raise ServerError(
+                f"{free / 1e9:.0f} GB are free in {cluster.directory}, too little for --tasks: lower it or set TMPDIR."
+            )
         for url in (small, large):
             insert(url, OF_ONE_USER, "'user-million'")
-        # Of users with 200 tasks each, one user after another: the index is filled in order, in a minute or two.
+        # 200 tasks per user, one user after another, so that the index is filled in order: a minute or two.
         insert(large, arguments.tasks - fewer, "'other-' || n / 200")
-        progress(f"{arguments.tasks:,} tasks are there")
+        progress(f"{arguments.tasks:,} tasks inserted")
         measured = measure(cluster, [small, large], arguments.requests)
         rows = [[name, *map(number, values)] for name, values in measured.items()]
         text = (
@@ -102,8 +104,8 @@ def run(arguments: Namespace) -> None:
 
 def parser() -> ArgumentParser:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=10_000_000, help="in the whole table; default: %(default)s")
-    parser.add_argument("--requests", type=int, default=50, help="default: %(default)s")
+    parser.add_argument("--tasks", type=int, default=10_000_000, help="tasks in the whole table; default: %(default)s")
+    parser.add_argument("--requests", type=int, default=50, help="requests of each operation; default: %(default)s")
     return parser
 
 

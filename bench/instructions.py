@@ -1,5 +1,5 @@
-"""Instructions per request under callgrind: what an operation costs, on a machine that is too noisy for a clock.
-Requests are sent one after another; a run repeats within one percent."""
+"""Counts instructions per request with callgrind, for machines that are too noisy to measure times. Requests are sent
+one after another; results repeat within one percent."""
 
 import re
 import shutil
@@ -15,13 +15,13 @@ from servers import BY_NAME, SERVERS, Server, ServerError, running
 from workload import CALLERS, MIX, calls, verify
 
 WARM_UP = 2 * CALLERS
-"""Requests that are not counted: each token is known to the server afterwards."""
-START_LIMIT = 180
-"""Seconds. Under valgrind everything takes up to fifty times as long."""
+"""Requests that are not counted; afterwards the server has cached each token."""
+START_TIMEOUT = 180
+"""Timeout in seconds. Valgrind slows a program down up to fifty times."""
 
 
 class Counter:
-    """The instructions of a process under callgrind, counted from the making on."""
+    """Counts the instructions of a process that runs under callgrind, from the creation of this object on."""
 
     def __init__(self, pid: int, output: Path) -> None:
         self._pid, self._output = pid, output
@@ -35,18 +35,18 @@ class Counter:
         self._command("zero")
 
     def read(self) -> int:
-        """Since the last restart."""
+        """Returns the number of instructions since the last restart."""
         self._command("dump")
         self._parts += 1
         part = self._output.with_suffix(f".{self._parts}")
         found = re.search(r"^summary: ([0-9]+)$", part.read_text(), re.MULTILINE)
         if found is None:
-            raise ServerError(f"callgrind left no sum in {part}")
+            raise ServerError(f"{part} has no summary of callgrind")
         return int(found[1])
 
 
 def count(server: Server, cluster: Cluster, requests: int) -> dict[str, float]:
-    """Thousand instructions per request, of each operation."""
+    """Returns the thousand instructions per request of each operation."""
     output = cluster.directory / f"{server.name}-callgrind"
     prefix = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={output}"]
     with (
@@ -56,9 +56,9 @@ def count(server: Server, cluster: Cluster, requests: int) -> dict[str, float]:
             url,
             cluster.directory / f"{server.name}.log",
             prefix=prefix,
-            # The order in sets of text differs from run to run otherwise, and with it what is done.
+            # Otherwise the order of strings in sets differs between runs, and with it the number of instructions.
             environment={"PYTHONHASHSEED": "0"},
-            start_limit=START_LIMIT,
+            start_timeout=START_TIMEOUT,
         ) as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
     ):
@@ -78,7 +78,7 @@ def count(server: Server, cluster: Cluster, requests: int) -> dict[str, float]:
 def run(arguments: Namespace) -> None:
     missing = [name for name in ("valgrind", "vgdb") if shutil.which(name) is None]
     if missing:
-        raise ServerError(f"{missing[0]} is missing (Debian, Ubuntu: apt install valgrind)")
+        raise ServerError(f"{missing[0]} is not installed. Install valgrind (Debian, Ubuntu: apt install valgrind).")
     counted = {}
     with seeded_cluster() as cluster:
         for name in arguments.only:
@@ -101,7 +101,7 @@ def run(arguments: Namespace) -> None:
 
 def parser() -> ArgumentParser:
     parser = ArgumentParser(description=__doc__)
-    # Node compiles while it runs: under valgrind it does something else than it does alone.
+    # Without Node: its JIT compiler produces different code under valgrind.
     names = [server.name for server in SERVERS if server.name not in ("express", "fastify")]
     parser.add_argument(
         "--only",
@@ -111,7 +111,7 @@ def parser() -> ArgumentParser:
         metavar="SERVER",
         help=f"{', '.join(names)}; default: todo-api bare_asgi",
     )
-    parser.add_argument("--requests", type=int, default=100, help="of each operation; default: %(default)s")
+    parser.add_argument("--requests", type=int, default=100, help="requests of each operation; default: %(default)s")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Where the CPU of each operation goes: samples of the service under load, told by the layer that was at work."""
+"""Profiles the CPU per layer and operation: samples the stacks of the service under load."""
 
 import subprocess
 from argparse import ArgumentParser, Namespace
@@ -13,7 +13,7 @@ from workload import CONNECTIONS, MIX, generator, load, verify, write_tokens
 WARM_UP = 1
 """Seconds."""
 RATE = 200
-"""Samples a second."""
+"""Samples per second."""
 
 LAYERS = {
     "event loop, sockets, PostgreSQL's protocol (C)": ("asyncio/",),
@@ -28,12 +28,12 @@ LAYERS = {
     "session and pool": ("todo_api/database/",),
     "asyncpg (Python)": ("asyncpg/",),
 }  # fmt: skip
-"""What the files of each begin with."""
+"""Prefixes of the file names of each layer."""
 OTHER = "else"
 
 
 def layer(stack: str) -> str:
-    """The layer of the innermost frame that belongs to one. What the standard library does, it does for its caller."""
+    """Returns the layer of the innermost frame that belongs to one: the standard library counts as its caller."""
     for frame in reversed(stack.split(";")):
         file = frame.rpartition("(")[2]
         for name, beginnings in LAYERS.items():
@@ -43,25 +43,25 @@ def layer(stack: str) -> str:
 
 
 def sample(cluster: Cluster, tokens: Path, operation: str, seconds: int) -> dict[str, float]:
-    """Microseconds of CPU per request, of each layer."""
+    """Returns the microseconds of CPU per request of each layer."""
     output = cluster.directory / "samples"
     command = [BENCH / ".venv/bin/py-spy", "record", "--format", "raw", "--function", "--rate", str(RATE)]
     with cluster.copy() as url, running(PRODUCT, url, cluster.directory / f"{PRODUCT.name}.log") as service:
         verify(service.url)
         load(service.url, tokens, WARM_UP, 0, {operation: 100})
-        # By itself, for py-spy stops the service for each sample.
+        # Measured without py-spy, which stops the service for each sample.
         before = cpu_seconds(service.pid)
         unwatched = load(service.url, tokens, seconds, 1, {operation: 100})
         microseconds = (cpu_seconds(service.pid) - before) / unwatched.requests * 1e6
         target = ["--pid", str(service.pid), "--duration", str(seconds), "--output", output]
-        # Ends by itself, after its time or with the service; it is waited for in any case.
+        # py-spy ends after --duration or with the service.
         with subprocess.Popen(
             [*command, *target], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as watcher:
             load(service.url, tokens, seconds + WARM_UP, 2, {operation: 100})
-            said, _ = watcher.communicate()
+            output_text, _ = watcher.communicate()
     if watcher.returncode:
-        raise ServerError(f"py-spy failed (it must be root where ptrace is restricted): {said}")
+        raise ServerError(f"py-spy failed (if ptrace is restricted, it must run as root): {output_text}")
     counted: Counter[str] = Counter()
     for line in output.read_text().splitlines():
         stack, _, samples = line.rpartition(" ")
@@ -88,7 +88,7 @@ def run(arguments: Namespace) -> None:
 
 def parser() -> ArgumentParser:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=10, help="of each operation; default: %(default)s")
+    parser.add_argument("--seconds", type=int, default=10, help="seconds of each operation; default: %(default)s")
     return parser
 
 

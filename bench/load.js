@@ -1,4 +1,5 @@
-// The same as load.lua with autocannon, where wrk is absent. Arguments: URL, seconds, connections, and those of load.lua.
+// Does the same as load.lua with autocannon, if wrk is not installed. Arguments: URL, seconds, connections, and those of
+// load.lua.
 import { readFileSync } from "node:fs";
 import autocannon from "autocannon";
 
@@ -26,5 +27,5 @@ function setupRequest(request) {
 
 const result = await autocannon({ url, duration: seconds, connections, requests: [{ setupRequest }] });
 const { p50, p99 } = result.latency;
-const answer = { requests: result.requests.total, seconds: result.duration, errors: result.errors + result.non2xx, p50, p99 };
-console.log(`RESULT ${JSON.stringify(answer)}`);
+const summary = { requests: result.requests.total, seconds: result.duration, errors: result.errors + result.non2xx, p50, p99 };
+console.log(`RESULT ${JSON.stringify(summary)}`);

@@ -1,5 +1,5 @@
--- wrk's part of workload.py. Arguments: a file with a token a line, how many tasks a user has, the
--- seed, the weights of the five operations.
+-- The requests of workload.py as a script of wrk. Arguments: a file with one token per line, the number of tasks of a
+-- user, the seed, the weights of the five operations.
 local tokens, tasks, weights = {}, 0, {}
 
 function init(arguments)
@@ -15,7 +15,7 @@ function init(arguments)
   end
 end
 
--- Written out, because wrk.format costs several times as much.
+-- Replaces wrk.format, which is several times slower.
 local function format(method, path, token, body)
   local head = method .. " " .. path .. " HTTP/1.1\r\nHost: 127.0.0.1\r\n" .. token
   if not body then

@@ -1,4 +1,5 @@
-"""The mix with a network between server and database: a relay on loopback that delays what passes, not how much."""
+"""Measures the mix with a network between server and database: a relay on loopback adds latency and does not limit
+bandwidth."""
 
 import asyncio
 import threading
@@ -17,17 +18,17 @@ from servers import BY_NAME, PRODUCT, Server, running
 from workload import CONNECTIONS, Load, generator, load, verify, write_tokens
 
 WARM_UP = 3
-"""Seconds: fifteen connections, each of which prepares every statement, at 20 ms a round trip."""
-WAYS = [
+"""Seconds, enough for fifteen connections to prepare every statement at 20 ms per round trip."""
+CASES = [
     (PRODUCT, "direct", ""),
-    # Says that there is a pooler in transaction mode: nothing stays prepared on a connection.
+    # Declares a pooler in transaction mode: the service then keeps no prepared statements.
     (PRODUCT, "pooled", "?pgbouncer=true"),
     (BY_NAME["async_sqlmodel"], "direct", ""),
 ]
 
 
 class Side(asyncio.Protocol):
-    """One end of a relayed connection. What arrives here leaves at the other end after the delay."""
+    """One end of a relayed connection. Sends received data through the other end after `delay` seconds."""
 
     transport: asyncio.Transport
     other: "Side"
@@ -47,7 +48,7 @@ class Side(asyncio.Protocol):
 
 
 class ServerSide(Side):
-    """The end that the server has connected to; makes the end at the database."""
+    """The end that the server connects to. It opens the connection to the database."""
 
     def __init__(self, delay: float, database: str) -> None:
         super().__init__(delay)
@@ -55,7 +56,7 @@ class ServerSide(Side):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        # Not at once: asyncio of Python 3.11.2 begins to read after this all the same.
+        # Deferred, because asyncio of Python 3.11.2 starts to read after this method.
         self._loop.call_soon(self.transport.pause_reading)
         self._connecting = self._loop.create_task(self._connect())
 
@@ -66,12 +67,12 @@ class ServerSide(Side):
 
 
 @contextmanager
-def distant(url: str, milliseconds: float) -> Iterator[str]:
-    """The URL of the same database, a round trip of so many milliseconds away."""
+def delayed(url: str, milliseconds: float) -> Iterator[str]:
+    """Yields the URL of the same database through the relay, with `milliseconds` of latency per round trip."""
     parts = urlsplit(url)
-    place = {name: values[0] for name, values in parse_qs(parts.query).items()}
-    socket = f"{place['host']}/.s.PGSQL.{place['port']}"
-    # select() sleeps as long as it is told; epoll, and with it uvloop, whole milliseconds.
+    parameters = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    socket = f"{parameters['host']}/.s.PGSQL.{parameters['port']}"
+    # select() has a timeout in microseconds; that of epoll, and so of uvloop, is in whole milliseconds.
     loop = asyncio.SelectorEventLoop(SelectSelector())
 
     async def listen() -> asyncio.Server:
@@ -96,7 +97,7 @@ def measure(
 ) -> Load:
     with (
         cluster.copy() as near,
-        distant(near, delay) as url,
+        delayed(near, delay) as url,
         running(server, url + parameters, cluster.directory / f"{server.name}.log") as service,
     ):
         verify(service.url)
@@ -109,15 +110,15 @@ def run(arguments: Namespace) -> None:
     with seeded_cluster() as cluster:
         tokens = write_tokens(cluster.directory)
         for delay in arguments.delays:
-            samples: list[list[Load]] = [[] for _ in WAYS]
+            samples: list[list[Load]] = [[] for _ in CASES]
             for _ in range(arguments.rounds):
-                for index, (server, way, parameters) in enumerate(WAYS):
+                for index, (server, mode, parameters) in enumerate(CASES):
                     samples[index].append(measure(server, parameters, cluster, tokens, arguments, delay))
-                    progress(f"{delay} ms: {server.name}, {way}")
-            for (server, way, _), loads in zip(WAYS, samples, strict=True):
+                    progress(f"{delay} ms: {server.name}, {mode}")
+            for (server, mode, _), loads in zip(CASES, samples, strict=True):
                 rate = median(one.requests / one.seconds for one in loads)
                 p50 = median(one.p50 for one in loads)
-                rows.append([f"{server.title}, {way}", f"{delay:g}", number(rate), number(p50)])
+                rows.append([f"{server.title}, {mode}", f"{delay:g}", number(rate), number(p50)])
         text = (
             f"The mix, {CONNECTIONS} connections of {generator()}, medians of {arguments.rounds} rounds of "
             f"{arguments.seconds} seconds.\n\n"
@@ -129,9 +130,11 @@ def run(arguments: Namespace) -> None:
 
 def parser() -> ArgumentParser:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--delays", nargs="+", type=float, default=[1, 5, 20], metavar="MS", help="default: 1 5 20")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--seconds", type=int, default=5, help="default: %(default)s")
+    parser.add_argument(
+        "--delays", nargs="+", type=float, default=[1, 5, 20], metavar="MS", help="round trips; default: 1 5 20"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each server; default: %(default)s")
+    parser.add_argument("--seconds", type=int, default=5, help="seconds of each round; default: %(default)s")
     return parser
 
 

@@ -1,4 +1,6 @@
-"""Draws what run.py measured, in the peers' virtual environment, which has matplotlib. JSON from the standard input."""
+"""Plots the results of run.py, read as JSON from standard input, to the file named by the first argument.
+
+Runs in the peers' virtual environment, which has matplotlib."""
 
 import json
 import sys
@@ -6,7 +8,7 @@ import sys
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
-# The same numbers give the same file, and text stays text: a third of the size.
+# A fixed salt makes the file reproducible, and text as text makes it a third of the size.
 mpl.rcParams |= {"svg.hashsalt": "todo-api", "svg.fonttype": "none", "font.size": 9}
 
 values = json.load(sys.stdin)

@@ -1,5 +1,5 @@
-"""Tables in Markdown, and the document that they go into. What stands between a section's two comments is replaced by
-each run; what people write around them stays."""
+"""Writes results as Markdown tables into performance.md. Each run replaces the text between the two comments of its
+section, and keeps everything else."""
 
 import platform
 import shlex
@@ -17,20 +17,20 @@ from workload import WorkloadError
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The first column is text, the others are numbers."""
+    """Returns a Markdown table. The first column is aligned as text, the others as numbers."""
     lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def number(value: float) -> str:
-    """Three digits that count."""
+    """Formats a number with three significant digits, or more from 1,000 on."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
 def conditions(postgres: str) -> str:
-    """When, where, with what and by which command."""
+    """Returns the date, machine, versions and command of a measurement."""
     node = subprocess.run([NODE, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     pinned = "the server alone on the first, everything else on the others" if PINNED else "nothing pinned"
     command = shlex.join(["python", *(part.removeprefix(f"{ROOT}/") for part in sys.argv)])
@@ -50,7 +50,7 @@ def _processor() -> str:
 
 
 def publish(directory: Path | None, section: str, text: str) -> None:
-    """Prints it, and with a directory puts it into `performance.md` there."""
+    """Prints `text`, and replaces the section in performance.md in `directory`, if given."""
     print(f"\n{text}")
     if directory is None:
         return
@@ -70,8 +70,10 @@ def progress(text: str) -> None:
 
 
 def main(parser: ArgumentParser, command: Callable[[Namespace], None]) -> None:
-    """Runs a command line, with all but the measured server on cores of their own."""
-    parser.add_argument("--write", type=Path, metavar="DIRECTORY", help="where to write performance.md")
+    """Parses the arguments and runs `command`, on all cores but the first, which is for the measured server."""
+    parser.add_argument(
+        "--write", type=Path, metavar="DIRECTORY", help="folder of performance.md, whose section is replaced"
+    )
     arguments = parser.parse_args()
     end_on_sigterm()
     leave_first_core()

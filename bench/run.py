@@ -1,4 +1,5 @@
-"""The mix, on every server in turn: requests per second, latency, CPU and memory, as medians of interleaved rounds."""
+"""Measures the mix on every server in turn: requests per second, latency, CPU and memory, as medians of interleaved
+rounds."""
 
 import json
 import subprocess
@@ -15,12 +16,13 @@ from servers import BENCH, BY_NAME, PEER_PYTHON, SERVERS, Server, cpu_seconds, r
 from workload import CONNECTIONS, HOW_TO_INSTALL, MIX, generator, load, verify, write_tokens
 
 WARM_UP = 1
-"""Seconds: connections, prepared statements, the token of every user."""
+"""Seconds, for opening connections, preparing statements and caching every user's token."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One server in one round. CPU in seconds per 1,000 requests."""
+    """Result of one server in one round: latencies in milliseconds, CPU in seconds per 1,000 requests, memory in MB,
+    start in seconds."""
 
     rate: float
     p50: float
@@ -32,7 +34,7 @@ class Sample:
 
 
 def measure(server: Server, cluster: Cluster, tokens: Path, seconds: int, seed: int) -> Sample:
-    """A fresh server on a fresh copy of the database, verified, warmed up and loaded."""
+    """Starts a new server on a new copy of the database, verifies it, warms it up and measures it for `seconds`."""
     with cluster.copy() as url, running(server, url, cluster.directory / f"{server.name}.log") as service:
         verify(service.url)
         load(service.url, tokens, WARM_UP, seed)
@@ -82,7 +84,7 @@ HEAD = [
 
 def run(arguments: Namespace) -> None:
     if generator() != "wrk":
-        progress(f"{HOW_TO_INSTALL}: autocannon stands in, which needs more CPU beside the database.")
+        progress(f"{HOW_TO_INSTALL} autocannon is used instead, which takes more CPU from the database.")
     servers = [BY_NAME[name] for name in arguments.only]
     samples: dict[Server, list[Sample]] = {server: [] for server in servers}
     with seeded_cluster() as cluster:
@@ -118,8 +120,10 @@ def parser() -> ArgumentParser:
     parser = ArgumentParser(description=__doc__)
     names = [server.name for server in SERVERS]
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="SERVER", help=", ".join(names))
-    parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
-    parser.add_argument("--seconds", type=int, default=5, help="of each server in a round; default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each server; default: %(default)s")
+    parser.add_argument(
+        "--seconds", type=int, default=5, help="seconds of each server in a round; default: %(default)s"
+    )
     return parser
 
 

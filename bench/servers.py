@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started, and what it costs while it runs."""
+"""The servers under test: how each is started and stopped, and the CPU and memory that it uses."""
 
 import os
 import signal
@@ -19,16 +19,17 @@ BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 PEERS = BENCH / "peers"
 NODE = Path(executable.ROOT_DIR, "bin", "node")
-# All virtual environments are made from one interpreter, by install.sh.
+# install.sh creates all virtual environments with the same interpreter.
 PEER_PYTHON = BENCH / ".venv/bin/python"
 SECRET = "a secret of the measurements, 32 bytes or more"  # noqa: S105
-START_LIMIT = 30
-STOP_LIMIT = 15
+START_TIMEOUT = 30
+STOP_TIMEOUT = 15
+"""Seconds, both."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """`command` is what users of it would type; only the port differs."""
+    """A server under test. `command` is the command that its users would run, with a port."""
 
     name: str
     title: str
@@ -54,34 +55,33 @@ BY_NAME = {server.name: server for server in SERVERS}
 
 
 class ServerError(Exception):
-    """The server did not start, or ended. The message has the end of its output."""
+    """A server did not start or ended early, or a tool failed. The message has the end of the server's output."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A server that accepts connections."""
+    """A server that accepts connections. `start` is the time in seconds until it did."""
 
     url: str
     pid: int
     start: float
-    """Seconds until it did."""
 
 
-# --- cores: the server alone on the first, everything else on the others
+# --- CPU affinity: the server alone on the first core, everything else on the others
 
 _CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 PINNED = len(_CORES) > 1
 
 
 def leave_first_core() -> None:
-    """This process, and those that it starts from now on."""
+    """Moves this process, and processes that it starts from now on, to the other cores."""
     if PINNED:
         os.sched_setaffinity(0, _CORES[1:])
 
 
 @contextmanager
 def _first_core() -> Iterator[None]:
-    """What is started within runs on the first core; set here and inherited, so that no thread of it escapes."""
+    """Processes started in this context inherit the first core, so that all their threads run there."""
     if not PINNED:
         yield
         return
@@ -104,9 +104,10 @@ def running(
     *,
     prefix: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-    start_limit: float = START_LIMIT,
+    start_timeout: float = START_TIMEOUT,
 ) -> Iterator[Running]:
-    """Starts a server on a free port, its output in the file `log`, and stops it."""
+    """Starts a server on a free port, with its output in the file `log`, and stops it afterwards. `prefix` is a program
+    that runs the command, such as valgrind; `start_timeout` is in seconds. Raises ServerError."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -122,10 +123,10 @@ def running(
     }
     began = time.monotonic()
     with log.open("w") as output, _first_core():
-        # In `log`'s directory no .env lies, which would change what the product does.
+        # The directory of `log` has no .env file, which would change the service's settings.
         process = subprocess.Popen(command, env=variables, cwd=log.parent, stdout=output, stderr=subprocess.STDOUT)
     try:
-        _wait(process, port, log, time.monotonic() + start_limit)
+        _wait(process, port, log, time.monotonic() + start_timeout)
         yield Running(f"http://127.0.0.1:{port}", process.pid, time.monotonic() - began)
         if process.poll() is not None:
             raise ServerError(f"{server.name} ended: {_end(log)}")
@@ -152,14 +153,14 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
     try:
-        process.wait(STOP_LIMIT)
+        process.wait(STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
 def end_on_sigterm() -> None:
-    """As on Ctrl-C, so that servers and database are stopped on either."""
+    """Makes SIGTERM raise SystemExit, so that servers and database are stopped as on Ctrl-C."""
 
     def end(number: int, _: FrameType | None) -> None:
         sys.exit(128 + number)
@@ -167,7 +168,7 @@ def end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, end)
 
 
-# --- what it costs
+# --- CPU and memory
 
 
 def _tree(pid: int) -> list[psutil.Process]:
@@ -176,12 +177,12 @@ def _tree(pid: int) -> list[psutil.Process]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system, of the process and its children, those that have ended included."""
+    """Returns user and system time of the process and its children, including children that have ended."""
     seconds = 0.0
     for process in _tree(pid):
         try:
             seconds += sum(process.cpu_times()[:4])
-        except psutil.NoSuchProcess:  # Its parent has its time now.
+        except psutil.NoSuchProcess:  # Its time is now in that of its parent.
             continue
     return seconds
 

@@ -1,4 +1,5 @@
-"""What every server is asked for: the mix of operations, its load, and the proof that a server answers right."""
+"""The workload of every server: the mix of operations, the load generator, and a check that the server's responses are
+correct."""
 
 import json
 import shutil
@@ -18,11 +19,11 @@ from servers import BENCH, NODE, SECRET
 from todo_api.auth.tokens import sign
 
 MIX = {"get": 40, "list of 50": 20, "create": 10, "update": 15, "complete": 15}
-"""Percent: a screen that is read more often than it is written."""
+"""Percent of each operation, for an application that reads more often than it writes."""
 CONNECTIONS = 32
-HOW_TO_INSTALL = "wrk is missing (Debian, Ubuntu: apt install wrk)"
+HOW_TO_INSTALL = "wrk is not installed (Debian, Ubuntu: apt install wrk)."
 CALLERS = 20
-"""Users, where requests are sent one after another."""
+"""Users whose requests are sent one after another."""
 CREATE = {"title": "Buy milk", "description": "Two litres"}
 UPDATE = {"title": "Buy oat milk", "description": None}
 COMPLETE = {"completed": True}
@@ -32,12 +33,12 @@ Call = Callable[[], httpx.Response]
 
 
 class WorkloadError(Exception):
-    """A server does not do what is measured."""
+    """A server returned a wrong response, or the load generator failed."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a load generator saw. Latencies in milliseconds."""
+    """Result of the load generator. Latencies are in milliseconds."""
 
     requests: int
     seconds: float
@@ -50,19 +51,19 @@ def token(user: int | str) -> str:
 
 
 def write_tokens(directory: Path) -> Path:
-    """One a line, of every user."""
+    """Writes a token of every user to a file, one per line, and returns its path."""
     path = directory / "tokens"
     path.write_text("".join(f"{token(user)}\n" for user in range(1, USERS + 1)))
     return path
 
 
 def generator() -> str:
-    """wrk; where it is absent autocannon, which takes more CPU from the database beside it."""
+    """Returns `wrk`, or `autocannon` if wrk is not installed. autocannon takes more CPU from the database."""
     return "wrk" if shutil.which("wrk") else "autocannon"
 
 
 def load(url: str, tokens: Path, seconds: int, seed: int, mix: Mapping[str, int] = MIX) -> Load:
-    """Raises WorkloadError when any answer is not 2xx."""
+    """Sends the mix for `seconds` with random requests. Raises WorkloadError if any response is not 2xx."""
     arguments = [str(tokens), str(TASKS), str(seed), *(str(mix.get(name, 0)) for name in MIX)]
     if generator() == "wrk":
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"]
@@ -80,7 +81,7 @@ def load(url: str, tokens: Path, seconds: int, seed: int, mix: Mapping[str, int]
 
 
 def calls(client: httpx.Client) -> dict[str, Call]:
-    """The operations of the mix, one request each time, of some users in turn."""
+    """Returns functions that send one request of an operation, by name. CALLERS users take turns."""
     users = [(user, {"Authorization": f"Bearer {token(user)}"}) for user in range(1, CALLERS + 1)]
     turn = count()
 
@@ -100,19 +101,20 @@ def calls(client: httpx.Client) -> dict[str, Call]:
 
 
 def verify(url: str) -> None:
-    """All five operations as the contract has them, and the refusals: who is fast must not be so by leaving out."""
+    """Checks the five operations and the rejection of bad requests, so that no server is fast because it skips work.
+    Raises WorkloadError."""
     with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token(1)}"}, timeout=10) as client:
-        _verify_answers(client)
-        _verify_refusals(client)
+        _verify_responses(client)
+        _verify_rejections(client)
 
 
-def _verify_answers(client: httpx.Client) -> None:
+def _verify_responses(client: httpx.Client) -> None:
     tasks = "/api/user-1/tasks"
     seeded = _ok(client.get(f"{tasks}/1"), 200)
     _same(seeded, id=1, user_id="user-1", title="Task 0", completed=True)
     begin = datetime(2026, 1, 1, tzinfo=UTC)
     if not 60 < (datetime.fromisoformat(seeded["created_at"]) - begin).total_seconds() < 62:
-        raise WorkloadError(f"another time of creation: {seeded}")
+        raise WorkloadError(f"created_at is not the seeded time: {seeded}")
 
     first = _ok(client.get(tasks, params={"limit": 50}), 200)
     second = _ok(client.get(tasks, params={"limit": 50, "cursor": first["next_cursor"]}), 200)
@@ -124,26 +126,26 @@ def _verify_answers(client: httpx.Client) -> None:
     _same(created, user_id="user-1", completed=False, **CREATE)
     one = f"{tasks}/{created['id']}"
     _same(_ok(client.patch(f"{one}/complete", json=COMPLETE), 200), id=created["id"], **CREATE | COMPLETE)
-    # What is absent from an update keeps its value.
+    # Members that are absent from an update keep their values.
     changed = _ok(client.put(one, json=UPDATE), 200)
     _same(changed, **UPDATE | COMPLETE)
     if datetime.fromisoformat(changed["updated_at"]) <= datetime.fromisoformat(created["updated_at"]):
-        raise WorkloadError(f"updated_at does not move: {changed}")
+        raise WorkloadError(f"updated_at did not increase: {changed}")
     _same(_ok(client.get(one), 200), **changed)
 
 
-def _verify_refusals(client: httpx.Client) -> None:
+def _verify_rejections(client: httpx.Client) -> None:
     mine, others = "/api/user-1/tasks", "/api/user-2/tasks"
     forged = {"Authorization": f"Bearer {token(1)[:-4]}AAAA"}
     expired = {"Authorization": f"Bearer {sign(SECRET, 'user-1', lifetime=-1)}"}
-    refused: list[tuple[set[int], str, str, dict[str, Any]]] = [
+    rejected: list[tuple[set[int], str, str, dict[str, Any]]] = [
         ({401}, "GET", f"{mine}/1", {"headers": {"Authorization": ""}}),
         ({401}, "GET", f"{mine}/1", {"headers": forged}),
         ({401}, "GET", f"{mine}/1", {"headers": expired}),
         ({403}, "GET", f"{others}/2", {}),
         ({403}, "GET", others, {}),
         ({403}, "POST", others, {"json": CREATE}),
-        # The user's own URL, but a task of another's.
+        # The URL is the user's own, but the task belongs to another user.
         ({404}, "GET", f"{mine}/2", {}),
         ({404}, "PUT", f"{mine}/2", {"json": UPDATE}),
         ({404}, "PATCH", f"{mine}/2/complete", {"json": COMPLETE}),
@@ -157,7 +159,7 @@ def _verify_refusals(client: httpx.Client) -> None:
         ({400, 422}, "PUT", f"{mine}/1", {"json": {"description": {}}}),
         ({400, 422}, "PATCH", f"{mine}/1/complete", {"json": {"completed": "perhaps"}}),
     ]
-    for statuses, method, path, options in refused:
+    for statuses, method, path, options in rejected:
         response = client.request(method, path, **options)
         if response.status_code not in statuses:
             raise WorkloadError(f"{method} {path} {options}: {response.status_code} {response.text[:200]}")
@@ -166,10 +168,10 @@ def _verify_refusals(client: httpx.Client) -> None:
 def _ok(response: httpx.Response, status: int) -> dict[str, Any]:
     if response.status_code != status:
         raise WorkloadError(f"{response.request.method} {response.url}: {response.status_code} {response.text[:200]}")
-    answer: dict[str, Any] = response.json()
-    return answer
+    body: dict[str, Any] = response.json()
+    return body
 
 
 def _same(task: Mapping[str, Any], **expected: Any) -> None:
     if {name: task.get(name) for name in expected} != expected:
-        raise WorkloadError(f"{task} where {expected} is expected")
+        raise WorkloadError(f"{task} instead of {expected}")

@@ -1,5 +1,4 @@
-"""FastAPI with SQLModel's AsyncSession and ORM objects. Models and the check of the token are those of the synchronous
-way."""
+"""FastAPI with SQLModel's AsyncSession and ORM objects, with the models and token check of the synchronous peer."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated

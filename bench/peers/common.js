@@ -1,5 +1,5 @@
-// What both Node peers do alike: the pool and the statements. The cursor is the id of the last task, for a Date
-// of JavaScript is too coarse for the time of one. `pg` makes a text of a bigint by default.
+// Code shared by the Node peers: pool and statements. The cursor is the id of the last task, because a Date has only
+// milliseconds. `pg` returns a bigint as a string by default.
 import pg from "pg";
 
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
@@ -9,7 +9,7 @@ export const port = Number(process.env.PORT);
 export const maxId = Number.MAX_SAFE_INTEGER;
 
 const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 15 });
-// Named, so that `pg` prepares each once a connection.
+// Named statements, which `pg` prepares once per connection.
 const query = async (name, text, values) => (await pool.query({ name, text, values })).rows;
 
 export async function list(user, limit, cursor) {

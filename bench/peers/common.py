@@ -1,4 +1,4 @@
-"""What every Python peer does alike, so that a difference between two of them is one of their frameworks."""
+"""Code shared by the Python peers, so that they differ only in their frameworks."""
 
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -12,17 +12,17 @@ import uvicorn
 SECRET = os.environ["BETTER_AUTH_SECRET"]
 DATABASE_URL = os.environ["DATABASE_URL"]
 POOL_SIZE = 15
-"""As many connections as the product's pool has."""
+"""The maximum size of the service's pool."""
 MAX_ID = 2**53 - 1
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-# As long as the contract's cursor, 27 characters.
+# Padded to the length of the contract's cursor, 27 characters.
 _POSITION = Struct(">qq4x")
 
 
 def subject(token: str) -> str:
-    """The user of an HS256 token. Raises jwt.InvalidTokenError."""
+    """Returns the user of an HS256 token. Raises jwt.InvalidTokenError."""
     claims = jwt.decode(token, SECRET, algorithms=["HS256"], options={"require": ["exp", "sub"]})
     return str(claims["sub"])
 
@@ -38,6 +38,6 @@ def decode_cursor(cursor: str) -> tuple[datetime, int]:
 
 
 def serve(app: Any) -> None:
-    """One process, with the event loop and the parser that the product has."""
+    """Serves in one process, with the event loop and HTTP parser of the service."""
     port = int(os.environ["PORT"])
     uvicorn.run(app, port=port, loop="uvloop", http="httptools", ws="none", log_level="warning", access_log=False)

@@ -1,4 +1,4 @@
-"""Connexion 3 with the product's own contract, on asyncpg. `offset`, `completed` and `include_total` are not done."""
+"""Connexion 3 with the service's contract, on asyncpg, without `offset`, `completed` and `include_total`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,20 +16,20 @@ from common import DATABASE_URL, POOL_SIZE, decode_cursor, encode_cursor, serve,
 
 CONTRACT = Path(__file__).parents[2] / "openapi.yaml"
 OPERATIONS = ("listTasks", "createTask", "getTask", "updateTask", "toggleTaskCompletion")
-Answer = tuple[Any, int, dict[str, str]]
-# The contract has several media types an operation, so it must be said.
+Reply = tuple[Any, int, dict[str, str]]
+# Set explicitly, because operations of the contract have several media types.
 JSON = {"Content-Type": "application/json"}
 
 
 def openapi_30(node: Any) -> Any:
-    """Connexion reads OpenAPI 3.0: null is an enumeration of one there, and so is a constant."""
+    """Converts OpenAPI 3.1 to 3.0, which Connexion supports: null and constants become enumerations of one value."""
     if isinstance(node, list):
         return [openapi_30(item) for item in node]
     if not isinstance(node, dict):
         return node
     if node.get("type") == "null":
         return {"enum": [None]}
-    # Lists of examples are 3.1's; maps of them are in both.
+    # 3.0 has maps of examples, but no lists.
     kept = {
         name: openapi_30(value) for name, value in node.items() if not (name == "examples" and isinstance(value, list))
     }
@@ -66,11 +66,11 @@ def _pool(user_id: str, user: str) -> asyncpg.Pool:
     return pool
 
 
-def _one(row: asyncpg.Record | None) -> Answer:
-    return ({"title": "There is no such task"}, 404, JSON) if row is None else (dict(row), 200, JSON)
+def _one(row: asyncpg.Record | None) -> Reply:
+    return ({"title": "Task not found"}, 404, JSON) if row is None else (dict(row), 200, JSON)
 
 
-async def listTasks(user_id: str, user: str, limit: int = 50, cursor: str | None = None, **_: Any) -> Answer:  # noqa: N802
+async def listTasks(user_id: str, user: str, limit: int = 50, cursor: str | None = None, **_: Any) -> Reply:  # noqa: N802
     after, arguments = "", []
     if cursor:
         after, arguments = "AND (created_at, id) < ($3, $4)", [*decode_cursor(cursor)]
@@ -85,7 +85,7 @@ async def listTasks(user_id: str, user: str, limit: int = 50, cursor: str | None
     return {"items": [dict(row) for row in rows[:limit]], "next_cursor": next_cursor}, 200, JSON
 
 
-async def createTask(user_id: str, user: str, body: dict[str, Any]) -> Answer:  # noqa: N802
+async def createTask(user_id: str, user: str, body: dict[str, Any]) -> Reply:  # noqa: N802
     row = await _pool(user_id, user).fetchrow(
         "INSERT INTO task (user_id, title, description, completed) VALUES ($1, $2, $3, $4) RETURNING *",
         user,
@@ -96,12 +96,12 @@ async def createTask(user_id: str, user: str, body: dict[str, Any]) -> Answer:  
     return dict(row), 201, JSON
 
 
-async def getTask(user_id: str, user: str, task_id: int) -> Answer:  # noqa: N802
+async def getTask(user_id: str, user: str, task_id: int) -> Reply:  # noqa: N802
     pool = _pool(user_id, user)
     return _one(await pool.fetchrow("SELECT * FROM task WHERE id = $1 AND user_id = $2", task_id, user))
 
 
-async def updateTask(user_id: str, user: str, task_id: int, body: dict[str, Any]) -> Answer:  # noqa: N802
+async def updateTask(user_id: str, user: str, task_id: int, body: dict[str, Any]) -> Reply:  # noqa: N802
     columns = "".join(f", {name} = ${number}" for number, name in enumerate(body, 3))
     row = await _pool(user_id, user).fetchrow(
         f"UPDATE task SET updated_at = now(){columns} WHERE id = $1 AND user_id = $2 RETURNING *",  # noqa: S608

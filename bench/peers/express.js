@@ -1,4 +1,4 @@
-// Express 5 with jsonwebtoken, on pg. Express brings no validation: what the contract bounds is checked by hand.
+// Express 5 with jsonwebtoken, on pg. Express has no validation, so the bounds of the contract are checked by hand.
 import express from "express";
 import jwt from "jsonwebtoken";
 import { create, get, list, maxId, port, secret, update } from "./common.js";

@@ -1,4 +1,4 @@
-// Fastify 5 with its own validation, serialisation by schema and @fastify/jwt, on pg.
+// Fastify 5 with its own validation, serialization by schema and @fastify/jwt, on pg.
 import jwt from "@fastify/jwt";
 import Fastify from "fastify";
 import { create, get, list, maxId, port, secret, update } from "./common.js";
@@ -36,9 +36,9 @@ const querystring = {
     cursor: { type: "integer", minimum: 1, maximum: maxId },
   },
 };
-const answers = { 200: task, 201: task };
+const responses = { 200: task, 201: task };
 
-// Unknown members are refused, not removed, as everywhere else. A number for a text is still taken, as Fastify does.
+// Rejects unknown members instead of removing them, as the other servers do. Numbers are still coerced to strings.
 const app = Fastify({ ajv: { customOptions: { removeAdditional: false } } });
 app.register(jwt, { secret, verify: { algorithms: ["HS256"], requiredClaims: ["exp", "sub"] } });
 
@@ -54,23 +54,23 @@ app.get("/api/:user_id/tasks", { schema: { params, querystring, response: { 200:
 );
 app.post(
   "/api/:user_id/tasks",
-  { schema: { params, body: { ...closed, required: ["title"], properties: { title, description, completed } }, response: answers } },
+  { schema: { params, body: { ...closed, required: ["title"], properties: { title, description, completed } }, response: responses } },
   async (request, reply) => {
     reply.code(201);
     return create(request.user.sub, request.body);
   },
 );
-app.get("/api/:user_id/tasks/:task_id", { schema: { params, response: answers } }, async (request, reply) =>
+app.get("/api/:user_id/tasks/:task_id", { schema: { params, response: responses } }, async (request, reply) =>
   found(await get(request.user.sub, request.params.task_id), reply),
 );
 app.put(
   "/api/:user_id/tasks/:task_id",
-  { schema: { params, body: { ...closed, minProperties: 1, properties: { title, description, completed } }, response: answers } },
+  { schema: { params, body: { ...closed, minProperties: 1, properties: { title, description, completed } }, response: responses } },
   async (request, reply) => found(await update(request.user.sub, request.params.task_id, request.body), reply),
 );
 app.patch(
   "/api/:user_id/tasks/:task_id/complete",
-  { schema: { params, body: { ...closed, required: ["completed"], properties: { completed } }, response: answers } },
+  { schema: { params, body: { ...closed, required: ["completed"], properties: { completed } }, response: responses } },
   async (request, reply) => found(await update(request.user.sub, request.params.task_id, request.body), reply),
 );
 

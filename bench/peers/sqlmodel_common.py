@@ -1,4 +1,4 @@
-"""The models and the check of the token of the two peers with SQLModel."""
+"""Models and token check of the two SQLModel peers."""
 
 from datetime import UTC, datetime
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""FastAPI with SQLModel's synchronous Session in `async def` handlers, as most examples show it."""
+"""FastAPI with SQLModel's synchronous Session in `async def` handlers, as in most examples."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -23,8 +23,8 @@ from sqlmodel_common import (
     page_statement,
 )
 
-# The usual 5 + 10 stop dead with more clients than connections: each handler that waits for a connection
-# blocks the event loop, which would have to give one back.
+# The default pool (5 + 10) deadlocks with more clients than connections: a handler that waits for a connection blocks
+# the event loop, on which another handler would return one.
 engine = create_engine(DATABASE_URL.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=40, max_overflow=0)
 app = FastAPI()
 
