@@ -1,5 +1,5 @@
-// A browser tab with the frontend's own api.ts, unchanged. Runs the scenario named by the first argument and prints
-// what it saw as JSON.
+// A browser tab with the frontend's api.ts, unchanged. Runs the scenario named by the first argument, and prints its
+// result and the requests as JSON.
 //
 // Environment: BETTER_AUTH_URL, NEXT_PUBLIC_API_URL, TOKEN_PATH (the route that issues the tokens).
 
@@ -11,7 +11,7 @@ const { BETTER_AUTH_URL, NEXT_PUBLIC_API_URL, TOKEN_PATH = "/api/auth/token" } =
 
 registerHooks({
   resolve: (specifier, context, next) => next(specifier.replace(/^@\/lib\/(.*)$/, `${import.meta.dirname}/$1.ts`), context),
-  // README's one change for the HS256 route.
+  // The only change that README.md requires for the HS256 route.
   load(url, context, next) {
     const loaded = next(url, context);
     if (!url.endsWith("/api.ts")) return loaded;
@@ -21,7 +21,7 @@ registerHooks({
   },
 });
 
-// What a browser does by itself: relative URLs, cookies and the origin. `seen` is its network panel.
+// Replaces the browser: resolves relative URLs, and sends cookies and the origin. `seen` records the requests.
 const seen = { tokens: 0, calls: [] };
 let cookies = {};
 let authUrl = BETTER_AUTH_URL;
@@ -60,7 +60,7 @@ const parallel = (count, action) => Promise.all(Array.from({ length: count }, (_
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 async function signUp(name) {
-  // In a token's payload these characters become "-" and "_" of base64url, and bytes that are not ASCII.
+  // In a token's payload, these characters produce "-" and "_" of base64url, and bytes that are not ASCII.
   const person = { name: `${name} >>>???Ž🍎`, email: `${crypto.randomUUID()}@example.com`, password: "correct horse battery" };
   const { data, error } = await authClient.signUp.email(person);
   assert.ok(data, error?.message);
@@ -98,7 +98,7 @@ const scenarios = {
     }
   },
 
-  // The clock of the computer is wrong by an hour, as it was when the token came.
+  // The computer's clock is wrong by `hours`, also when the token is issued.
   async "wrong clock"(hours) {
     const user = await signUp("Ada");
     await pause(50);
@@ -117,7 +117,7 @@ const scenarios = {
     }
   },
 
-  // The clock stands still meanwhile, so that only the API can say that the token has expired.
+  // The clock is frozen, so that only the API can detect that the token has expired.
   async "token expires unnoticed"() {
     const user = await signUp("Ada");
     await pause(50);
@@ -159,7 +159,7 @@ const scenarios = {
     return { users: [first.id, second.id] };
   },
 
-  // By the cookie alone, as in another tab: nothing in this one has heard of it.
+  // Only the cookie changes, as after a sign-in in another tab, which sends this tab no signal.
   async "the next user in another tab"() {
     const second = await signUp("Grace");
     const others = cookies;
@@ -190,7 +190,7 @@ const scenarios = {
     return { limited: answers.filter((answer) => answer.status === 429).length, failed };
   },
 
-  // A proxy in front of the API.
+  // A proxy in front of the API answers instead.
   async "an answer that is not the API's"() {
     const user = await signUp("Ada");
     const answers = { "text/html": "<h1>Bad Gateway</h1>", "text/plain": "", "application/json": '{"message":"no"}' };

@@ -1,4 +1,4 @@
-// What the recipes use of packages that are not installed here.
+// Types that README.md's examples use, of packages that are not installed.
 declare module "next/headers" {
   export function headers(): Promise<Headers>;
 }

@@ -1,8 +1,8 @@
 // The real Better Auth as a frontend runs it, on a free port, with everything in memory.
 //
-// Environment: BETTER_AUTH_SECRET, TODO_API_SECRET, ALGORITHM, COOKIE_CACHE ("secret" or "key": what signs it),
-// EXPIRATION_TIME of the tokens, NODE_ENV ("production": Better Auth limits how often it is asked).
-// It prints {"url": ...} when it is ready, and ends with its standard input.
+// Environment: BETTER_AUTH_SECRET, TODO_API_SECRET, ALGORITHM, COOKIE_CACHE (signed with the "secret" or a "key"),
+// EXPIRATION_TIME of the tokens, NODE_ENV ("production" turns on Better Auth's rate limit).
+// It prints {"url": ...} when it is ready, and ends when its standard input is closed.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createServer } from "node:http";
@@ -15,7 +15,7 @@ import { SignJWT } from "jose";
 
 const { ALGORITHM, COOKIE_CACHE, EXPIRATION_TIME, TODO_API_SECRET } = process.env;
 
-// route.ts and server-api.ts are the frontend's, unchanged: this file is its Next.js.
+// Loads the frontend's route.ts and server-api.ts unchanged; this file replaces the modules of Next.js.
 registerHooks({
   resolve: (specifier, context, next) =>
     ["next/headers", "@/lib/auth"].includes(specifier)
@@ -35,13 +35,13 @@ function plugin() {
   if (ALGORITHM !== "HS256") return jwt({ ...own, jwks: { keyPairConfig: { alg: ALGORITHM } } });
   const key = new TextEncoder().encode(TODO_API_SECRET);
   return jwt({
-    // Asked for with jwt.sign, and never used by it.
+    // Better Auth requires remoteUrl with jwt.sign, and does not use it.
     jwks: { remoteUrl: "https://unused.invalid", keyPairConfig: { alg: "EdDSA" } },
     jwt: { sign: (claims) => new SignJWT(claims).setProtectedHeader({ alg: "HS256" }).sign(key) },
   });
 }
 
-// What rotationInterval does when it has passed: the next signature makes a new key, and the old one stays published.
+// Rotates the key as if rotationInterval were over: the next signature creates a key, and the old one stays published.
 function rotate() {
   for (const key of tables.jwks) key.expiresAt ??= new Date(Date.now() - 1);
 }

@@ -1,12 +1,12 @@
-// A frontend in small: every operation on tasks, by the generated types and openapi-fetch, on a running
-// service. Reads BASE_URL, USER_ID and TOKEN from the environment, and deletes what it has created.
+// A minimal frontend: calls every task operation of a running service with the generated types and openapi-fetch. Reads
+// BASE_URL, USER_ID and TOKEN from the environment, and deletes the tasks that it creates.
 import assert from "node:assert/strict";
 import createClient from "openapi-fetch";
 import type { paths, Problem, Task, TaskUpdate, ValidationProblem } from "../../generated/typescript/schema.d.ts";
 
 type AnyProblem = Problem | ValidationProblem;
 
-// What a frontend does about each problem. A problem that the contract gains is a compile error here.
+// Returns how a frontend reacts to each problem. A problem type that is new in the contract is a compile error here.
 function remedy(problem: AnyProblem): string {
   switch (problem.type) {
     case "/problems/validation-failed":
@@ -38,10 +38,10 @@ function remedy(problem: AnyProblem): string {
 }
 
 function unknownProblem(problem: never): never {
-  throw new Error(`no problem of the contract: ${JSON.stringify(problem)}`);
+  throw new Error(`not a problem of the contract: ${JSON.stringify(problem)}`);
 }
 
-// `T` is what the operation answers with on success, by the contract.
+// `T` is the type of the operation's success response.
 async function success<T>(call: Promise<{ data?: T; error?: AnyProblem; response: Response }>): Promise<T> {
   const { data, error, response } = await call;
   if (error !== undefined) {
@@ -53,7 +53,7 @@ async function success<T>(call: Promise<{ data?: T; error?: AnyProblem; response
 
 async function failure(call: Promise<{ error?: AnyProblem; response: Response }>): Promise<AnyProblem> {
   const { error, response } = await call;
-  assert.ok(error !== undefined, `${response.status}, where a problem was due`);
+  assert.ok(error !== undefined, `${response.status} instead of a problem`);
   assert.equal(error.status, response.status);
   assert.equal(error.instance, response.headers.get("X-Request-ID"));
   return error;
@@ -80,7 +80,7 @@ async function main(): Promise<void> {
   const baseUrl = environment("BASE_URL");
   const user_id = environment("USER_ID");
   const signal = AbortSignal.timeout(30_000);
-  const stranger = createClient<paths>({ baseUrl, signal });
+  const anonymous = createClient<paths>({ baseUrl, signal });
   const client = createClient<paths>({
     baseUrl,
     signal,
@@ -93,7 +93,7 @@ async function main(): Promise<void> {
   const user = { path: { user_id } };
 
   await step("getServiceInfo", async () => {
-    const info = await success(stranger.GET("/"));
+    const info = await success(anonymous.GET("/"));
     assert.equal(info.name, "todo-api");
     assert.match(info.version, /^\d+\.\d+\.\d+$/);
   });
@@ -174,7 +174,7 @@ async function main(): Promise<void> {
     assert.deepEqual(blank.errors.map((error) => error.pointer), ["#/title"]);
     assert.equal(remedy(blank), "correct #/title");
 
-    const unsigned = await failure(stranger.GET(tasks, { params: user }));
+    const unsigned = await failure(anonymous.GET(tasks, { params: user }));
     assert.equal(unsigned.type, "/problems/authentication-required");
 
     const foreign = await failure(client.GET(tasks, { params: { path: { user_id: `${user_id}-other` } } }));
