@@ -11,7 +11,7 @@ const { BETTER_AUTH_URL, NEXT_PUBLIC_API_URL, TOKEN_PATH = "/api/auth/token" } =
 
 registerHooks({
   resolve: (specifier, context, next) => next(specifier.replace(/^@\/lib\/(.*)$/, `${import.meta.dirname}/$1.ts`), context),
-  // The only change that README.md requires for the HS256 route.
+  // The only change that docs/better-auth.md requires for the HS256 route.
   load(url, context, next) {
     const loaded = next(url, context);
     if (!url.endsWith("/api.ts")) return loaded;

@@ -1,4 +1,4 @@
-// Types that README.md's examples use, of packages that are not installed.
+// Types that the examples in docs/better-auth.md use, of packages that are not installed.
 declare module "next/headers" {
   export function headers(): Promise<Headers>;
 }
