@@ -31,7 +31,7 @@ TASK: dict[str, Any] = {
 PAGE: dict[str, Any] = {"items": [TASK], "next_cursor": None}
 NOT_FOUND = {
     "type": "/problems/task-not-found",
-    "title": "There is no such task",
+    "title": "Task not found",
     "status": 404,
     "detail": "x",
     "instance": "x",

@@ -89,9 +89,9 @@ class TestInternalError:
         assert failed.status_code == 500
         assert failed.json() == {
             "type": "/problems/internal-error",
-            "title": "The service failed",
+            "title": "Internal server error",
             "status": 500,
-            "detail": "The fault is ours. Report the request id if it happens again.",
+            "detail": "An unexpected error occurred. Report the request id if it happens again.",
             "instance": failed.headers["X-Request-ID"],
         }
         assert failed.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"

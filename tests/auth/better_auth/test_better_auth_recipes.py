@@ -42,7 +42,7 @@ short_lived = pytest.mark.parametrize("production", [{"expiration_time": "2s"}],
 
 
 class TestClientRecipe:
-    """README's lib/api.ts, against Better Auth in production mode."""
+    """lib/api.ts of docs/better-auth.md, against Better Auth in production mode."""
 
     def test_user_creates_and_lists_a_task(self, production: BetterAuth, its_api: Service) -> None:
         seen = browse(production, its_api, "create and list")
@@ -133,7 +133,7 @@ class TestClientRecipe:
 
 
 class TestServerRecipe:
-    """README's lib/server-api.ts."""
+    """lib/server-api.ts of docs/better-auth.md."""
 
     def test_more_pages_than_the_rate_limit_are_rendered(self, production: BetterAuth, its_api: Service) -> None:
         user = production.sign_up()
@@ -147,8 +147,8 @@ class TestServerRecipe:
 
 
 class TestRecipes:
-    """The parts of the frontend that the README shows are those that run here."""
+    """The frontend files in docs/better-auth.md are those that run here."""
 
     @pytest.mark.parametrize("recipe", ["api.ts", "auth.ts", "auth-client.ts", "route.ts", "server-api.ts"])
-    def test_readme_has_the_recipe_word_for_word(self, recipe: str) -> None:
-        assert (ROOT / RECIPES / recipe).read_text() in (ROOT / "README.md").read_text()
+    def test_documentation_has_the_recipe_word_for_word(self, recipe: str) -> None:
+        assert (ROOT / RECIPES / recipe).read_text() in (ROOT / "docs/better-auth.md").read_text()
