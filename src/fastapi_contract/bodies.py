@@ -8,15 +8,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from fastapi_contract import strict_json
-from fastapi_contract.contract import Schema
-from fastapi_contract.problems import (
-    MAX_ERRORS,
-    ContentTooLarge,
-    InputError,
-    MalformedBody,
-    UnsupportedMediaType,
-    ValidationFailed,
-)
+from fastapi_contract.input_errors import InputError
+from fastapi_contract.problems import ContentTooLarge, MalformedBody, UnsupportedMediaType, ValidationFailed
+from fastapi_contract.schemas import Validator
 
 MAX_BODY = 64 * 1024
 """Bytes of a body: 30 times the largest that todo-api's contract allows, in UTF-8 with each character escaped."""
@@ -35,17 +29,17 @@ _UTF_8 = {b"utf-8", b"utf8"}
 class JsonBody:
     """The JSON body of an operation's requests."""
 
-    def __init__(self, schema: Schema) -> None:
-        """`schema` is the JSON Schema of the body."""
-        self._parse = strict_json.Parser(_closed_names(schema), MAX_ERRORS).loads
+    def __init__(self, validator: Validator) -> None:
+        """`validator` is that of the body's schema in the contract."""
+        self._validator = validator
 
     async def read(
         self, headers: Mapping[bytes, bytes], all_headers: Sequence[tuple[bytes, bytes]], receive: Receive
     ) -> tuple[bytes, Any]:
-        """Reads the body, and returns it with the parsed value; None without a body.
+        """Reads the body, and returns it with the parsed and valid value; None without a body.
 
         Raises ContentTooLarge (before the body is read if Content-Length is too large), UnsupportedMediaType,
-        MalformedBody, and ValidationFailed for null.
+        MalformedBody, and ValidationFailed.
         """
         if int(headers.get(b"content-length", 0)) > MAX_BODY:
             raise ContentTooLarge(MAX_BODY)
@@ -61,14 +55,16 @@ class JsonBody:
         return body, self._loads(body) if parsed is None else parsed
 
     def _loads(self, body: bytes) -> Any:
-        """Raises MalformedBody, and ValidationFailed for null."""
+        """Raises MalformedBody, and ValidationFailed."""
         try:
-            parsed = self._parse(body)
+            parsed = strict_json.loads(body)
         except strict_json.StrictJSONError as error:
             raise MalformedBody(str(error)) from None
+        if not self._validator.is_valid(parsed):
+            raise ValidationFailed(self._validator.errors(parsed))
         if parsed is None:
-            # FastAPI treats null as a missing body if the body is optional.
-            raise ValidationFailed([InputError("The body must not be null.", pointer="#")])
+            # FastAPI treats null as a missing body.
+            raise ValidationFailed([InputError("type", "Must not be null.", pointer="#")])
         return parsed
 
 
@@ -103,19 +99,3 @@ def _is_json(media_type: bytes) -> bool:
 
 def _has_several_media_types(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     return [name for name, _ in headers].count(b"content-type") > 1
-
-
-def _closed_names(schema: Any) -> frozenset[str] | None:
-    """The names of all properties in a JSON Schema; None if one of its objects allows other names."""
-    names: set[str] = set()
-    nodes = [schema]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, list):
-            nodes.extend(node)
-        elif isinstance(node, dict):
-            if node.get("type") == "object" and node.get("additionalProperties") is not False:
-                return None
-            names.update(node.get("properties", ()))
-            nodes.extend(node.values())
-    return frozenset(names)

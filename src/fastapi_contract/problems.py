@@ -5,30 +5,18 @@ The docstring of a class is the text of its page, `/problems/<name>`.
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
-from urllib.parse import quote
 
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from fastapi_contract.input_errors import MAX_DETAIL, MAX_ERRORS, InputError
 from fastapi_contract.request_id import request_id
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-
-MAX_ERRORS = 100
-"""Entries in the member `errors`."""
-MAX_DETAIL = 1000
-"""Characters of a detail, and of a pointer."""
-MAX_NAME = 255
-"""Characters of a parameter's name."""
-MAX_ENCODED = 240
-"""Bytes of a name that a pointer contains if any of them must be percent-encoded, which takes 50 ns a byte: 100 names
-of 650 bytes took 3 ms."""
-_UNQUOTED = re.compile(r"[A-Za-z0-9_.~!$&'()*+,;=:@-]*")
 
 
 class Problem(Exception):
@@ -185,49 +173,10 @@ class InternalError(Problem):
         super().__init__("An unexpected error occurred. Report the request id if it happens again.")
 
 
-def _quote(token: str) -> str:
-    """Returns a token of a JSON Pointer as it appears in a URI fragment (RFC 3986, section 3.5), truncated if it is
-    long."""
-    token = token[:MAX_DETAIL]
-    if _UNQUOTED.fullmatch(token):
-        return token
-    shown = token.encode(errors="replace")[:MAX_ENCODED].decode(errors="ignore")
-    return quote(shown, safe="~!$&'()*+,;=:@")
-
-
-class InputError:
-    """One error in the input: what is wrong, and its location, which is a pointer into the body or the name of a
-    parameter. Never the value.
-
-        InputError("This is no cursor of this list.", parameter="cursor")
-        InputError("String should have at least 1 character", pointer="#/title")
-    """
-
-    def __init__(self, detail: str, *, pointer: str | None = None, parameter: str | None = None) -> None:
-        """`pointer` is a JSON Pointer into the body as a URI fragment (RFC 6901, section 6); `parameter` is the name of
-        a path or query parameter. One of the two is required. Long texts are truncated."""
-        self.detail = detail[:MAX_DETAIL]
-        self.location = (
-            {"pointer": pointer[:MAX_DETAIL]} if pointer is not None else {"parameter": str(parameter)[:MAX_NAME]}
-        )
-
-    @classmethod
-    def from_pydantic(cls, error: Any) -> "InputError":
-        """Converts an item of RequestValidationError.errors(), without its `input` and `ctx`, which contain values."""
-        source, *path = error["loc"]
-        if source != "body":
-            return cls(error["msg"], parameter=str(path[0]))
-        # Escaped as RFC 6901, section 3, requires; truncated first, which limits the cost of a long name.
-        tokens = (str(token)[:MAX_DETAIL].replace("~", "~0").replace("/", "~1") for token in path)
-        return cls(
-            error["msg"],
-            pointer="#" + "".join("/" + _quote(token) for token in tokens),
-        )
-
-
 class ValidationFailed(Problem):
-    """The input can be parsed, but violates the contract. The member "errors" lists the errors, each with a
-    "pointer" into the body or the name of a path or query "parameter"."""
+    """The input can be parsed, but violates the contract. The member "errors" lists the errors, one for each
+    place: a "code" for programs, a "detail" for people, the "limit" that was exceeded, if there is one, and a "pointer"
+    into the body or the name of a "parameter"."""
 
     type = "/problems/validation-failed"
     title = "Validation failed"
@@ -237,7 +186,7 @@ class ValidationFailed(Problem):
         """`errors` must not be empty. The response contains the first MAX_ERRORS of them. Raise it for an error that
         the contract's schemas cannot express:
 
-            raise ValidationFailed([InputError("This is no cursor of this list.", parameter="cursor")])
+            raise ValidationFailed([InputError("invalid", "This is no cursor of this list.", parameter="cursor")])
         """
         places = "1 place" if len(errors) == 1 else f"{len(errors)} places"
         if len(errors) > MAX_ERRORS:
@@ -249,7 +198,7 @@ class ValidationFailed(Problem):
     def members(self) -> dict[str, Any]:
         return {
             **super().members(),
-            "errors": [{"detail": error.detail, **error.location} for error in self.errors],
+            "errors": [error.members() for error in self.errors],
         }
 
 

@@ -1,0 +1,231 @@
+"""Converts the errors of jsonschema-rs to those of a problem: a code, a sentence, a limit, and the place in the value."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from jsonschema_rs import ValidationError, ValidationErrorKind as Kind
+
+from fastapi_contract.contract import Schema
+from fastapi_contract.formats import SENTENCES
+from fastapi_contract.input_errors import MAX_DETAIL, MAX_ERRORS, Code, InputError, pointer_of
+
+WHOLE = "x-whole"
+"""Keyword that rejects 1.0 as an integer."""
+READ_ONLY = "x-read-only"
+"""Keyword that rejects a member that is readOnly."""
+TAGS = "x-tags"
+"""Keyword with the tags of a union: `property`, and the index of each tag's branch in `branches`."""
+
+_Path: TypeAlias = tuple[str | int, ...]
+
+
+class _Fault(NamedTuple):
+    path: _Path
+    code: Code
+    detail: str
+    limit: float | None = None
+    is_weak: bool = False
+    """Whether another error at the same place is reported instead: a text that is too long also has a wrong form."""
+
+
+_BOUNDS: dict[type[Kind], tuple[Code, str]] = {
+    Kind.MinLength: ("too_short", "Must have at least {} character{}."),
+    Kind.MaxLength: ("too_long", "Must have at most {} character{}."),
+    Kind.Minimum: ("too_small", "Must be at least {}."),
+    Kind.ExclusiveMinimum: ("too_small", "Must be greater than {}."),
+    Kind.Maximum: ("too_large", "Must be at most {}."),
+    Kind.ExclusiveMaximum: ("too_large", "Must be less than {}."),
+    Kind.MinItems: ("too_few", "Must have at least {} item{}."),
+    Kind.MaxItems: ("too_many", "Must have at most {} item{}."),
+    Kind.MinProperties: ("too_few", "Must have at least {} member{}."),
+    Kind.MaxProperties: ("too_many", "Must have at most {} member{}."),
+}
+_TYPES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
+_PATTERNS: dict[str, str] = {"blank": "Must not be blank.", "pattern": "Is not in the required form."}
+
+
+class SchemaErrors:
+    """The errors of one value."""
+
+    def __init__(self, schema: Schema, value: Any, parameter: str | None) -> None:
+        """`schema` is the one of the validator; `parameter` locates all errors, if the value is that of a parameter."""
+        self._schema = schema
+        self._value = value
+        self._parameter = parameter
+
+    def of(self, errors: Iterable[ValidationError]) -> list[InputError]:
+        """Returns one error for each place, and at most MAX_ERRORS + 1."""
+        faults: dict[_Path, _Fault] = {}
+        for fault in self._faults(errors):
+            place = fault.path if self._parameter is None else ()
+            if place not in faults or (faults[place].is_weak and not fault.is_weak):
+                faults[place] = fault
+            if len(faults) > MAX_ERRORS:
+                break
+        return [self._located(fault) for fault in faults.values()]
+
+    def _located(self, fault: _Fault) -> InputError:
+        if self._parameter is not None:
+            return InputError(fault.code, fault.detail, limit=fault.limit, parameter=self._parameter)
+        return InputError(fault.code, fault.detail, limit=fault.limit, pointer=pointer_of(fault.path))
+
+    def _faults(self, errors: Iterable[ValidationError]) -> Iterator[_Fault]:
+        for error in errors:
+            kind, path = error.kind, tuple(error.instance_path)
+            convert = _CONVERSIONS.get(type(kind))
+            if isinstance(kind, Kind.AnyOf | Kind.OneOfNotValid):
+                yield from self._union(error, kind.context)
+            elif isinstance(kind, Kind.PropertyNames):
+                for fault in self._faults([kind.error]):
+                    yield fault._replace(
+                        path=(*path, kind.error.instance), detail=f"The name of the member: {fault.detail}"
+                    )
+            elif type(kind) in _BOUNDS:
+                code, detail = _BOUNDS[type(kind)]
+                limit = _number(kind.limit)
+                yield _Fault(path, code, detail.format(limit, "" if limit == 1 else "s"), limit)
+            elif convert is not None:
+                yield from convert(path, kind, _at(self._schema, error.schema_path[:-1]))
+            else:
+                yield _Fault(path, "invalid", "Is not valid.", is_weak=True)
+
+    def _union(self, error: ValidationError, branches: list[list[ValidationError]]) -> Iterator[_Fault]:
+        """The errors of the branch of an anyOf or oneOf that the value was meant for."""
+        path = tuple(error.instance_path)
+        value = _at(self._value, path)
+        if isinstance(value, dict) and (tags := _at(self._schema, error.schema_path[:-1]).get(TAGS)):
+            tag = value.get(tags["property"])
+            place = (*path, tags["property"])
+            if tags["property"] not in value:
+                yield _Fault(place, "required", "Is required.")
+            elif isinstance(tag, str) and tag in tags["branches"]:
+                yield from self._faults(branches[tags["branches"][tag]])
+            else:
+                yield _one_of(place, list(tags["branches"]))
+            return
+        own = [branch for branch in branches if not any(_is_of_another_type(each, path) for each in branch)]
+        if not own:
+            yield _type(path, [kind for branch in branches for each in branch for kind in _types(each, path)])
+            return
+        choices = [_choices(branch, path) for branch in own]
+        common = set(choices[0]).intersection(*choices)
+        if len(own) > 1 and common:
+            # All branches are told apart by the value at this place, and it fits none of them.
+            place = min(common, key=len)
+            yield _one_of(place, [value for each in choices for value in each[place]])
+            return
+        yield from self._faults(min(own, key=lambda branch: (len(_choices(branch, path)), len(branch))))
+
+
+def _is_of_another_type(error: ValidationError, path: _Path) -> bool:
+    return bool(_types(error, path))
+
+
+def _types(error: ValidationError, path: _Path) -> list[str]:
+    """The types of which a value is not, if that is the error; empty for another error."""
+    if tuple(error.instance_path) != path:
+        return []
+    kind = error.kind
+    if isinstance(kind, Kind.Type):
+        return kind.types
+    if isinstance(kind, Kind.Custom) and kind.keyword == WHOLE:
+        return ["integer"]
+    if isinstance(kind, Kind.AnyOf | Kind.OneOfNotValid):
+        found = [[kind for each in branch for kind in _types(each, path)] for branch in kind.context]
+        return [kind for kinds in found for kind in kinds] if all(found) else []
+    return []
+
+
+def _choices(branch: Sequence[ValidationError], path: _Path) -> dict[_Path, list[Any]]:
+    """The values that a branch allows, by the place at which the value is another: the value itself, or a member."""
+    return {
+        tuple(error.instance_path): _options(error.kind)
+        for error in branch
+        if isinstance(error.kind, Kind.Constant | Kind.Enum) and len(error.instance_path) <= len(path) + 1
+    }
+
+
+def _options(kind: Kind.Constant | Kind.Enum) -> list[Any]:
+    return [kind.expected_value] if isinstance(kind, Kind.Constant) else list(kind.options)
+
+
+def _one_of(path: _Path, options: Sequence[Any]) -> _Fault:
+    texts = list(dict.fromkeys(each if isinstance(each, str) else json.dumps(each) for each in options))
+    if len(texts) == 1:
+        return _Fault(path, "not_one_of", f"Must be {texts[0]}.")
+    return _Fault(path, "not_one_of", f"Must be one of: {', '.join(texts)}"[: MAX_DETAIL - 1] + ".")
+
+
+def _type(path: _Path, kinds: Sequence[str]) -> _Fault:
+    words = list(dict.fromkeys(_TYPES[kind] for kind in kinds))
+    return _Fault(path, "type", f"Must be {' or '.join([', '.join(words[:-1]), words[-1]] if words[1:] else words)}.")
+
+
+def _unknown(path: _Path, kind: Any, schema: Schema) -> Iterator[_Fault]:
+    known = ", ".join(schema.get("properties", ()))
+    for name in kind.unexpected:
+        yield _Fault((*path, name), "unknown_member", f"Unknown member. Known members: {known or 'none'}.")
+
+
+def _required(path: _Path, kind: Any, schema: Schema) -> Iterator[_Fault]:
+    yield _Fault((*path, kind.property), "required", "Is required.")
+
+
+def _pattern(path: _Path, kind: Any, schema: Schema) -> Iterator[_Fault]:
+    error = schema.get("x-pattern-error", {})
+    code = error.get("code", "pattern")
+    yield _Fault(path, code, error.get("detail", _PATTERNS.get(code, _PATTERNS["pattern"])), is_weak=True)
+
+
+def _custom(path: _Path, kind: Any, schema: Schema) -> Iterator[_Fault]:
+    if kind.keyword == READ_ONLY:
+        yield _Fault(path, "read_only", "Must not be sent, because the service sets it.")
+    elif "type" in schema:
+        yield _type(path, [schema["type"]] if isinstance(schema["type"], str) else schema["type"])
+    else:
+        yield _one_of(path, schema["enum"] if "enum" in schema else [schema["const"]])
+
+
+def _multiple(path: _Path, kind: Any, schema: Schema) -> Iterator[_Fault]:
+    limit = _number(kind.multiple_of)
+    yield _Fault(path, "multiple_of", f"Must be a multiple of {limit}.", limit)
+
+
+_CONVERSIONS: dict[type[Kind], Callable[[_Path, Any, Schema], Iterator[_Fault]]] = {
+    Kind.AdditionalProperties: _unknown,
+    Kind.UnevaluatedProperties: _unknown,
+    Kind.Required: _required,
+    Kind.Pattern: _pattern,
+    Kind.Custom: _custom,
+    Kind.MultipleOf: _multiple,
+    Kind.Type: lambda path, kind, _: iter([_type(path, kind.types)]),
+    Kind.Enum: lambda path, kind, _: iter([_one_of(path, kind.options)]),
+    Kind.Constant: lambda path, kind, _: iter([_one_of(path, [kind.expected_value])]),
+    Kind.Format: lambda path, kind, _: iter(
+        [_Fault(path, "format", SENTENCES.get(kind.format, "Is not in the required form."), is_weak=True)]
+    ),
+    Kind.UniqueItems: lambda path, *_: iter([_Fault(path, "duplicate_items", "Must not have the same item twice.")]),
+    Kind.FalseSchema: lambda path, *_: iter([_Fault(path, "unknown_member", "Must not be sent.")]),
+    Kind.OneOfMultipleValid: lambda path, *_: iter(
+        [_Fault(path, "several_matches", "Fits more than one of the allowed forms; must fit exactly one.")]
+    ),
+}
+
+
+def _number(limit: Any) -> int | float:
+    return int(limit) if limit == int(limit) else float(limit)
+
+
+def _at(node: Any, path: Iterable[str | int]) -> Any:
+    for token in path:
+        node = node[token]
+    return node

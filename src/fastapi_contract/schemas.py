@@ -1,0 +1,210 @@
+"""Validates values against the contract's own schemas (JSON Schema 2020-12).
+
+The generated models are laxer than the contract: they accept `0` as a date, `true` as a number, a UUID in braces. So
+values are validated here first, and the models only convert them.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+from urllib.parse import unquote
+
+import jsonschema_rs
+
+from fastapi_contract.contract import ContractError, Schema
+from fastapi_contract.formats import BOUNDS, CHECKS
+from fastapi_contract.input_errors import CODES, InputError
+from fastapi_contract.schema_errors import READ_ONLY, TAGS, WHOLE, SchemaErrors
+
+_SCHEMAS_BY_NAME = {"properties", "patternProperties", "dependentSchemas"}
+_SCHEMAS_IN_LIST = {"allOf", "anyOf", "oneOf", "prefixItems"}
+_ONE_SCHEMA = {
+    "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then", "unevaluatedItems",
+    "unevaluatedProperties",
+}  # fmt: skip
+_ANNOTATIONS = {
+    "$comment", "$defs", "default", "deprecated", "description", "discriminator", "example", "examples", "externalDocs",
+    "readOnly", "title", "writeOnly", "xml",
+}  # fmt: skip
+
+
+class Validator:
+    """Validates the values of one schema of requests: a body, or a parameter.
+
+    It is stricter than JSON Schema in four ways:
+
+    - `1.0` is not an integer, because it would become `1`, and an integer has at most 64 bits.
+    - A member that is `readOnly` must not be sent, and is not required.
+    - Every `format` is checked.
+    - The tag of a discriminator must be the one of the branch that matches.
+
+        validator = Validator(contract.document, {"$ref": "#/components/schemas/TaskCreate"})
+        validator.is_valid({"title": ""})  # False
+        validator.errors({"title": ""})[0].detail  # "Must have at least 1 character."
+    """
+
+    is_valid: Final[Callable[[Any], bool]]
+    """Whether a parsed value is valid: 0.3 µs for a task."""
+
+    def __init__(self, document: Schema, schema: Schema) -> None:
+        """`schema` is a part of `document`, an OpenAPI document in which its `$ref` are resolved.
+
+        Raises ContractError for an `x-pattern-error` that is not one.
+        """
+        self._schema = _Bundle(document).of(schema)
+        self._validator = jsonschema_rs.Draft202012Validator(
+            self._schema,
+            formats=CHECKS,
+            validate_formats=True,
+            keywords={WHOLE: _Whole, READ_ONLY: _ReadOnly},
+            email_options=jsonschema_rs.EmailOptions(allow_domain_literal=False, allow_display_text=False),
+            offline=True,
+        )
+        self.is_valid = self._validator.is_valid
+
+    def errors(self, value: Any, *, parameter: str | None = None) -> list[InputError]:
+        """Returns the errors of a value, one for each place, and at most MAX_ERRORS + 1. They are located by pointers,
+        or by the name of the parameter that has the value."""
+        return SchemaErrors(self._schema, value, parameter).of(self._validator.iter_errors(value))
+
+
+class _Whole:
+    """A keyword of our own: rejects 1.0, which JSON Schema accepts as an integer."""
+
+    def __init__(self, parent_schema: Schema, value: Any, schema_path: list[str | int]) -> None: ...
+
+    def validate(self, instance: Any) -> None:
+        if isinstance(instance, float):
+            raise ValueError
+
+
+class _ReadOnly:
+    """A keyword of our own: rejects every value."""
+
+    def __init__(self, parent_schema: Schema, value: Any, schema_path: list[str | int]) -> None: ...
+
+    def validate(self, instance: Any) -> None:
+        raise ValueError
+
+
+class _Bundle:
+    """Makes one self-contained JSON Schema of a schema and all others that it refers to, in its `$defs`."""
+
+    def __init__(self, document: Schema) -> None:
+        self._document = document
+        self._names: dict[str, str] = {}
+        """The key in `$defs` of each reference."""
+
+    def of(self, schema: Schema) -> Schema:
+        root = self._convert(schema)
+        definitions: Schema = {}
+        while pending := [ref for ref, name in self._names.items() if name not in definitions]:
+            for ref in pending:
+                definitions[self._names[ref]] = self._convert(self._target(ref))
+        return {**(root if isinstance(root, dict) else {"allOf": [root]}), "$defs": definitions}
+
+    def _target(self, ref: str) -> Any:
+        target: Any = self._document
+        for token in unquote(ref.removeprefix("#/")).split("/"):
+            target = target[token.replace("~1", "/").replace("~0", "~")]
+        return target
+
+    def _convert(self, schema: Any) -> Any:
+        if not isinstance(schema, dict):
+            return schema
+        converted = {key: self._value(key, value) for key, value in schema.items() if key not in _ANNOTATIONS}
+        _bound_numbers(converted)
+        if "properties" in schema or "required" in schema:
+            self._forbid_read_only(schema, converted)
+        if "discriminator" in schema:
+            self._check_tags(schema, converted)
+        if "x-pattern-error" in schema:
+            _check_pattern_error(schema["x-pattern-error"])
+        return converted
+
+    def _value(self, keyword: str, value: Any) -> Any:
+        if keyword == "$ref":
+            return f"#/$defs/{self._names.setdefault(value, str(len(self._names)))}"
+        if keyword in _ONE_SCHEMA:
+            return self._convert(value)
+        if keyword in _SCHEMAS_IN_LIST:
+            return [self._convert(each) for each in value]
+        if keyword in _SCHEMAS_BY_NAME:
+            return {name: self._convert(each) for name, each in value.items()}
+        return value
+
+    def _forbid_read_only(self, schema: Schema, converted: Schema) -> None:
+        if names := set(self._read_only(schema)):
+            converted["required"] = [name for name in schema.get("required", ()) if name not in names]
+            for name in names & schema.get("properties", {}).keys():
+                converted["properties"][name] = {READ_ONLY: True}
+
+    def _read_only(self, schema: Any) -> Iterator[str]:
+        """The names of the members that are readOnly, also of those that `allOf` adds."""
+        for part in self._parts(schema):
+            for name, member in part.get("properties", {}).items():
+                if any(each.get("readOnly") for each in self._parts(member)):
+                    yield name
+
+    def _parts(self, schema: Any, seen: frozenset[str] = frozenset()) -> Iterator[Schema]:
+        """A schema, and all that its `$ref` and `allOf` add."""
+        if not isinstance(schema, dict):
+            return
+        yield schema
+        ref = schema.get("$ref")
+        if ref is not None and ref not in seen:
+            yield from self._parts(self._target(ref), seen | {ref})
+        for part in schema.get("allOf", ()):
+            yield from self._parts(part, seen)
+
+    def _check_tags(self, schema: Schema, converted: Schema) -> None:
+        """Adds to each branch of a union the tags that the discriminator gives it."""
+        name, mapping = schema["discriminator"]["propertyName"], schema["discriminator"].get("mapping", {})
+        branches: dict[str, int] = {}
+        for union in ("oneOf", "anyOf"):
+            for index, branch in enumerate(schema.get(union, ())):
+                if "$ref" in branch:
+                    tags = self._tags(branch, name, mapping)
+                    converted[union][index] |= {"properties": {name: {"enum": tags}}, "required": [name]}
+                    branches |= dict.fromkeys(tags, index)
+        converted[TAGS] = {"property": name, "branches": branches}
+
+    def _tags(self, branch: Schema, name: str, mapping: dict[str, str]) -> list[str]:
+        ref = branch["$ref"]
+        if mapped := [tag for tag, target in mapping.items() if target in {ref, ref.rpartition("/")[2]}]:
+            return mapped
+        for part in self._parts(branch):
+            member = part.get("properties", {}).get(name, {})
+            for each in self._parts(member):
+                if "const" in each or "enum" in each:
+                    return [each["const"]] if "const" in each else list(each["enum"])
+        return [ref.rpartition("/")[2]]
+
+
+def _bound_numbers(schema: Schema) -> None:
+    kinds = schema.get("type", ())
+    kinds = {kinds} if isinstance(kinds, str) else set(kinds)
+    values = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else [])]
+    if ("integer" in kinds and "number" not in kinds) or (
+        not kinds
+        and any(type(value) is int for value in values)
+        and not any(isinstance(value, float) for value in values)
+    ):
+        schema[WHOLE] = True
+    if kinds & {"integer", "number"}:
+        default = "int64" if "number" not in kinds else None
+        bounds = BOUNDS.get(schema.pop("format", default) or "", BOUNDS.get(default or ""))
+        if bounds is not None:
+            schema["minimum"] = max(schema.get("minimum", bounds[0]), bounds[0])
+            schema["maximum"] = min(schema.get("maximum", bounds[1]), bounds[1])
+
+
+def _check_pattern_error(error: Any) -> None:
+    if (
+        not isinstance(error, dict)
+        or not error.keys() <= {"code", "detail"}
+        or error.get("code", "pattern") not in CODES
+        or not isinstance(error.get("detail", ""), str)
+    ):
+        raise ContractError(
+            ["x-pattern-error must have a code, a detail, or both. The codes are: " + ", ".join(CODES) + "."]
+        )
