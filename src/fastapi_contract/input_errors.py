@@ -37,14 +37,13 @@ Code: TypeAlias = Literal[
     "too_few",
     "too_many",
     "duplicate_items",
-    "no_match",
     "several_matches",
     "unknown_parameter",
     "repeated_parameter",
     "invalid",
 ]
-"""The closed list of the contract. `no_match` and `several_matches` are those of anyOf and oneOf; `invalid` is for rules
-that the contract's schemas cannot express."""
+"""The closed list of the contract. `several_matches` is that of oneOf; `invalid` is for rules that the contract's
+schemas cannot express."""
 CODES: tuple[Code, ...] = get_args(Code)
 
 

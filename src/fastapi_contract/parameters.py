@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from fastapi_contract.contract import Schema
-from fastapi_contract.problems import MAX_ERRORS, InputError, UriTooLong, ValidationFailed
+from fastapi_contract.input_errors import MAX_ERRORS, InputError
+from fastapi_contract.problems import UriTooLong, ValidationFailed
 
 MAX_QUERY = 4 * 1024
 """Bytes of a query string. The longest that todo-api's contract allows has 120."""
@@ -56,9 +57,9 @@ class Parameters:
 def _query_errors(received: Sequence[tuple[str, str]], known: Mapping[str, str]) -> list[InputError]:
     unknown = f"Unknown parameter. Known parameters: {', '.join(known) or 'none'}."
     errors = (
-        InputError(unknown, parameter=name)
+        InputError("unknown_parameter", unknown, parameter=name)
         if name not in known
-        else InputError("The parameter appears more than once. Send it once.", parameter=name)
+        else InputError("repeated_parameter", "Appears more than once. Send it once.", parameter=name)
         for name, count in Counter(name for name, _ in received).items()
         if name not in known or count > 1
     )

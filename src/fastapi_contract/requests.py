@@ -6,9 +6,11 @@ FastAPI 0.165 parses the body before authentication, and accepts unknown and rep
 
 import copy
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request, Response
+from fastapi._compat import ModelField
 from fastapi.routing import APIRoute, request_response
 from starlette._utils import get_route_path
 from starlette.routing import Match
@@ -28,7 +30,7 @@ class ContractRoute(APIRoute):
     parameters: ClassVar[Parameters]
     paths: Paths | None = None
     """The contract's, which decide whether this route matches. None until it belongs to an app: see `of`."""
-    body: JsonBody | None
+    body: ClassVar[JsonBody | None]
     """None if the operation has no body."""
 
     def of(self, app: FastAPI, paths: Paths) -> "ContractRoute":
@@ -50,9 +52,8 @@ class ContractRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        self.body = None
         if self.body_field is not None:
-            self.body = JsonBody(self.body_field._type_adapter.json_schema())  # noqa: SLF001
+            accept_aliases_only(self.body_field)
 
         async def handle_strictly(received: Request) -> Response:
             request = ContractRequest(received.scope, received.receive)
@@ -62,9 +63,20 @@ class ContractRoute(APIRoute):
         return handle_strictly
 
 
-def contract_route(guards: Sequence[Guard], parameters: Parameters) -> type[ContractRoute]:
+def contract_route(
+    guards: Sequence[Guard], parameters: Parameters, body: JsonBody | None = None
+) -> type[ContractRoute]:
     """Returns a subclass of ContractRoute for one operation; a class, because FastAPI makes the route itself."""
-    return type("ContractRoute", (ContractRoute,), {"guards": guards, "parameters": parameters})
+    return type("ContractRoute", (ContractRoute,), {"guards": guards, "parameters": parameters, "body": body})
+
+
+def accept_aliases_only(field: ModelField) -> None:
+    """Makes FastAPI's validation of a body ignore the names of Python: `from_` must not pass for `from`.
+
+    The generated models allow both (`validate_by_name`), so that handlers can write `Answer(from_=…)`.
+    """
+    adapter = field._type_adapter  # noqa: SLF001
+    adapter.validate_python = partial(adapter.validate_python, by_alias=True, by_name=False)  # type: ignore[method-assign]
 
 
 class ContractRequest(Request):

@@ -10,9 +10,11 @@ from fastapi import APIRouter, Response
 from fastapi.datastructures import Default
 from fastapi.responses import JSONResponse
 
-from fastapi_contract.contract import Contract, ContractError, Operation
+from fastapi_contract.bodies import JsonBody
+from fastapi_contract.contract import Contract, ContractError, Operation, resolve
 from fastapi_contract.parameters import Parameters
 from fastapi_contract.requests import contract_route
+from fastapi_contract.schemas import Validator
 from fastapi_contract.security import Guard, dependencies_of, guards_of
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -63,6 +65,7 @@ class ContractRouter(APIRouter):
                 [f"{operation_id} is secured by {name}: pass the guards of {name} to its router." for name in missing]
             )
         guards = guards_of(operation.security, self.security)
+        parameters = Parameters(operation.parameters, operation.keys_in_query)
 
         def bind(handler: Handler) -> Handler:
             _check_return(operation, handler, self.models)
@@ -80,12 +83,19 @@ class ContractRouter(APIRouter):
                 dependencies=dependencies_of(operation.security, self.security),
                 # A plain Response for an empty body, because JSONResponse gives a 204 a content type.
                 response_class=Default(JSONResponse) if operation.model else Response,
-                route_class_override=contract_route(guards, Parameters(operation.parameters, operation.keys_in_query)),
+                route_class_override=contract_route(guards, parameters, _json_body(contract, operation)),
             )
             contract.bound.add(operation_id)
             return handler
 
         return bind
+
+
+def _json_body(contract: Contract, operation: Operation) -> JsonBody | None:
+    if "requestBody" not in operation.spec:
+        return None
+    body = resolve(contract.document, operation.spec["requestBody"])
+    return JsonBody(Validator(contract.document, body["content"]["application/json"].get("schema", {})))
 
 
 def _check_return(operation: Operation, handler: Callable[..., Any], models: ModuleType) -> None:

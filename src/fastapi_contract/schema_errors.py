@@ -1,13 +1,14 @@
-"""Converts the errors of jsonschema-rs to those of a problem: a code, a sentence, a limit, and the place in the value."""
+"""Converts the errors of jsonschema-rs to those of a problem: code, sentence, limit, and the place in the value."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from jsonschema_rs import ValidationError, ValidationErrorKind as Kind
+from jsonschema_rs import ValidationError
+from jsonschema_rs import ValidationErrorKind as Kind
 
 from fastapi_contract.contract import Schema
-from fastapi_contract.formats import SENTENCES
+from fastapi_contract.formats import SENTENCES as FORMATS
 from fastapi_contract.input_errors import MAX_DETAIL, MAX_ERRORS, Code, InputError, pointer_of
 
 WHOLE = "x-whole"
@@ -29,18 +30,23 @@ class _Fault(NamedTuple):
     """Whether another error at the same place is reported instead: a text that is too long also has a wrong form."""
 
 
-_BOUNDS: dict[type[Kind], tuple[Code, str]] = {
+_SENTENCES: dict[type[Kind], tuple[Code, str]] = {
     Kind.MinLength: ("too_short", "Must have at least {} character{}."),
     Kind.MaxLength: ("too_long", "Must have at most {} character{}."),
     Kind.Minimum: ("too_small", "Must be at least {}."),
     Kind.ExclusiveMinimum: ("too_small", "Must be greater than {}."),
     Kind.Maximum: ("too_large", "Must be at most {}."),
     Kind.ExclusiveMaximum: ("too_large", "Must be less than {}."),
+    Kind.MultipleOf: ("multiple_of", "Must be a multiple of {}."),
     Kind.MinItems: ("too_few", "Must have at least {} item{}."),
     Kind.MaxItems: ("too_many", "Must have at most {} item{}."),
     Kind.MinProperties: ("too_few", "Must have at least {} member{}."),
     Kind.MaxProperties: ("too_many", "Must have at most {} member{}."),
+    Kind.UniqueItems: ("duplicate_items", "Must not have the same item twice."),
+    Kind.OneOfMultipleValid: ("several_matches", "Must fit exactly one of the allowed forms, but fits several."),
+    Kind.FalseSchema: ("unknown_member", "Must not be sent."),
 }
+"""With the limit and the plural of its noun, if there is a limit."""
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -81,22 +87,14 @@ class SchemaErrors:
     def _faults(self, errors: Iterable[ValidationError]) -> Iterator[_Fault]:
         for error in errors:
             kind, path = error.kind, tuple(error.instance_path)
-            convert = _CONVERSIONS.get(type(kind))
             if isinstance(kind, Kind.AnyOf | Kind.OneOfNotValid):
                 yield from self._union(error, kind.context)
             elif isinstance(kind, Kind.PropertyNames):
+                place = (*path, str(kind.error.instance))
                 for fault in self._faults([kind.error]):
-                    yield fault._replace(
-                        path=(*path, kind.error.instance), detail=f"The name of the member: {fault.detail}"
-                    )
-            elif type(kind) in _BOUNDS:
-                code, detail = _BOUNDS[type(kind)]
-                limit = _number(kind.limit)
-                yield _Fault(path, code, detail.format(limit, "" if limit == 1 else "s"), limit)
-            elif convert is not None:
-                yield from convert(path, kind, _at(self._schema, error.schema_path[:-1]))
+                    yield fault._replace(path=place, detail=f"The name of this member: {fault.detail}")
             else:
-                yield _Fault(path, "invalid", "Is not valid.", is_weak=True)
+                yield from _convert(path, kind, _at(self._schema, error.schema_path[:-1]))
 
     def _union(self, error: ValidationError, branches: list[list[ValidationError]]) -> Iterator[_Fault]:
         """The errors of the branch of an anyOf or oneOf that the value was meant for."""
@@ -112,7 +110,9 @@ class SchemaErrors:
             else:
                 yield _one_of(place, list(tags["branches"]))
             return
-        own = [branch for branch in branches if not any(_is_of_another_type(each, path) for each in branch)]
+        own: list[list[ValidationError]] = [
+            branch for branch in branches if not any(_types(each, path) for each in branch)
+        ]
         if not own:
             yield _type(path, [kind for branch in branches for each in branch for kind in _types(each, path)])
             return
@@ -123,11 +123,8 @@ class SchemaErrors:
             place = min(common, key=len)
             yield _one_of(place, [value for each in choices for value in each[place]])
             return
-        yield from self._faults(min(own, key=lambda branch: (len(_choices(branch, path)), len(branch))))
-
-
-def _is_of_another_type(error: ValidationError, path: _Path) -> bool:
-    return bool(_types(error, path))
+        best: list[ValidationError] = min(own, key=lambda branch: (len(_choices(branch, path)), len(branch)))
+        yield from self._faults(best)
 
 
 def _types(error: ValidationError, path: _Path) -> list[str]:
@@ -170,58 +167,46 @@ def _type(path: _Path, kinds: Sequence[str]) -> _Fault:
     return _Fault(path, "type", f"Must be {' or '.join([', '.join(words[:-1]), words[-1]] if words[1:] else words)}.")
 
 
-def _unknown(path: _Path, kind: Any, schema: Schema) -> Iterator[_Fault]:
-    known = ", ".join(schema.get("properties", ()))
-    for name in kind.unexpected:
-        yield _Fault((*path, name), "unknown_member", f"Unknown member. Known members: {known or 'none'}.")
+def _convert(path: _Path, kind: Kind, schema: Schema) -> Iterator[_Fault]:
+    """Converts an error of a keyword; `schema` is the one that has the keyword."""
+    match kind:
+        case Kind.Required(name):
+            yield _Fault((*path, name), "required", "Is required.")
+        case Kind.AdditionalProperties(names) | Kind.UnevaluatedProperties(names):
+            known = ", ".join(schema.get("properties", ())) or "none"
+            for name in names:
+                yield _Fault((*path, name), "unknown_member", f"Unknown member. Known members: {known}.")
+        case Kind.Type(types):
+            yield _type(path, types)
+        case Kind.Enum() | Kind.Constant():
+            yield _one_of(path, _options(kind))
+        case Kind.Format(name):
+            yield _Fault(path, "format", FORMATS.get(name, _PATTERNS["pattern"]), is_weak=True)
+        case Kind.Pattern():
+            error = schema.get("x-pattern-error", {})
+            code = error.get("code", "pattern")
+            detail = error.get("detail", _PATTERNS.get(code, _PATTERNS["pattern"]))
+            yield _Fault(path, code, detail, is_weak=True)
+        case Kind.Custom(keyword):
+            yield _convert_own(path, keyword, schema)
+        case _:
+            code, detail = _SENTENCES.get(type(kind), ("invalid", "Is not valid."))
+            limit = _limit(kind)
+            yield _Fault(path, code, detail.format(limit, "" if limit == 1 else "s"), limit)
 
 
-def _required(path: _Path, kind: Any, schema: Schema) -> Iterator[_Fault]:
-    yield _Fault((*path, kind.property), "required", "Is required.")
+def _convert_own(path: _Path, keyword: str, schema: Schema) -> _Fault:
+    if keyword == READ_ONLY:
+        return _Fault(path, "read_only", "Must not be sent, because the service sets it.")
+    if kinds := schema.get("type"):
+        return _type(path, [kinds] if isinstance(kinds, str) else kinds)
+    return _one_of(path, schema.get("enum", [schema.get("const")]))
 
 
-def _pattern(path: _Path, kind: Any, schema: Schema) -> Iterator[_Fault]:
-    error = schema.get("x-pattern-error", {})
-    code = error.get("code", "pattern")
-    yield _Fault(path, code, error.get("detail", _PATTERNS.get(code, _PATTERNS["pattern"])), is_weak=True)
-
-
-def _custom(path: _Path, kind: Any, schema: Schema) -> Iterator[_Fault]:
-    if kind.keyword == READ_ONLY:
-        yield _Fault(path, "read_only", "Must not be sent, because the service sets it.")
-    elif "type" in schema:
-        yield _type(path, [schema["type"]] if isinstance(schema["type"], str) else schema["type"])
-    else:
-        yield _one_of(path, schema["enum"] if "enum" in schema else [schema["const"]])
-
-
-def _multiple(path: _Path, kind: Any, schema: Schema) -> Iterator[_Fault]:
-    limit = _number(kind.multiple_of)
-    yield _Fault(path, "multiple_of", f"Must be a multiple of {limit}.", limit)
-
-
-_CONVERSIONS: dict[type[Kind], Callable[[_Path, Any, Schema], Iterator[_Fault]]] = {
-    Kind.AdditionalProperties: _unknown,
-    Kind.UnevaluatedProperties: _unknown,
-    Kind.Required: _required,
-    Kind.Pattern: _pattern,
-    Kind.Custom: _custom,
-    Kind.MultipleOf: _multiple,
-    Kind.Type: lambda path, kind, _: iter([_type(path, kind.types)]),
-    Kind.Enum: lambda path, kind, _: iter([_one_of(path, kind.options)]),
-    Kind.Constant: lambda path, kind, _: iter([_one_of(path, [kind.expected_value])]),
-    Kind.Format: lambda path, kind, _: iter(
-        [_Fault(path, "format", SENTENCES.get(kind.format, "Is not in the required form."), is_weak=True)]
-    ),
-    Kind.UniqueItems: lambda path, *_: iter([_Fault(path, "duplicate_items", "Must not have the same item twice.")]),
-    Kind.FalseSchema: lambda path, *_: iter([_Fault(path, "unknown_member", "Must not be sent.")]),
-    Kind.OneOfMultipleValid: lambda path, *_: iter(
-        [_Fault(path, "several_matches", "Fits more than one of the allowed forms; must fit exactly one.")]
-    ),
-}
-
-
-def _number(limit: Any) -> int | float:
+def _limit(kind: Kind) -> int | float | None:
+    limit = getattr(kind, "multiple_of", getattr(kind, "limit", None))
+    if limit is None:
+        return None
     return int(limit) if limit == int(limit) else float(limit)
 
 

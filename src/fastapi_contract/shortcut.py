@@ -214,7 +214,8 @@ def _query(field: ModelField) -> _Source:
 
 
 def _body(field: ModelField) -> _Source:
-    validate = _validator(field)
+    # As in accept_aliases_only.
+    validate = partial(field._type_adapter.validator.validate_python, by_alias=True, by_name=False)  # noqa: SLF001
 
     def source(call: _Call) -> Any:
         if (parsed := call[_REQUEST].parsed) is not None:

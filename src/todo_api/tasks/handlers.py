@@ -6,7 +6,8 @@ from fastapi import Query, Response
 from pydantic import MISSING
 from todo_contract import models
 
-from fastapi_contract.problems import InputError, ValidationFailed
+from fastapi_contract.input_errors import InputError
+from fastapi_contract.problems import ValidationFailed
 from todo_api import contract
 from todo_api.auth.bearer import Owner, bearer, owns_url
 from todo_api.database.dependency import DbSession
@@ -80,12 +81,13 @@ def _after(owner: str, query: models.ListTasksParametersQuery) -> cursor.Positio
     if query.cursor is MISSING:
         return None
     if query.offset is not MISSING:
-        raise ValidationFailed([InputError("cursor and offset exclude each other. Send one.", parameter="offset")])
+        fault = "cursor and offset exclude each other. Send one."
+        raise ValidationFailed([InputError("invalid", fault, parameter="offset")])
     try:
         return cursor.decode(owner, query.cursor)
     except ValueError:
         fault = "This is no cursor of this list. Use the next_cursor of the page before."
-        raise ValidationFailed([InputError(fault, parameter="cursor")]) from None
+        raise ValidationFailed([InputError("invalid", fault, parameter="cursor")]) from None
 
 
 def _next_page(owner: str, query: models.ListTasksParametersQuery, next_cursor: str) -> str:
