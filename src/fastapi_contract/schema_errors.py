@@ -71,7 +71,8 @@ class SchemaErrors:
     def of(self, errors: Iterable[ValidationError]) -> list[InputError]:
         """Returns one error for each place, and at most MAX_ERRORS + 1."""
         faults: dict[_Path, _Fault] = {}
-        for fault in self._faults(errors):
+        # Unknown members last: there may be thousands, and they must not displace the errors of known ones.
+        for fault in self._faults(sorted(errors, key=lambda error: isinstance(error.kind, Kind.AdditionalProperties))):
             place = fault.path if self._parameter is None else ()
             if place not in faults or (faults[place].is_weak and not fault.is_weak):
                 faults[place] = fault
@@ -163,7 +164,7 @@ def _one_of(path: _Path, options: Sequence[Any]) -> _Fault:
 
 
 def _type(path: _Path, kinds: Sequence[str]) -> _Fault:
-    words = list(dict.fromkeys(_TYPES[kind] for kind in kinds))
+    words = [word for kind, word in _TYPES.items() if kind in kinds]
     return _Fault(path, "type", f"Must be {' or '.join([', '.join(words[:-1]), words[-1]] if words[1:] else words)}.")
 
 
@@ -173,7 +174,8 @@ def _convert(path: _Path, kind: Kind, schema: Schema) -> Iterator[_Fault]:
         case Kind.Required(name):
             yield _Fault((*path, name), "required", "Is required.")
         case Kind.AdditionalProperties(names) | Kind.UnevaluatedProperties(names):
-            known = ", ".join(schema.get("properties", ())) or "none"
+            members = schema.get("properties", {}).items()
+            known = ", ".join(name for name, member in members if member != {READ_ONLY: True}) or "none"
             for name in names:
                 yield _Fault((*path, name), "unknown_member", f"Unknown member. Known members: {known}.")
         case Kind.Type(types):
@@ -212,5 +214,6 @@ def _limit(kind: Kind) -> int | float | None:
 
 def _at(node: Any, path: Iterable[str | int]) -> Any:
     for token in path:
-        node = node[token]
+        # jsonschema-rs returns a name of digits as a number.
+        node = node[str(token)] if isinstance(node, dict) else node[token]
     return node

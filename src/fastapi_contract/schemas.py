@@ -123,7 +123,7 @@ class _Bundle:
 
     def _value(self, keyword: str, value: Any) -> Any:
         if keyword == "$ref":
-            return f"#/$defs/{self._names.setdefault(value, str(len(self._names)))}"
+            return "#/$defs/" + self._names.setdefault(value, f"schema{len(self._names)}")
         if keyword in _ONE_SCHEMA:
             return self._convert(value)
         if keyword in _SCHEMAS_IN_LIST:

@@ -30,7 +30,8 @@ class TestBody:
             b'{"title": "x", "title": "y"}', b'{"title": "x", "x": {"a": 1, "a": 2}}',
             b'\xef\xbb\xbf{"title": "x"}', '{"title": "x"}'.encode("utf-16"), '{"title": "x"}'.encode("utf-32"),
             b'{"title": "\xff"}', b'{"title": "\xed\xa0\x80"}', b'{"title": "x\x00"}',
-            b"[" * 20_000, b'{"title":' * 5_000, b'{"title": ' + b"9" * 5_000 + b"}",
+            b"[" * 20_000, b'{"title":' * 5_000, b'{"title": ' + b"9" * 5_000 + b"}", b'{"title": 1e999}',
+            rb'{"title": "\ud800"}', rb'{"title": "\udfff\ud800"}', rb'{"\ud800": 1, "title": "x"}',
         ],
         ids=lambda body: str(body[:20]),
     )  # fmt: skip
@@ -40,11 +41,8 @@ class TestBody:
 
     @pytest.mark.parametrize(
         "body",
-        [
-            rb'{"title": "\ud800"}', rb'{"title": "\udfff\ud800"}', rb'{"\ud800": 1, "title": "x"}',
-            rb'{"title": "\u0000"}', b'{"title": 1e999}', b'{"title": ' + b"9" * 4_000 + b"}", b"[]", b"null", b"1",
-        ],
-    )  # fmt: skip
+        [rb'{"title": "\u0000"}', b'{"title": ' + b"9" * 4_000 + b"}", b"[]", b"null", b"1"],
+    )
     def test_that_is_json_but_not_in_the_contract_is_422(self, client: httpx.Client, user: str, body: bytes) -> None:
         assert post(client, user, body).status_code == 422
 
