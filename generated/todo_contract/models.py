@@ -3,41 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as _Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    MISSING,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    model_validator,
-)
+from pydantic import MISSING, AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from typing_extensions import TypeAliasType
-
-
-class _JsonSchemaRuntimeValidationBase(BaseModel):
-    __json_schema_property_count_rule__: ClassVar[tuple[Any, ...]] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _validate_json_schema_property_count(cls, data: Any) -> Any:
-        if not (rule := cls.__json_schema_property_count_rule__):
-            return data
-        if not (isinstance(data, (dict, _Mapping))):
-            return data
-        property_count = len(data)
-        min_properties, max_properties = rule
-        if min_properties is not None and property_count < min_properties:
-            raise ValueError(f"Expected at least {min_properties} properties")
-        if max_properties is not None and property_count > max_properties:
-            raise ValueError(f"Expected at most {max_properties} properties")
-        return data
-
 
 UserId = TypeAliasType(
     "UserId",
@@ -145,12 +114,11 @@ class TaskCreate(BaseModel):
     completed: StrictBool = False
 
 
-class TaskUpdate(_JsonSchemaRuntimeValidationBase):
+class TaskUpdate(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         validate_by_name=True,
     )
-    __json_schema_property_count_rule__: ClassVar[tuple[Any, ...]] = (1, None)
     title: Title | MISSING = MISSING
     description: Description | MISSING | None = MISSING
     completed: StrictBool | MISSING = MISSING
@@ -238,11 +206,10 @@ class Problem(BaseModel):
     instance: Annotated[RequestId, Field(description="The request id.")]
 
 
-class InputError(_JsonSchemaRuntimeValidationBase):
+class InputError(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
     )
-    __json_schema_property_count_rule__: ClassVar[tuple[Any, ...]] = (2, None)
     detail: Annotated[StrictStr, Field(max_length=1000)]
     pointer: Annotated[
         StrictStr | MISSING,
