@@ -13,6 +13,9 @@ Schema = dict[str, Any]
 Alternatives = Sequence[Mapping[str, Sequence[str]]]
 """The `security` of an operation: each alternative has the scopes of its schemes, by name. `{}`: no credentials."""
 
+_IGNORED_HEADERS = {"accept", "content-type", "authorization"}
+"""Header parameters of these names have no effect (OpenAPI 3.1.1, section 4.8.12.1)."""
+
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
@@ -186,10 +189,14 @@ def resolve(document: Schema, node: Schema) -> Schema:
 
 def parameters_of(document: Schema, item: Schema, spec: Schema) -> Iterator[Schema]:
     """Yields the parameters of a path item and of its operation `spec`, with their own `$ref` and their schema's
-    resolved."""
-    for parameter in (*item.get("parameters", ()), *spec.get("parameters", ())):
-        resolved = resolve(document, parameter)
-        yield {**resolved, "schema": resolve(document, resolved["schema"])}
+    resolved. An operation's parameter replaces that of its path, and headers that OpenAPI ignores are left out."""
+    found = {}
+    for each in (*item.get("parameters", ()), *spec.get("parameters", ())):
+        parameter = resolve(document, each)
+        name = parameter["name"].lower() if parameter["in"] == "header" else parameter["name"]
+        if parameter["in"] != "header" or name not in _IGNORED_HEADERS:
+            found[parameter["in"], name] = {**parameter, "schema": resolve(document, parameter["schema"])}
+    yield from found.values()
 
 
 def security_of(document: Schema, spec: Schema) -> Alternatives:
@@ -203,3 +210,30 @@ def _keys_in_query(document: Schema, security: Alternatives) -> Iterator[str]:
         scheme = resolve(document, document.get("components", {}).get("securitySchemes", {}).get(name, {}))
         if scheme.get("type") == "apiKey" and scheme["in"] == "query":
             yield scheme["name"]
+
+
+def json_types(document: Schema, schema: Schema, seen: frozenset[int] = frozenset()) -> frozenset[str]:
+    """The JSON types that a schema allows: those of its `type`, or of its values, or of its branches; all of them if it
+    has none of these."""
+    schema = resolve(document, schema)
+    if id(schema) in seen:
+        return frozenset()
+    seen |= {id(schema)}
+    if "type" in schema:
+        return frozenset([schema["type"]] if isinstance(schema["type"], str) else schema["type"])
+    if "const" in schema or "enum" in schema:
+        return frozenset(map(_type_of, schema.get("enum", [schema.get("const")])))
+    for keyword in ("anyOf", "oneOf"):
+        if keyword in schema:
+            return frozenset().union(*(json_types(document, each, seen) for each in schema[keyword]))
+    if "allOf" in schema:
+        return JSON_TYPES.intersection(*(json_types(document, each, seen) for each in schema["allOf"]))
+    return JSON_TYPES
+
+
+JSON_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
+
+
+def _type_of(value: Any) -> str:
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+    return names.get(type(value), "null")

@@ -47,7 +47,7 @@ def _surface(document: Schema) -> dict[str, Schema]:
             "method": method.upper(),
             "path": path,
             "parameters": {
-                f"{parameter['in']} {parameter['name']}": {
+                _parameter_name(parameter): {
                     "required": (required := parameter.get("required", False)),
                     "schema": _normalize(document, parameter["schema"], required=required),
                 }
@@ -64,6 +64,12 @@ def _surface(document: Schema) -> dict[str, Schema]:
         }
         for path, method, item, spec in operations_of(document)
     }
+
+
+def _parameter_name(parameter: Schema) -> str:
+    """The names of headers are compared without case (RFC 9110, section 5.1)."""
+    name = parameter["name"].lower() if parameter["in"] == "header" else parameter["name"]
+    return f"{parameter['in']} {name}"
 
 
 def _required_schemes(contract: Contract, operation_id: str) -> list[str]:

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 # Fields that the shortcut handles as FastAPI does, and fields of the documentation. Each other field, also one that a
 # later FastAPI adds, must have its default or be empty.
 _HANDLED_BY_DEPENDANT = {
-    "body_params", "call", "dependencies", "name", "path", "path_params", "query_params", "request_param_name",
-    "response_param_name", "scope",
+    "body_params", "call", "cookie_params", "dependencies", "header_params", "name", "path", "path_params",
+    "query_params", "request_param_name", "response_param_name", "scope",
 }  # fmt: skip
 _HANDLED_BY_ROUTE = {
     "app", "body", "body_field", "dependant", "dependencies", "dependency_overrides_provider", "endpoint", "methods",
@@ -73,6 +73,7 @@ def _is_supported_dependant(dependant: Dependant) -> bool:
         and all(_is_unused(dependant, field) for field in fields(dependant) if field.name not in _HANDLED_BY_DEPENDANT)
         and len(dependant.query_params) <= 1
         and all(map(_is_model, dependant.query_params))
+        and not any(map(_is_model, [*dependant.header_params, *dependant.cookie_params]))
         and all(type(field.field_info) is params.Body for field in dependant.body_params)
         and all(map(_is_supported_dependant, dependant.dependencies))
     )

@@ -17,8 +17,10 @@ from starlette.routing import Match
 from starlette.types import Message, Scope
 
 from fastapi_contract.bodies import JsonBody
+from fastapi_contract.input_errors import InputError
 from fastapi_contract.parameters import Parameters
 from fastapi_contract.paths import Paths
+from fastapi_contract.problems import ValidationFailed
 from fastapi_contract.security import Guard
 
 
@@ -94,8 +96,15 @@ class ContractRequest(Request):
         Raises the guards' exceptions, and the problems of a query or body that cannot be passed to the models.
         """
         results = [await guard(self) for guard in route.guards]
-        self.scope["path_params"] = route.parameters.read_path(self.scope["path_params"])
-        self._query_params = route.parameters.read_query(self.scope["query_string"])  # type: ignore[assignment]
+        errors: list[InputError] = []
+        self.scope["path_params"] = route.parameters.read_path(self.scope["path_params"], errors)
+        self._query_params = route.parameters.read_query(self.scope["query_string"], errors)  # type: ignore[assignment]
+        if route.parameters.has_headers:
+            self._headers = route.parameters.read_headers(self.headers, errors)
+        if route.parameters.has_cookies:
+            self._cookies = route.parameters.read_cookies(self.cookies, errors)
+        if errors:
+            raise ValidationFailed(errors)
         if route.body is not None:
             headers = dict(self.scope["headers"])
             self._body, self.parsed = await route.body.read(headers, self.scope["headers"], self.receive)

@@ -65,7 +65,7 @@ class ContractRouter(APIRouter):
                 [f"{operation_id} is secured by {name}: pass the guards of {name} to its router." for name in missing]
             )
         guards = guards_of(operation.security, self.security)
-        parameters = Parameters(operation.parameters, operation.keys_in_query)
+        parameters = Parameters(contract.document, operation.parameters, operation.keys_in_query)
 
         def bind(handler: Handler) -> Handler:
             _check_return(operation, handler, self.models)

@@ -189,17 +189,26 @@ class _CompiledRoute:
                 self._steps.append((dependency.call, sources))
             if dependency.name is not None:
                 yield dependency.name, itemgetter(self._positions[key])
-        for field in dependant.path_params:
-            yield field.name, _path(field)
-        for field in dependant.query_params:
-            yield field.name, _query(field)
-        for field in dependant.body_params:
-            yield field.name, _body(field)
+        yield from _inputs(dependant)
         if dependant.request_param_name:
             yield dependant.request_param_name, itemgetter(_REQUEST)
         if dependant.response_param_name:
             self._needs_response = True
             yield dependant.response_param_name, itemgetter(_RESPONSE)
+
+
+def _inputs(dependant: Dependant) -> Iterator[tuple[str, _Source]]:
+    """Yields the arguments that come from the request."""
+    for field in dependant.path_params:
+        yield field.name, _path(field)
+    for field in dependant.query_params:
+        yield field.name, _query(field)
+    for field in dependant.header_params:
+        yield field.name, _text(field, "headers")
+    for field in dependant.cookie_params:
+        yield field.name, _text(field, "cookies")
+    for field in dependant.body_params:
+        yield field.name, _body(field)
 
 
 def _path(field: ModelField) -> _Source:
@@ -211,6 +220,21 @@ def _path(field: ModelField) -> _Source:
 def _query(field: ModelField) -> _Source:
     validate = _validator(field)
     return lambda call: validate(call[_REQUEST].query_params)
+
+
+def _text(field: ModelField, location: str) -> _Source:
+    """A header or a cookie."""
+    validate, name = _validator(field), field.validation_alias or field.alias
+
+    def source(call: _Call) -> Any:
+        value = getattr(call[_REQUEST], location).get(name)
+        if value is not None:
+            return validate(value)
+        if field.field_info.is_required():
+            raise _FallBack
+        return field.get_default()
+
+    return source
 
 
 def _body(field: ModelField) -> _Source:

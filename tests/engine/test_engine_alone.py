@@ -1,6 +1,5 @@
 """The engine serves a contract that has nothing to do with tasks: no database, no tokens, nothing of todo_api."""
 
-import importlib.util
 import itertools
 import subprocess
 import sys
@@ -16,8 +15,8 @@ from fastapi import FastAPI, Query
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract, ContractError
 from fastapi_contract.router import ContractRouter
-from support import ROOT
 from support.contract_watch import ContractWatch
+from support.generated import generate_models
 from support.service import running
 
 NOTES = Path(__file__).with_name("notes.yaml")
@@ -25,17 +24,7 @@ NOTES = Path(__file__).with_name("notes.yaml")
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """Generated as ./codegen.sh generates those of the service, by the same settings."""
-    output = tmp_path_factory.mktemp("generated") / "notes_models.py"
-    command = [sys.executable, "-m", "datamodel_code_generator", "--input", str(NOTES), "--output", str(output)]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=60)
-    spec = importlib.util.spec_from_file_location("notes_models", output)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["notes_models"] = module
-    spec.loader.exec_module(module)
-    return module
+    return generate_models(NOTES, tmp_path_factory.mktemp("generated"))
 
 
 def notes_app(models: Any, *, shortcut: bool = True) -> FastAPI:

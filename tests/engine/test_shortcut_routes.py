@@ -23,7 +23,7 @@ def bound(path: str, handler: Callable[..., Any], **options: Any) -> APIRouter:
     options = {
         "status_code": 200,
         "operation_id": path,
-        "route_class_override": contract_route([], Parameters()),
+        "route_class_override": contract_route([], Parameters({})),
         **options,
     }
     router.add_api_route(path, handler, **options)
