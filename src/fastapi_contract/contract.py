@@ -52,10 +52,8 @@ class Operation:
     """Empty for a public operation."""
     keys_in_query: frozenset[str]
     """The names of query parameters that are API keys of its security schemes."""
-    status: int
-    """The status of the 2xx response; each operation has exactly one."""
-    model: str | None
-    """The name of that response's model; None if it has no body."""
+    successes: tuple[int, ...]
+    """The statuses of its 2xx and 3xx responses: at least one."""
 
     def url(self, /, **values: str | int) -> str:
         """Returns the operation's URL, relative to the server.
@@ -106,7 +104,7 @@ class Contract:
         """Parses `source`, an OpenAPI document in YAML.
 
         Raises ContractError with every operation that cannot be bound to a handler: its operationId is missing or not
-        unique, or it has not exactly one 2xx response. Raises yaml.YAMLError for text that is not YAML.
+        unique, or it has no 2xx or 3xx response. Raises yaml.YAMLError for text that is not YAML.
 
             contract = Contract.parse(Path("openapi.yaml").read_bytes())
             contract.operations["getTask"].path  # "/api/{user_id}/tasks/{task_id}"
@@ -117,15 +115,14 @@ class Contract:
         for path, method, item, spec in operations_of(document):
             operation_id = spec.get("operationId")
             responses = {str(status): resolve(document, response) for status, response in spec["responses"].items()}
-            success = [status for status in responses if status.startswith("2")]
+            success = [status for status in responses if status.startswith(("2", "3"))]
             if operation_id is None:
                 faults.append(f"{method.upper()} {path} has no operationId: add one.")
             elif operation_id in operations:
                 faults.append(f"{operation_id} appears twice: rename one of them.")
-            elif len(success) != 1 or not all(status.isdigit() for status in responses):
-                faults.append(f"{operation_id} must have exactly one 2xx response, and neither default nor ranges.")
+            elif not success or not all(status.isdigit() for status in responses):
+                faults.append(f"{operation_id} must have a 2xx or 3xx response, and neither default nor ranges.")
             else:
-                schemas = [media["schema"] for media in responses[success[0]].get("content", {}).values()]
                 operations[operation_id] = Operation(
                     id=operation_id,
                     method=method.upper(),
@@ -135,8 +132,7 @@ class Contract:
                     responses=responses,
                     security=(security := security_of(document, spec)),
                     keys_in_query=frozenset(_keys_in_query(document, security)),
-                    status=int(success[0]),
-                    model=schemas[0].get("$ref", "").rpartition("/")[2] if schemas else None,
+                    successes=tuple(map(int, success)),
                 )
         if faults:
             raise ContractError(faults)

@@ -31,6 +31,9 @@ def publish(app: FastAPI, contract: Contract) -> None:
     """
     code = FastAPI.openapi(app)
     app.openapi_schema = None
+    # What typed answers refer to is in the contract alone.
+    schemas = code.setdefault("components", {}).setdefault("schemas", {})
+    schemas |= {**contract.document.get("components", {}).get("schemas", {}), **schemas}
     expected = _surface(contract.document)
     for operation_id, each in expected.items():
         each["security"] = _required_schemes(contract, operation_id)

@@ -4,12 +4,13 @@ import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from fastapi import APIRouter, Response
 from fastapi.datastructures import Default
 from fastapi.responses import JSONResponse
 
+from fastapi_contract.answers import Success, is_typed, model_of, successes_of
 from fastapi_contract.bodies import JsonBody
 from fastapi_contract.contract import Contract, ContractError, Operation, resolve
 from fastapi_contract.parameters import Parameters
@@ -31,11 +32,16 @@ class ContractRouter(APIRouter):
     """
 
     def __init__(
-        self, contract: Contract, models: ModuleType, security: Mapping[str, Sequence[Guard]] | None = None
+        self,
+        contract: Contract,
+        models: ModuleType,
+        security: Mapping[str, Sequence[Guard]] | None = None,
+        answers: ModuleType | None = None,
     ) -> None:
         super().__init__()
         self.contract = contract
         self.models = models
+        self.answers = answers
         self.security = security or {}
 
     def operation(self, operation_id: str) -> Callable[[Handler], Handler]:
@@ -67,14 +73,20 @@ class ContractRouter(APIRouter):
         guards = guards_of(operation.security, self.security)
         parameters = Parameters(contract.document, operation.parameters, operation.keys_in_query)
 
+        successes = successes_of(contract, operation)
+        typed = is_typed(successes)
+
         def bind(handler: Handler) -> Handler:
-            _check_return(operation, handler, self.models)
+            if typed:
+                _check_answers(operation, handler, successes, self.answers)
+            else:
+                _check_model(operation, handler, successes[0], model_of(contract, operation, successes[0], self.models))
             self.add_api_route(
                 operation.path,
                 handler,
                 methods=[operation.method],
                 operation_id=operation.id,
-                status_code=operation.status,
+                status_code=operation.successes[0],
                 tags=operation.spec.get("tags"),
                 summary=operation.spec.get("summary"),
                 description=operation.spec.get("description"),
@@ -82,7 +94,8 @@ class ContractRouter(APIRouter):
                 responses={int(status): answer for status, answer in operation.responses.items()},
                 dependencies=dependencies_of(operation.security, self.security),
                 # A plain Response for an empty body, because JSONResponse gives a 204 a content type.
-                response_class=Default(JSONResponse) if operation.model else Response,
+                response_class=Response if typed or successes[0].schema is None else Default(JSONResponse),
+                response_model=None if typed else Default(None),
                 route_class_override=contract_route(guards, parameters, _json_body(contract, operation)),
             )
             contract.bound.add(operation_id)
@@ -98,12 +111,23 @@ def _json_body(contract: Contract, operation: Operation) -> JsonBody | None:
     return JsonBody(Validator(contract.document, body["content"]["application/json"].get("schema", {})))
 
 
-def _check_return(operation: Operation, handler: Callable[..., Any], models: ModuleType) -> None:
-    expected = getattr(models, operation.model, None) if operation.model else type(None)
-    if expected is None:
-        raise ContractError([f"{operation.id} returns {operation.model}, which is not generated: run ./codegen.sh."])
-    if get_type_hints(handler).get("return", inspect.Parameter.empty) is not expected:
-        name = f"models.{operation.model}" if operation.model else "None"
+def _check_model(operation: Operation, handler: Callable[..., Any], success: Success, model: Any) -> None:
+    expected = type(None) if model is None else model
+    if get_type_hints(handler).get("return", inspect.Parameter.empty) != expected:
+        name = "None" if model is None else f"models.{getattr(model, '__name__', model)}"
         raise ContractError(
-            [f"{operation.id} returns {operation.status} with {name}: annotate {handler.__name__}() with -> {name}."]
+            [f"{operation.id} returns {success.status} with {name}: annotate {handler.__name__}() with -> {name}."]
         )
+
+
+def _check_answers(
+    operation: Operation, handler: Callable[..., Any], successes: Sequence[Success], answers: ModuleType | None
+) -> None:
+    names = [success.class_name for success in successes]
+    known = {getattr(answers, name, None) for name in names}
+    if None in known:
+        raise ContractError([f"{operation.id} returns {' | '.join(names)}, not generated: run ./codegen.sh."])
+    found = get_type_hints(handler).get("return", inspect.Parameter.empty)
+    if not set(get_args(found) or [found]) <= known:
+        expected = " | ".join(f"operations.{name}" for name in names)
+        raise ContractError([f"{operation.id} returns {expected}: annotate {handler.__name__}() with -> {expected}."])

@@ -5,24 +5,25 @@ so a handler stays a FastAPI handler. If input is not valid or no compiled route
 FastAPI unchanged, which produces the error response. docs/performance.md has the figures.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache, partial
+from collections.abc import Callable, Iterator
+from functools import partial
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-import orjson
 from fastapi import FastAPI, Response
 from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts, serialize_response
 from fastapi.utils import is_body_allowed_for_status_code
-from pydantic import MISSING, BaseModel, TypeAdapter, ValidationError
+from pydantic import ValidationError
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fastapi_contract.answers import Answer
 from fastapi_contract.paths import PathTemplate
 from fastapi_contract.plain_routes import is_supported
 from fastapi_contract.requests import ContractRequest, ContractRoute
+from fastapi_contract.serializers import serializer
 
 _JSON = (b"content-type", b"application/json")
 _OUTCOME = "fastapi_contract.outcome"
@@ -113,6 +114,10 @@ async def _raise_or_send(scope: Scope, receive: Receive, send: Send) -> None:
     await outcome(scope, receive, send)
 
 
+def _start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
 class _ResponseParameter(Response):
     """The Response that a handler receives as a parameter, to set headers and a status, initialized as in FastAPI."""
 
@@ -132,7 +137,7 @@ class _CompiledRoute:
         self._field: ModelField | None = route.response_field
         # Only an instance of exactly this class takes the fast path; FastAPI's own code serializes other results.
         self._model = route.response_model or type(None)
-        self._serialize = _serializer(route.response_model) if route.response_model else None
+        self._serialize = serializer(route.response_model) if route.response_model else None
         self._empty_headers = Response(status_code=self._status).raw_headers
         self._steps: list[tuple[Callable[..., Any], list[tuple[str, _Source]]]] = []
         # The position of each result in a _Call. The guards come first, so that as dependencies they do not run again.
@@ -153,6 +158,8 @@ class _CompiledRoute:
         for dependency, sources in self._steps:
             call.append(await dependency(**_values(sources, call)))
         result = await self._handler(**_values(self._arguments, call))
+        if isinstance(result, Answer) and result.background is None:
+            return _start(result.status_code, result.raw_headers), bytes(result.body)
         if type(result) is not self._model or (response is not None and response.status_code is not None):
             return await self._respond(result, response)
         body, headers = b"", self._empty_headers
@@ -161,7 +168,7 @@ class _CompiledRoute:
             headers = [(b"content-length", b"%d" % len(body)), _JSON]
         if response is not None:
             headers = [*headers, *response.raw_headers]
-        return {"type": "http.response.start", "status": self._status, "headers": headers}, body
+        return _start(self._status, headers), body
 
     async def _respond(self, result: Any, response: Response | None) -> Response:
         """Makes a response as fastapi.routing does, from a result that is no plain model or has its own status."""
@@ -262,48 +269,3 @@ def _values(sources: list[tuple[str, _Source]], call: _Call) -> dict[str, Any]:
         return {name: source(call) for name, source in sources}
     except ValidationError:
         raise _FallBack from None
-
-
-def _serializer(model: Any) -> Callable[[Any], bytes]:
-    """Returns a function that serializes `model`: orjson (15 µs for 50 tasks) if its JSON is the same as pydantic's,
-    otherwise pydantic (54 µs)."""
-    adapter = TypeAdapter(model)
-    if _needs_pydantic(adapter.core_schema):
-        return partial(adapter.dump_json, by_alias=True)
-    return partial(orjson.dumps, default=_members, option=orjson.OPT_UTC_Z)
-
-
-def _needs_pydantic(schema: Mapping[str, Any]) -> bool:
-    """Whether pydantic's JSON may differ from orjson's: renamed, converted, omitted or additional members.
-
-    Unknown schema types count as different.
-    """
-    if schema["type"] not in _SAME_AS_ORJSON or any(map(schema.get, _PYDANTIC_ONLY)):
-        return True
-    if schema.get("config", {}).get("extra_fields_behavior") == "allow":
-        return True
-    parts = [schema[key] for key in ("schema", "items_schema") if key in schema]
-    return any(map(_needs_pydantic, [*parts, *schema.get("fields", {}).values(), *schema.get("definitions", ())]))
-
-
-# Types and keys of pydantic's core schema.
-_SAME_AS_ORJSON = {
-    "bool", "datetime", "default", "definition-ref", "definitions", "int", "list", "literal", "missing-sentinel",
-    "model", "model-field", "model-fields", "nullable", "str",
-}  # fmt: skip
-_PYDANTIC_ONLY = (
-    "serialization", "serialization_alias", "serialization_exclude", "serialization_exclude_if", "computed_fields",
-    "root_model",
-)  # fmt: skip
-
-
-def _members(model: BaseModel) -> Mapping[str, Any]:
-    members = model.__dict__
-    if _has_optional_members(type(model)):
-        return {name: value for name, value in members.items() if value is not MISSING}
-    return members
-
-
-@cache
-def _has_optional_members(model: type[BaseModel]) -> bool:
-    return any(field.default is MISSING for field in model.model_fields.values())

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from todo_contract import models
+from todo_contract import models, operations
 
 from fastapi_contract.contract import Contract
 from fastapi_contract.router import ContractRouter
@@ -25,4 +25,4 @@ def router(**security: Sequence[Guard]) -> ContractRouter:
 
     `security` maps the name of a security scheme in the contract to its guards, in the order of their calls.
     """
-    return ContractRouter(load_contract(), models, security)
+    return ContractRouter(load_contract(), models, security, operations)

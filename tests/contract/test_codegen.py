@@ -11,6 +11,7 @@ from support import ROOT
 from support.node import require_packages
 
 MODELS = "generated/todo_contract/models.py"
+ANSWERS = "generated/todo_contract/operations.py"
 TYPES = "generated/typescript/schema.d.ts"
 
 
@@ -32,7 +33,7 @@ def codegen(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def generated(checkout: Path) -> dict[str, str]:
-    return {name: (checkout / name).read_text() for name in (MODELS, TYPES)}
+    return {name: (checkout / name).read_text() for name in (MODELS, ANSWERS, TYPES)}
 
 
 def test_what_is_committed_is_what_is_generated(checkout: Path) -> None:
@@ -68,9 +69,10 @@ def edit(name: str) -> Callable[[Path], None]:
         (lengthen, "+            max_length=300,"),
         (describe, "+         * Get one task"),
         (edit(MODELS), "-# edited"),
+        (edit(ANSWERS), "-# edited"),
         (edit(TYPES), "-// edited"),
     ],
-    ids=["contract, models", "contract, types", "models", "types"],
+    ids=["contract, models", "contract, types", "models", "answers", "types"],
 )
 def test_stale_output_fails_with_a_diff(checkout: Path, change: Callable[[Path], None], told: str) -> None:
     change(checkout)

@@ -296,7 +296,7 @@ def test_refuses_a_model_that_is_not_generated() -> None:
     [
         (lambda document: document["paths"][ITEM]["get"].pop("operationId"), "has no operationId"),
         (operation(ITEM, "get", operationId="listTasks"), "listTasks appears twice"),
-        (operation(ITEM, "get", responses={"default": {"description": ""}}), "exactly one 2xx"),
+        (operation(ITEM, "get", responses={"default": {"description": ""}}), "a 2xx or 3xx response"),
     ],
 )
 def test_refuses_a_contract_that_can_not_be_bound(edit: Callable[[Document], object], told: str) -> None:

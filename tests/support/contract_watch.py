@@ -122,8 +122,9 @@ class ContractWatch:
         """Every example of a 2xx answer has the form of the answer. An operation that is open to everybody answers
         everybody alike, so that its examples equal the answer."""
         raw = operation.definition.raw
-        body = self.resolve(raw["responses"][str(response.status_code)])["content"]["application/json"]
-        answer = response.json()
+        media_type = response.headers["Content-Type"].partition(";")[0]
+        body = self.resolve(raw["responses"][str(response.status_code)])["content"][media_type]
+        answer = response.json() if media_type == "application/json" else response.text
         for name, reference in body.get("examples", {}).items():
             example = self.resolve(reference)["value"]
             difference = self._difference(body["schema"], example, answer, "#")

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Query
 from pydantic import MISSING
-from todo_contract import models
+from todo_contract import models, operations
 
 from fastapi_contract.input_errors import InputError
 from fastapi_contract.problems import ValidationFailed
@@ -15,13 +15,13 @@ from todo_api.tasks import cursor, queries
 from todo_api.tasks.problems import TaskNotFound
 
 router = contract.router(bearerAuth=[bearer, owns_url])
-operations = router.contract.operations
+urls = {operation_id: operation.url for operation_id, operation in router.contract.operations.items()}
 
 ListTasksQuery = Annotated[models.ListTasksParametersQuery, Query()]
 
 
 @router.operation("listTasks")
-async def list_tasks(query: ListTasksQuery, owner: Owner, session: DbSession, response: Response) -> models.TaskPage:
+async def list_tasks(query: ListTasksQuery, owner: Owner, session: DbSession) -> operations.ListTasks200:
     after = _after(owner, query)
     completed = None if query.completed is MISSING else query.completed
     offset = None if query.offset is MISSING else query.offset
@@ -31,16 +31,13 @@ async def list_tasks(query: ListTasksQuery, owner: Owner, session: DbSession, re
     page = models.TaskPage(items=tasks, next_cursor=last and cursor.encode(owner, last))
     if query.include_total:
         page.total = await queries.count(session, owner, completed=completed)
-    if page.next_cursor:
-        response.headers["Link"] = f'<{_next_page(owner, query, page.next_cursor)}>; rel="next"'
-    return page
+    return operations.ListTasks200(page, link=_next_page(owner, query, page.next_cursor))
 
 
 @router.operation("createTask")
-async def create_task(task: models.TaskCreate, owner: Owner, session: DbSession, response: Response) -> models.Task:
+async def create_task(task: models.TaskCreate, owner: Owner, session: DbSession) -> operations.CreateTask201:
     created = await queries.create(session, owner, task.title, task.description, task.completed)
-    response.headers["Location"] = operations["getTask"].url(user_id=owner, task_id=created.id)
-    return created
+    return operations.CreateTask201(created, location=urls["getTask"](user_id=owner, task_id=created.id))
 
 
 @router.operation("getTask")
@@ -90,7 +87,9 @@ def _after(owner: str, query: models.ListTasksParametersQuery) -> cursor.Positio
         raise ValidationFailed([InputError("invalid", fault, parameter="cursor")]) from None
 
 
-def _next_page(owner: str, query: models.ListTasksParametersQuery, next_cursor: str) -> str:
-    """The same list further on."""
+def _next_page(owner: str, query: models.ListTasksParametersQuery, next_cursor: str | None) -> str | None:
+    """The Link header of a page; None on the last one."""
+    if next_cursor is None:
+        return None
     kept = {name: getattr(query, name) for name in sorted(query.model_fields_set - {"offset", "cursor"})}
-    return operations["listTasks"].url(user_id=owner, **kept, cursor=next_cursor)
+    return f'<{urls["listTasks"](user_id=owner, **kept, cursor=next_cursor)}>; rel="next"'

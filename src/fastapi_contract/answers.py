@@ -1,0 +1,137 @@
+"""Typed answers: for each documented success that has headers of its own, or is one of several, a generated class.
+
+So the type checker proves the status, the model and the required headers of what a handler returns: a `Location` that
+the contract requires cannot be forgotten, and one that it does not document cannot be sent. An operation with one
+success and no header of its own returns the model itself.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, ClassVar
+
+from starlette.responses import Response
+
+from fastapi_contract.contract import Contract, ContractError, Operation, Schema, resolve
+from fastapi_contract.serializers import serializer
+
+COMMON_HEADERS = frozenset({"x-request-id", "cache-control", "x-content-type-options", "content-type"})
+"""Headers that the engine sets on every response."""
+_SCALARS = {"string": str, "integer": int, "number": float, "boolean": bool}
+
+
+class Answer(Response):
+    """The base of the generated answers. A subclass has a status and, if it has a body, a media type and a model.
+
+    class CreateTask201(Answer, status=201, media_type="application/json", model=models.Task): ...
+    """
+
+    _status: ClassVar[int]
+    _media_type: ClassVar[bytes | None]
+    encode: ClassVar[Callable[[Any], bytes]]
+    """Makes the body of a content."""
+
+    def __init_subclass__(cls, *, status: int, media_type: str | None = None, model: Any = None) -> None:
+        super().__init_subclass__()
+        cls._status = status
+        cls._media_type = None
+        if media_type is not None:
+            charset = "; charset=utf-8" if media_type.startswith("text/") else ""
+            cls._media_type = f"{media_type}{charset}".encode()
+        cls.encode = staticmethod(serializer(model) if is_json(media_type or "") else _bytes)
+
+    def __init__(self, content: Any = None, headers: Mapping[str, str | None] | None = None) -> None:
+        """`headers` that are None are not sent."""
+        self.status_code = self._status
+        self.background = None
+        self.body = b"" if self._media_type is None else type(self).encode(content)
+        self.raw_headers = []
+        if self._media_type is not None:
+            self.raw_headers = [(b"content-length", b"%d" % len(self.body)), (b"content-type", self._media_type)]
+        elif self._status not in {204, 304}:
+            self.raw_headers = [(b"content-length", b"0")]
+        for name, value in (headers or {}).items():
+            if value is not None:
+                self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+
+
+@dataclass(frozen=True)
+class Success:
+    """One success of an operation, as the contract documents it."""
+
+    class_name: str
+    status: int
+    media_type: str | None
+    schema: Schema | None
+    headers: Mapping[str, bool]
+    """Whether each is required, by name; without those of every response."""
+
+
+def successes_of(contract: Contract, operation: Operation) -> list[Success]:
+    """Returns the documented successes of an operation: an entry for each status and media type."""
+    return list(_successes(contract, operation))
+
+
+def is_typed(successes: list[Success]) -> bool:
+    """Whether an operation returns generated answers instead of its model."""
+    return len(successes) > 1 or any(
+        each.headers or (each.media_type and not is_json(each.media_type)) or each.status >= 300 for each in successes
+    )
+
+
+def is_json(media_type: str) -> bool:
+    """Whether bodies of a media type are JSON."""
+    return media_type == "application/json" or media_type.endswith("+json")
+
+
+def pascal_case(operation_id: str) -> str:
+    """The operationId as the beginning of a generated class name: `createTask` is `CreateTask`."""
+    return operation_id[:1].upper() + operation_id[1:]
+
+
+def model_of(contract: Contract, operation: Operation, success: Success, models: ModuleType) -> Any:
+    """Returns the type of a success's body: a generated model, or a type made of them; None without a body.
+
+    Raises ContractError if the model is not generated.
+    """
+    if success.schema is None:
+        return None
+    if not is_json(str(success.media_type)):
+        return str if str(success.media_type).startswith("text/") else bytes
+    return _type_of(contract, operation, success.schema, models)
+
+
+def _successes(contract: Contract, operation: Operation) -> Iterator[Success]:
+    for status in operation.successes:
+        response = operation.responses[str(status)]
+        content = response.get("content", {})
+        headers = {
+            name: bool(resolve(contract.document, header).get("required", False))
+            for name, header in response.get("headers", {}).items()
+            if name.lower() not in COMMON_HEADERS
+        }
+        name = f"{pascal_case(operation.id)}{status}"
+        for media_type, media in content.items():
+            subtype = media_type.partition("/")[2].title() if len(content) > 1 else ""
+            suffix = "".join(filter(str.isalnum, subtype))
+            yield Success(name + suffix, status, media_type, media.get("schema", {}), headers)
+        if not content:
+            yield Success(name, status, None, None, headers)
+
+
+def _type_of(contract: Contract, operation: Operation, schema: Schema, models: ModuleType) -> Any:
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    if not name and schema.get("type") == "array":
+        return list[_type_of(contract, operation, schema.get("items", {}), models)]  # type: ignore[misc]
+    if not name and schema.get("type") in _SCALARS and not schema.keys() & {"enum", "const", "format"}:
+        return _SCALARS[schema["type"]]
+    # An inline schema is generated under the name of its operation.
+    name = name or f"{pascal_case(operation.id)}Response"
+    found = getattr(models, name, None)
+    if found is None:
+        raise ContractError([f"{operation.id} returns {name}, which is not generated: run ./codegen.sh."])
+    return found
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
