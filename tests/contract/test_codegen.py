@@ -1,4 +1,4 @@
-"""What is generated follows from the contract: stale output is shown and fails, and a second run changes nothing."""
+"""codegen.sh derives generated/ from openapi.yaml: `--check` fails with a diff, and a second run changes nothing."""
 
 import shutil
 import subprocess
@@ -36,7 +36,7 @@ def generated(checkout: Path) -> dict[str, str]:
     return {name: (checkout / name).read_text() for name in (MODELS, ANSWERS, TYPES)}
 
 
-def test_what_is_committed_is_what_is_generated(checkout: Path) -> None:
+def test_committed_output_equals_generated_output(checkout: Path) -> None:
     committed = generated(checkout)
     shutil.rmtree(checkout / "generated")
     for _ in range(2):
@@ -45,12 +45,12 @@ def test_what_is_committed_is_what_is_generated(checkout: Path) -> None:
         assert generated(checkout) == committed
 
 
-def lengthen(checkout: Path) -> None:
+def change_a_bound(checkout: Path) -> None:
     contract = checkout / "openapi.yaml"
     contract.write_text(contract.read_text().replace("maxLength: 200\n", "maxLength: 300\n"))
 
 
-def describe(checkout: Path) -> None:
+def change_a_summary(checkout: Path) -> None:
     contract = checkout / "openapi.yaml"
     contract.write_text(contract.read_text().replace("summary: Get a task", "summary: Get one task"))
 
@@ -64,25 +64,25 @@ def edit(name: str) -> Callable[[Path], None]:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "line"),
     [
-        (lengthen, "+            max_length=300,"),
-        (describe, "+         * Get one task"),
+        (change_a_bound, "+            max_length=300,"),
+        (change_a_summary, "+         * Get one task"),
         (edit(MODELS), "-# edited"),
         (edit(ANSWERS), "-# edited"),
         (edit(TYPES), "-// edited"),
     ],
-    ids=["contract, models", "contract, types", "models", "answers", "types"],
+    ids=["contract bound", "contract summary", "edited models", "edited answers", "edited types"],
 )
-def test_stale_output_fails_with_a_diff(checkout: Path, change: Callable[[Path], None], told: str) -> None:
+def test_stale_output_fails_with_a_diff(checkout: Path, change: Callable[[Path], None], line: str) -> None:
     change(checkout)
     before = generated(checkout)
     checked = codegen(checkout, "--check")
     assert checked.returncode == 1
-    assert told in checked.stdout
+    assert line in checked.stdout
     assert "Run: ./codegen.sh" in checked.stderr
     assert generated(checkout) == before
 
 
-def test_another_option_is_refused(checkout: Path) -> None:
+def test_unknown_option_is_rejected(checkout: Path) -> None:
     assert codegen(checkout, "--chekc").returncode == 2

@@ -1,4 +1,4 @@
-"""The contract is clean under two linters, and each of them is awake."""
+"""Two linters find nothing in the contract, and each of them finds a seeded fault."""
 
 import shutil
 import subprocess
@@ -31,7 +31,7 @@ def lint(linter: str, contract: Path) -> subprocess.CompletedProcess[str]:
 
 
 @linters
-def test_contract_is_clean(linter: str) -> None:
+def test_linter_finds_nothing_in_the_contract(linter: str) -> None:
     result = lint(linter, ROOT / "openapi.yaml")
 
     assert result.returncode == 0, result.stdout + result.stderr
@@ -45,7 +45,7 @@ def test_contract_is_clean(linter: str) -> None:
             "      operationId: getHealth\n",
             "",
             {"redocly": "operation-operationId", "spectral": "operation-operationId"},
-            id="operationId missing",
+            id="missing operationId",
         ),
         pytest.param(
             '"#/components/responses/Health"',
@@ -55,7 +55,7 @@ def test_contract_is_clean(linter: str) -> None:
         ),
     ],
 )
-def test_fault_is_found(linter: str, old: str, new: str, rules: dict[str, str], tmp_path: Path) -> None:
+def test_linter_finds_a_seeded_fault(linter: str, old: str, new: str, rules: dict[str, str], tmp_path: Path) -> None:
     contract = Path(shutil.copy(ROOT / "openapi.yaml", tmp_path))
     source = contract.read_text()
     assert source.count(old) == 1

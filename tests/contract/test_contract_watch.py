@@ -1,4 +1,4 @@
-"""The watch over the responses bites: each broken promise is seen, and each promise that was never seen is told."""
+"""ContractWatch fails on each broken promise, and reports each promise that no test has seen."""
 
 import subprocess
 import sys
@@ -47,8 +47,8 @@ def observe(
     watch: ContractWatch, status: int, method: str = "GET", path: str = "/api/a/tasks/1", **response: Any
 ) -> None:
     headers = {**HEADERS, **response.pop("headers", {})}
-    wanted = {name: value for name, value in headers.items() if value is not None}
-    whole = httpx.Response(status, headers=wanted, **response)
+    present = {name: value for name, value in headers.items() if value is not None}
+    whole = httpx.Response(status, headers=present, **response)
 
     def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(status, headers=whole.headers, stream=httpx.ByteStream(whole.content))
@@ -61,7 +61,7 @@ def observe(
 PROBLEM = {"Content-Type": "application/problem+json"}
 
 
-def test_a_kept_contract_passes(watch: ContractWatch) -> None:
+def test_response_that_keeps_the_contract_passes(watch: ContractWatch) -> None:
     observe(watch, 200, json=TASK)
     observe(watch, 404, json=NOT_FOUND, headers=PROBLEM)
     observe(watch, 204, "DELETE")
@@ -88,36 +88,59 @@ def test_a_kept_contract_passes(watch: ContractWatch) -> None:
         (404, {"json": {**NOT_FOUND, "instance": "y"}, "headers": PROBLEM}),
         (503, {"json": {**NOT_FOUND, "type": "/problems/database-unavailable"}, "headers": PROBLEM}),
     ],
+    ids=[
+        "undocumented status",
+        "wrong type of a member",
+        "time with an offset",
+        "missing member",
+        "null",
+        "text",
+        "wrong media type",
+        "no X-Request-ID",
+        "invalid X-Request-ID",
+        "no Cache-Control",
+        "no X-Content-Type-Options",
+        "problem as JSON",
+        "problem of another status",
+        "wrong status in the problem",
+        "wrong instance",
+        "title and status of another problem",
+    ],
 )
-def test_a_broken_one_does_not(watch: ContractWatch, status: int, response: dict[str, Any]) -> None:
+def test_response_that_breaks_the_contract_fails(watch: ContractWatch, status: int, response: dict[str, Any]) -> None:
     with pytest.raises(BrokenContractError):
         observe(watch, status, **response)
 
 
 class TestExamples:
-    """Of an answer that keeps the contract, so that the example alone is wrong."""
+    """Every answer keeps the contract, so that only the example is wrong."""
 
     @pytest.mark.parametrize(
-        ("example", "lie", "message"),
+        ("example", "change", "message"),
         [
-            pytest.param("Task", {"owner": "a"}, "#/owner is only in the example", id="member that no answer has"),
-            pytest.param("Task", {"title": None, "id": "1"}, "#/id is a string in the example", id="another type"),
+            pytest.param("Task", {"owner": "a"}, "#/owner is only in the example", id="unknown member"),
+            pytest.param("Task", {"title": None, "id": "1"}, "#/id is a string in the example", id="string for number"),
             pytest.param("Task", {"completed": 0}, "#/completed is a number in the example", id="number for boolean"),
-            pytest.param("TaskPage", {"next": None}, "#/next is only in the example", id="member beside the items"),
+            pytest.param("TaskPage", {"next": None}, "#/next is only in the example", id="unknown member of a page"),
             pytest.param(
-                "TaskPage", {"items": [{**TASK, "id": True}]}, "#/items/0/id is a boolean", id="type in an item"
+                "TaskPage",
+                {"items": [{**TASK, "id": True}]},
+                "#/items/0/id is a boolean",
+                id="boolean for number in an item",
             ),
-            pytest.param("TaskPage", {"items": [TASK, {}]}, "is only in the answer", id="second item"),
+            pytest.param("TaskPage", {"items": [TASK, {}]}, "is only in the answer", id="second item without members"),
         ],
     )
-    def test_example_of_another_form_fails(self, example: str, lie: dict[str, Any], message: str) -> None:
+    def test_example_that_differs_from_the_answer_fails(
+        self, example: str, change: dict[str, Any], message: str
+    ) -> None:
         watch = ContractWatch()
-        watch.document["components"]["examples"][example]["value"].update(lie)
+        watch.document["components"]["examples"][example]["value"].update(change)
         path, answer = ("/api/a/tasks/1", TASK) if example == "Task" else ("/api/a/tasks", PAGE)
         with pytest.raises(BrokenContractError, match=message):
             observe(watch, 200, path=path, json=answer)
 
-    def test_example_without_a_member_of_the_answer_fails(self) -> None:
+    def test_example_that_lacks_a_member_of_the_answer_fails(self) -> None:
         watch = ContractWatch()
         del watch.document["components"]["examples"]["Task"]["value"]["title"]
         with pytest.raises(BrokenContractError, match="#/title is only in the answer"):
@@ -130,14 +153,14 @@ class TestExamples:
         with pytest.raises(BrokenContractError, match="the example second is not like the answer"):
             observe(watch, 200, json=TASK)
 
-    @pytest.mark.parametrize("total", [{}, {"total": 1}], ids=["without it", "with it"])
-    def test_optional_member_of_the_answer_passes(self, watch: ContractWatch, total: dict[str, int]) -> None:
+    @pytest.mark.parametrize("total", [{}, {"total": 1}], ids=["without total", "with total"])
+    def test_optional_member_may_be_present_or_absent(self, watch: ContractWatch, total: dict[str, int]) -> None:
         observe(watch, 200, path="/api/a/tasks", json={**PAGE, **total})
 
     @pytest.mark.parametrize(
         ("example", "path"), [("ServiceInfo", "/"), ("Health", "/health"), ("Readiness", "/health/ready")]
     )
-    def test_example_of_an_open_operation_equals_the_answer(self, example: str, path: str) -> None:
+    def test_example_of_a_public_operation_must_equal_the_answer(self, example: str, path: str) -> None:
         watch = ContractWatch()
         value = watch.document["components"]["examples"][example]["value"]
         answer = dict(value)
@@ -171,12 +194,12 @@ def test_request_example_is_accepted(
     assert {name: stored[name] for name in example.keys() & stored.keys()} == example
 
 
-def test_a_stray_answer_must_be_a_known_problem(watch: ContractWatch) -> None:
+def test_unknown_problem_type_outside_the_operations_fails(watch: ContractWatch) -> None:
     with pytest.raises(BrokenContractError):
         observe(watch, 404, path="/nowhere", json={**NOT_FOUND, "type": "/problems/unknown"}, headers=PROBLEM)
 
 
-def test_the_clients_of_the_tests_are_watched(client: httpx.Client, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_of_the_fixtures_are_watched(client: httpx.Client, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def get(*_: object) -> models.Task:
         return models.Task(**TASK).model_copy(update={"id": 0})
 
@@ -190,30 +213,30 @@ class TestUnseen:
     def all_seen(self, watch: ContractWatch) -> set[tuple[str, int]]:
         return watch.promised
 
-    def test_there_are_many_promises(self, watch: ContractWatch) -> None:
+    def test_contract_promises_more_than_50_responses(self, watch: ContractWatch) -> None:
         assert len(watch.promised) > 50
 
-    def test_all_seen_is_well(self, watch: ContractWatch) -> None:
+    def test_nothing_is_reported_if_all_promises_are_seen(self, watch: ContractWatch) -> None:
         assert watch.unseen(watch.promised, {}) == []
 
-    def test_one_that_was_never_seen_is_told(self, watch: ContractWatch) -> None:
-        (told,) = watch.unseen(watch.promised - {("getTask", 503)}, {})
-        assert told.startswith("getTask promises 503, and no test has seen it")
+    def test_promise_that_was_never_seen_is_reported(self, watch: ContractWatch) -> None:
+        (line,) = watch.unseen(watch.promised - {("getTask", 503)}, {})
+        assert line.startswith("getTask promises 503, and no test has seen it")
 
-    def test_unless_it_is_waived(self, watch: ContractWatch) -> None:
+    def test_waived_promise_is_not_reported(self, watch: ContractWatch) -> None:
         assert watch.unseen(watch.promised - {("getTask", 503)}, {("getTask", 503): "because"}) == []
 
-    @pytest.mark.parametrize("promise", [("getTask", 503), ("getTask", 418)])
-    def test_a_waiver_that_is_not_needed_is_told(self, watch: ContractWatch, promise: tuple[str, int]) -> None:
-        (told,) = watch.unseen(watch.promised, {promise: "because"})
-        assert "is not needed: remove it" in told
+    @pytest.mark.parametrize("promise", [("getTask", 503), ("getTask", 418)], ids=["seen", "not promised"])
+    def test_needless_waiver_is_reported(self, watch: ContractWatch, promise: tuple[str, int]) -> None:
+        (line,) = watch.unseen(watch.promised, {promise: "because"})
+        assert "is not needed: remove it" in line
 
     def test_every_waiver_has_a_reason(self) -> None:
         assert all(WAIVERS.values())
 
 
-def test_a_run_that_has_not_seen_all_fails() -> None:
-    """The real run, but of a single file that sees nothing."""
+def test_whole_run_fails_if_a_promise_was_not_seen() -> None:
+    """The run is whole, but its only file calls no operation."""
     command = [
         sys.executable,
         "-m",

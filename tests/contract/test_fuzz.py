@@ -1,4 +1,4 @@
-"""The service keeps its contract whatever it is sent, and the fuzzer that says so would notice if it did not."""
+"""Fuzzing finds no broken promise in the service, and does find seeded faults."""
 
 import logging
 
@@ -15,7 +15,7 @@ from todo_api.database import migrate
 
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> None:
-    """A line for each of a thousand requests would bury the fuzzer's report."""
+    """Drop the request log, which has thousands of lines and would hide the fuzzer's report."""
     caplog.set_level(logging.WARNING, "todo_api")
 
 
@@ -23,8 +23,8 @@ def target(service: Service, secret: str = SECRET) -> Target:
     return service.url, sign(secret, "fuzz-owner", lifetime=600), sign(secret, "fuzz-peer", lifetime=600)
 
 
-def test_the_service_keeps_its_contract(empty_database_url: str) -> None:
-    # A fresh database: with the ids that it hands out, the run repeats.
+def test_fuzzing_the_service_finds_no_fault(empty_database_url: str) -> None:
+    # A new database makes the run repeatable, because its ids start at 1.
     migrate.upgrade(empty_database_url)
     with running(create_app(settings_for(empty_database_url))) as service:
         run = fuzz(target(service), capture=True)
@@ -32,12 +32,12 @@ def test_the_service_keeps_its_contract(empty_database_url: str) -> None:
     assert "Tested: 9" in run.stdout, run.stdout
 
 
-def test_a_task_that_others_can_read_fails_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fuzzing_finds_a_task_that_other_users_can_read(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     authenticate = BearerAuth.__call__
 
     async def trust_the_url(bearer: BearerAuth, request: Request) -> str:
         user = await authenticate(bearer, request)
-        # Lists stay closed: what another user may list, the fuzzer takes for shared.
+        # Lists stay protected, because the fuzzer considers a task that another user can list as shared.
         if "task_id" in request.path_params:
             user = request.scope["user"] = str(request.path_params["user_id"])
         return user
@@ -48,7 +48,7 @@ def test_a_task_that_others_can_read_fails_it(service: Service, monkeypatch: pyt
     assert "Object-level authorization bypass" in run.stdout, run.stdout
 
 
-def test_a_run_whose_calls_are_all_refused_fails(service: Service) -> None:
+def test_fuzzing_fails_if_every_call_is_rejected(service: Service) -> None:
     run = fuzz(target(service, secret="another " + SECRET), "--phases=examples", capture=True)
     assert run.returncode != 0
-    assert "❌" not in run.stdout.split("WARNINGS")[0], "the warnings alone must fail it"
+    assert "❌" not in run.stdout.split("WARNINGS")[0], "only warnings must make the run fail"

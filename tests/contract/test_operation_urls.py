@@ -1,4 +1,4 @@
-"""URLs are made from the contract, and no path is written in code."""
+"""URLs are built from the contract, and the code contains no path."""
 
 import ast
 import copy
@@ -31,28 +31,28 @@ class TestUrl:
         [
             pytest.param("plain-._~", "plain-._~", id="unreserved"),
             pytest.param("a/b?c#d&e=f+g%h", "a%2Fb%3Fc%23d%26e%3Df%2Bg%25h", id="reserved"),
-            pytest.param("a b\n", "a%20b%0A", id="blank"),
-            pytest.param("ü漢", "%C3%BC%E6%BC%A2", id="beyond ASCII"),
+            pytest.param("a b\n", "a%20b%0A", id="white space"),
+            pytest.param("ü漢", "%C3%BC%E6%BC%A2", id="not ASCII"),
             pytest.param("{task_id}", "%7Btask_id%7D", id="braces"),
             pytest.param("..", "%2E%2E", id="dot segment"),
             pytest.param(".", "%2E", id="single dot"),
         ],
     )
-    def test_value_is_one_segment(self, operations: dict[str, Operation], value: str, segment: str) -> None:
+    def test_value_is_quoted_as_one_segment(self, operations: dict[str, Operation], value: str, segment: str) -> None:
         url = operations["getTask"].url(user_id=value, task_id=5)
         assert url == ITEM.format(user_id=segment, task_id=5)
         assert contract().paths.find(unquote(url)) or "/" in value
 
-    def test_query_follows_the_path(self, operations: dict[str, Operation]) -> None:
+    def test_query_parameters_follow_the_path(self, operations: dict[str, Operation]) -> None:
         url = operations["listTasks"].url(user_id="u", completed=True, include_total=False, limit=2, cursor="a&b")
         assert url == LIST.format(user_id="u") + "?completed=true&include_total=false&limit=2&cursor=a%26b"
 
     @pytest.mark.parametrize(
         ("values", "names"),
         [
-            pytest.param({"user_id": "u"}, "task_id", id="missing"),
-            pytest.param({"user_id": "", "task_id": 1}, "user_id", id="empty"),
-            pytest.param({"user_id": "u", "task_id": 1, "else": 1}, "else", id="unknown"),
+            pytest.param({"user_id": "u"}, "task_id", id="missing parameter"),
+            pytest.param({"user_id": "", "task_id": 1}, "user_id", id="empty value"),
+            pytest.param({"user_id": "u", "task_id": 1, "else": 1}, "else", id="unknown parameter"),
             pytest.param({"user_id": "u", "task_id": 1, "limit": 1}, "limit", id="parameter of another operation"),
         ],
     )
@@ -62,15 +62,15 @@ class TestUrl:
         with pytest.raises(ValueError, match=names):
             operations["getTask"].url(**values)
 
-    def test_no_path_of_the_contract_is_written_in_the_code(self) -> None:
-        """A path, or its first literal segment, within any string but the docstrings."""
+    def test_code_contains_no_path_of_the_contract(self) -> None:
+        """Searches all strings except docstrings for the first literal segment of each path."""
         firsts = {path.split("/")[1] for path in load_contract().document["paths"]} - {""}
         written = re.compile(rf"/(?:{'|'.join(map(re.escape, sorted(firsts)))})(?![\w-])")
-        # Example of a URL of Better Auth, in the message for a wrong one.
+        # The example URL of Better Auth in an error message of the settings.
         allowed = {"must be a URL such as https://app.example.com/api/auth/jwks"}
-        assert [(where, text) for where, text in strings() if written.search(text) and text not in allowed] == []
+        assert [(location, text) for location, text in strings() if written.search(text) and text not in allowed] == []
 
-    def test_search_finds_the_strings_of_the_code(self) -> None:
+    def test_search_for_paths_reads_the_strings_of_the_code(self) -> None:
         assert {"getTask", "/openapi.yaml"} <= {text for _, text in strings()}
 
     def test_location_and_link_follow_a_changed_path(self, tmp_path: FilePath, database_url: str) -> None:
@@ -96,7 +96,7 @@ class TestUrl:
 
 
 def strings() -> Iterator[tuple[str, str]]:
-    """Where, and the text of each string in `src/`, the literal parts of f-strings included, docstrings excepted."""
+    """Yield file, line and text of each string in `src/`: also the literal parts of f-strings, but no docstrings."""
     for path in sorted((ROOT / "src").rglob("*.py")):
         tree = ast.parse(path.read_text())
         prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}

@@ -1,4 +1,4 @@
-"""The generated types compile, catch what a frontend gets wrong, and fit what the service sends."""
+"""The generated types compile, reject mistakes of a frontend, and describe the responses of the service."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ CLIENT = "tests/typescript/client.ts"
 TYPES = "generated/typescript/schema.d.ts"
 NOT_EXHAUSTIVE = "not assignable to parameter of type 'never'"
 
-# 5.9 is what frontends use and what the types are generated with; 7 is the compiler written in Go.
+# Frontends use 5.9, which also generates the types; 7 is the compiler written in Go.
 compilers = pytest.mark.parametrize("compiler", ["typescript", "typescript7"])
 
 
@@ -31,14 +31,14 @@ def compile_client(
 
 
 @compilers
-def test_compiles_under_strict_rules(compiler: str) -> None:
+def test_client_compiles_under_strict_rules(compiler: str) -> None:
     result = compile_client(compiler)
 
     assert result.returncode == 0, result.stdout
 
 
 @compilers
-def test_recipes_of_the_readme_compile_under_strict_rules(compiler: str) -> None:
+def test_better_auth_recipes_compile_under_strict_rules(compiler: str) -> None:
     result = compile_client(compiler, project="tests/better_auth")
 
     assert result.returncode == 0, result.stdout
@@ -53,39 +53,39 @@ def test_recipes_of_the_readme_compile_under_strict_rules(compiler: str) -> None
             'case "/problems/forbidden":\n      return "show the own tasks instead";',
             "",
             NOT_EXHAUSTIVE,
-            id="a problem is not handled",
+            id="unhandled problem",
         ),
         pytest.param(
             TYPES,
             '"/problems/forbidden" |',
             '"/problems/forbidden" | "/problems/locked" |',
             NOT_EXHAUSTIVE,
-            id="the contract gains a problem",
+            id="new problem in the contract",
         ),
         pytest.param(
             CLIENT,
             'body: { title: "Buy milk" }',
             'body: { titel: "Buy milk" }',
             "'titel' does not exist",
-            id="a field that is sent is misspelt",
+            id="misspelt member of a request",
         ),
         pytest.param(
             CLIENT,
             "created.completed",
             "created.done",
             "'done' does not exist",
-            id="a field that is read does not exist",
+            id="unknown member of a response",
         ),
         pytest.param(
             CLIENT,
             "described.title",
             "described.description.length",
             "possibly 'null'",
-            id="a null is not handled",
+            id="unhandled null",
         ),
     ],
 )
-def test_refuses_a_mistake(compiler: str, file: str, old: str, new: str, error: str, tmp_path: Path) -> None:
+def test_mistake_does_not_compile(compiler: str, file: str, old: str, new: str, error: str, tmp_path: Path) -> None:
     for folder in ["tests/typescript", "generated/typescript"]:
         shutil.copytree(ROOT / folder, tmp_path / folder)
     shutil.copy(ROOT / "package.json", tmp_path)
@@ -94,7 +94,7 @@ def test_refuses_a_mistake(compiler: str, file: str, old: str, new: str, error: 
     assert source.count(old) == 1
     (tmp_path / file).write_text(source.replace(old, new))
 
-    # The mistakes show in client.ts; without the libraries' own check 5.9 takes 1.4 s instead of 3.
+    # The mistakes are in client.ts: without a check of the libraries, 5.9 takes 1.4 s instead of 3 s.
     result = compile_client(compiler, "--skipLibCheck", root=tmp_path)
 
     assert result.returncode != 0
@@ -102,7 +102,7 @@ def test_refuses_a_mistake(compiler: str, file: str, old: str, new: str, error: 
     assert error in result.stdout, result.stdout
 
 
-def test_client_drives_the_service(service: Service) -> None:
+def test_client_calls_the_running_service(service: Service) -> None:
     user_id = "typescript-client"
 
     result = run(
