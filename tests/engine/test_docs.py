@@ -1,4 +1,4 @@
-"""The contract is served as it was written, and the pages work without internet."""
+"""The contract is served byte for byte, and the documentation pages work without internet access."""
 
 import gzip
 import hashlib
@@ -14,24 +14,24 @@ from support.service import Service
 
 
 class TestContract:
-    def test_is_served_byte_for_byte(self, service: Service) -> None:
+    def test_contract_is_served_byte_for_byte(self, service: Service) -> None:
         served = service.client().get("/openapi.yaml")
         assert served.content == (ROOT / "openapi.yaml").read_bytes()
         assert served.headers["content-type"] == "application/yaml"
 
-    def test_is_the_same_as_json(self, service: Service) -> None:
+    def test_json_contract_equals_the_yaml(self, service: Service) -> None:
         assert service.client().get("/openapi.json").json() == yaml.safe_load((ROOT / "openapi.yaml").read_bytes())
 
     @pytest.mark.parametrize("path", ["/openapi.yaml", "/openapi.json"])
-    def test_is_not_sent_again(self, service: Service, path: str) -> None:
+    def test_known_etag_is_304(self, service: Service, path: str) -> None:
         client = service.client()
         etag = client.get(path).headers["ETag"]
-        for known in (etag, f"W/{etag}", f'"x", {etag}', "*"):
-            again = client.get(path, headers={"If-None-Match": known})
+        for etags in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+            again = client.get(path, headers={"If-None-Match": etags})
             assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", etag)
         assert client.get(path, headers={"If-None-Match": '"x"'}).status_code == 200
 
-    def test_has_the_version_that_the_service_tells(self, service: Service) -> None:
+    def test_version_of_the_contract_equals_the_one_of_the_service(self, service: Service) -> None:
         client = service.client()
         version = client.get("/openapi.json").json()["info"]["version"]
         assert client.get("/").json()["version"] == version
@@ -41,7 +41,7 @@ PAGES = ("/docs", "/redoc")
 
 
 def urls(page: str) -> list[str]:
-    """What a browser requests to show the page."""
+    """Return the URLs that a browser requests to show the page."""
     return re.findall(r'(?:src|href)="([^"]+)"', page)
 
 
@@ -52,7 +52,7 @@ def assets(service: Service) -> list[str]:
 
 class TestPages:
     @pytest.mark.parametrize("path", PAGES)
-    def test_load_nothing_from_elsewhere(self, service: Service, path: str) -> None:
+    def test_page_loads_nothing_from_another_host(self, service: Service, path: str) -> None:
         client = service.client()
         answer = client.get(path)
         assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
@@ -66,14 +66,14 @@ class TestPages:
         assert "https://" not in page
         assert json.dumps("/openapi.json") in page or "'/openapi.json'" in page
 
-    def test_icon_that_browsers_request_by_themselves_is_an_image(self, service: Service) -> None:
+    def test_favicon_is_an_image(self, service: Service) -> None:
         icon = service.client().get("/favicon.ico")
         assert (icon.status_code, icon.headers["Content-Type"]) == (200, "image/png")
         assert icon.content.startswith(b"\x89PNG")
 
 
 class TestAssets:
-    def test_name_holds_a_hash_of_the_content_and_caches_keep_it(self, service: Service) -> None:
+    def test_asset_is_named_by_its_hash_and_cached_for_ever(self, service: Service) -> None:
         client = service.client()
         assert len(assets(service)) == 3
         for url in assets(service):
@@ -88,24 +88,24 @@ class TestAssets:
         [
             pytest.param("gzip", "gzip", id="gzip"),
             pytest.param("GZIP", "gzip", id="upper case"),
-            pytest.param("x-gzip", "gzip", id="the old name"),
-            pytest.param("gzip, deflate, br, zstd", "gzip", id="as browsers send it"),
-            pytest.param("br;q=1.0 , gzip ; q=0.001", "gzip", id="the least weight"),
-            pytest.param("*", "gzip", id="any"),
-            pytest.param("identity;q=0.5, *;q=0.9", "gzip", id="any rather than none"),
+            pytest.param("x-gzip", "gzip", id="old name"),
+            pytest.param("gzip, deflate, br, zstd", "gzip", id="list of a browser"),
+            pytest.param("br;q=1.0 , gzip ; q=0.001", "gzip", id="minimum weight"),
+            pytest.param("*", "gzip", id="wildcard"),
+            pytest.param("identity;q=0.5, *;q=0.9", "gzip", id="wildcard over identity"),
             pytest.param("identity;q=0, gzip;q=0.1", "gzip", id="identity rejected"),
             pytest.param("", None, id="empty"),
             pytest.param("br", None, id="another coding"),
             pytest.param("identity", None, id="identity"),
-            pytest.param("gzip;q=0", None, id="weight of zero"),
+            pytest.param("gzip;q=0", None, id="weight 0"),
             pytest.param("gzip;q=0.000, *", None, id="rejected by name"),
-            pytest.param("*;q=0", None, id="any rejected"),
+            pytest.param("*;q=0", None, id="wildcard rejected"),
             pytest.param("gzip;q=0.5, identity", None, id="identity preferred"),
-            pytest.param("gzip;q=2", None, id="no weight"),
-            pytest.param("notgzip", None, id="name that ends so"),
+            pytest.param("gzip;q=2", None, id="invalid weight"),
+            pytest.param("notgzip", None, id="longer name"),
         ],
     )
-    def test_coding_is_the_one_that_the_client_accepts(
+    def test_asset_has_a_content_coding_that_the_client_accepts(
         self, service: Service, accept_encoding: str, encoding: str | None
     ) -> None:
         client = service.client(**{"Accept-Encoding": accept_encoding})
@@ -120,12 +120,12 @@ class TestAssets:
             (name, value) for name, value in get.headers.items() if name not in of_request
         }
 
-    def test_accept_encoding_in_two_lines_is_one_list(self, service: Service) -> None:
+    def test_repeated_accept_encoding_is_one_list(self, service: Service) -> None:
         client = service.client()
         headers = [("Accept-Encoding", "br"), ("Accept-Encoding", "gzip;q=0"), ("Accept-Encoding", "*")]
         assert "Content-Encoding" not in client.get(assets(service)[0], headers=headers).headers
 
-    def test_all_are_compressed_to_less_than_a_third(
+    def test_assets_are_compressed_to_less_than_a_third(
         self, service: Service, record_property: Callable[[str, object], None]
     ) -> None:
         sizes = {}
@@ -135,14 +135,14 @@ class TestAssets:
         record_property("assets, bytes as they are and as sent", sizes)
         assert all(sent < whole / 3 for whole, sent in sizes.values())
 
-    def test_compression_is_done_once(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_asset_is_compressed_only_once(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         client = service.client()
         urls = assets(service)
         first = [client.get(url).content for url in urls]
         monkeypatch.delattr(gzip, "compress")
         assert [client.get(url).content for url in urls] == first
 
-    def test_another_hash_or_the_bare_name_is_404(self, service: Service) -> None:
+    def test_asset_with_another_hash_or_none_is_404(self, service: Service) -> None:
         client = service.client()
         for url in assets(service):
             name = url.partition("-")[2]
@@ -152,18 +152,18 @@ class TestAssets:
                 assert answer.headers["Cache-Control"] == "no-store"
 
     @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-    def test_another_method_is_405(self, service: Service, method: str) -> None:
+    def test_other_method_of_an_asset_is_405(self, service: Service, method: str) -> None:
         answer = service.client().request(method, assets(service)[0])
         assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
 
-    def test_request_no_image_script_or_font_of_another_host(self, service: Service) -> None:
-        """Chromium logs an error for each that the Content-Security-Policy forbids: it was Redoc's logo."""
+    def test_assets_request_nothing_of_another_host(self, service: Service) -> None:
+        """Chromium logs an error for each URL that the Content-Security-Policy forbids, as it did for Redoc's logo."""
         for url in assets(service):
             content = service.client().get(url).text
             assert not re.findall(r"""\b(?:src|srcSet|poster):\s*["'`]https?:[^"'`]*|url\(["']?https?:[^)]*""", content)
 
-    def test_logo_of_redoc_is_replaced_once(self, service: Service) -> None:
-        """If this fails after an update of fastapi-offline, look for what the new script loads, in a browser."""
+    def test_redoc_logo_of_another_host_is_replaced(self, service: Service) -> None:
+        """If this fails after an update of fastapi-offline, check in a browser which URLs the new script requests."""
         (url,) = (url for url in assets(service) if "redoc" in url)
         script = service.client().get(url).text
         assert "cdn.redoc" not in script

@@ -1,4 +1,4 @@
-"""The engine serves a contract that has nothing to do with tasks: no database, no tokens, nothing of todo_api."""
+"""The engine serves a contract of another service, without a database, tokens or todo_api."""
 
 import itertools
 import subprocess
@@ -28,7 +28,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 
 
 def notes_app(models: Any, *, shortcut: bool = True) -> FastAPI:
-    """The whole of the other service."""
+    """The other service: two operations on a list of notes."""
     contract = Contract.parse(NOTES.read_bytes())
     router = ContractRouter(contract, models)
     notes: list[Any] = []
@@ -41,7 +41,7 @@ def notes_app(models: Any, *, shortcut: bool = True) -> FastAPI:
         notes.append(models.Note(id=next(ids), text=note.text))
         return notes[-1]
 
-    # The models are made while the test runs, so the annotations are, too.
+    # Set here, because the models are generated while the test runs.
     query = Annotated[models.ListNotesParametersQuery, Query()]
     list_notes.__annotations__ = {"query": query, "return": models.NoteList}
     create_note.__annotations__ = {"note": models.NoteCreate, "return": models.Note}
@@ -61,7 +61,7 @@ def watch() -> ContractWatch:
     return ContractWatch(NOTES)
 
 
-def test_every_promise_is_kept(url: str, watch: ContractWatch) -> None:
+def test_each_promised_response_is_seen(url: str, watch: ContractWatch) -> None:
     json = {"Content-Type": "application/json"}
     many = {f"X-{number}": "x" for number in range(100)}
     with httpx.Client(base_url=url, event_hooks={"response": [watch.observe]}) as client:
@@ -99,8 +99,8 @@ def test_operation_without_a_handler_stops_the_start(models: ModuleType) -> None
         contract_app(contract, [ContractRouter(contract, models)])
 
 
-def test_engine_is_loaded_without_the_service(tmp_path: Path) -> None:
-    """Also without the libraries of the service."""
+def test_engine_imports_nothing_of_the_service(tmp_path: Path) -> None:
+    """Neither its packages nor its libraries for databases and tokens."""
     program = (
         "import sys; import fastapi_contract.application, fastapi_contract.server, fastapi_contract.protocol; "
         "print([name for name in sys.modules if name.split('.')[0] in "

@@ -1,4 +1,4 @@
-"""A path belongs to the most specific template of the contract, whatever the order in contract and code."""
+"""A request reaches the operation of the most specific path template, in any order of contract and code."""
 
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -42,26 +42,26 @@ def document(operation_ids: list[str]) -> bytes:
 
 
 def handler_of(operation_id: str) -> Callable[..., Any]:
-    """Answers with its operationId and the values of its path parameters, in headers."""
+    """Return a handler that responds with its operationId and its path parameters, in headers."""
 
     def answer(response: Response, *values: str) -> None:
         response.headers["X-Operation"] = operation_id
         response.headers["X-Values"] = " ".join(values)
 
-    async def of_none(response: Response) -> None:
+    async def handler_of_none(response: Response) -> None:
         answer(response)
 
-    async def of_one(response: Response, one: str) -> None:
+    async def handler_of_one(response: Response, one: str) -> None:
         answer(response, one)
 
-    async def of_two(response: Response, one: str, two: str) -> None:
+    async def handler_of_two(response: Response, one: str, two: str) -> None:
         answer(response, one, two)
 
-    async def of_three(response: Response, one: str, two: str, three: str) -> None:
+    async def handler_of_three(response: Response, one: str, two: str, three: str) -> None:
         answer(response, one, two, three)
 
     names = PathTemplate(OPERATIONS[operation_id][1]).names
-    handler: Callable[..., Any] = (of_none, of_one, of_two, of_three)[len(names)]
+    handler: Callable[..., Any] = (handler_of_none, handler_of_one, handler_of_two, handler_of_three)[len(names)]
     for argument, name in zip(("one", "two", "three"), names, strict=False):
         handler.__annotations__[argument] = Annotated[str, Path(alias=name)]
     return handler
@@ -124,18 +124,18 @@ def test_request_reaches_the_most_specific_operation(
         ("POST /tasks/5.ics", "GET, HEAD"),
     ],
 )
-def test_method_of_a_less_specific_path_is_405(url: str, request_line: str, allow: str) -> None:
+def test_method_of_a_less_specific_template_is_405(url: str, request_line: str, allow: str) -> None:
     method, path = request_line.split()
     response = httpx.request(method, url + path)
     assert (response.status_code, response.headers["Allow"]) == (405, allow)
 
 
 @pytest.mark.parametrize("path", ["/tasks", "/tasks/", "/tasks//", "/spans/12", "/spans/-", "/spans/1-", "/projects/p"])
-def test_path_of_no_template_is_404(url: str, path: str) -> None:
+def test_path_that_fits_no_template_is_404(url: str, path: str) -> None:
     assert httpx.get(url + path).status_code == 404
 
 
-def test_every_path_is_compiled() -> None:
+def test_shortcut_compiles_every_path() -> None:
     app = app_of(list(OPERATIONS), shortcut=True)
     shortcut = app.middleware_stack.app  # type: ignore[union-attr]
     assert shortcut.operations == OPERATIONS.keys()
@@ -148,8 +148,9 @@ def test_every_path_is_compiled() -> None:
         ("/a/{x-y}/{filter[done]}", {"x-y": "a/b", "filter[done]": True}, "/a/a%2Fb/true"),
         ("/a/{class}.ics", {"class": ".."}, "/a/%2E%2E.ics"),
     ],
+    ids=["integer", "slash and boolean", "dot segment"],
 )
-def test_url_is_matched_by_its_template(template: str, values: dict[str, str | int], url: str) -> None:
+def test_url_is_matched_by_the_template_that_built_it(template: str, values: dict[str, str | int], url: str) -> None:
     assert PathTemplate(template).url(values) == url
     found = Paths([template]).find(url)
     assert found is not None
@@ -157,6 +158,6 @@ def test_url_is_matched_by_its_template(template: str, values: dict[str, str | i
 
 
 @pytest.mark.parametrize("values", [{}, {"task_id": ""}], ids=["missing", "empty"])
-def test_url_without_a_value_is_an_error(values: dict[str, str]) -> None:
+def test_url_without_a_value_raises_an_error(values: dict[str, str]) -> None:
     with pytest.raises(KeyError, match="task_id"):
         PathTemplate("/tasks/{task_id}").url(values)

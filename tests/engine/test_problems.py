@@ -1,4 +1,4 @@
-"""Failures that take more than a bad request: a database that is away, a fault of our own; and what problems tell."""
+"""Problems that a bad request does not cause: an unavailable database and faults of the service."""
 
 import logging
 from collections.abc import Iterator
@@ -18,28 +18,28 @@ from todo_api.database.session import Session
 
 @pytest.fixture(scope="module")
 def without_database() -> Iterator[Service]:
-    # Port 1 of the loopback: nobody listens there.
-    settings = settings_for("postgresql://nobody:hunter2@127.0.0.1:1/nothing", database_wait_timeout=0.1)
+    # No server listens on port 1.
+    settings = settings_for("postgresql://user:hunter2@127.0.0.1:1/unused", database_wait_timeout=0.1)
     with running(create_app(settings)) as service:
         yield service
 
 
 class TestDatabaseUnavailable:
     @secured
-    def test_is_503(self, without_database: Service, operation: Operation) -> None:
+    def test_operation_is_503(self, without_database: Service, operation: Operation) -> None:
         failed = send(without_database.client("a"), operation, "a")
         assert (failed.status_code, failed.headers["Retry-After"]) == (503, "1")
         assert failed.json()["type"] == "/problems/database-unavailable"
         assert "hunter2" not in failed.text
 
     @secured
-    def test_and_a_stranger_does_not_see_it(self, without_database: Service, operation: Operation) -> None:
+    def test_403_of_another_user_comes_before_503(self, without_database: Service, operation: Operation) -> None:
         assert send(without_database.client("a"), operation, "b").status_code == 403
 
-    def test_is_over_when_it_answers(self, service: Service) -> None:
+    def test_readiness_is_ready_with_a_database(self, service: Service) -> None:
         assert service.client().get("/health/ready").json() == {"status": "ready"}
 
-    def test_is_told_by_readiness_but_not_by_health(self, without_database: Service) -> None:
+    def test_readiness_is_503_and_health_is_200_without_a_database(self, without_database: Service) -> None:
         client = without_database.client()
         assert (client.get("/health/ready").status_code, client.get("/health").status_code) == (503, 200)
         assert client.get("/").status_code == 200
@@ -48,7 +48,7 @@ class TestDatabaseUnavailable:
 class TestReadiness:
     @pytest.fixture
     def checks(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-        """What the database was asked."""
+        """The values of `check` that Database.ready() was called with."""
         checks = []
 
         async def ready(*, check: bool) -> bool:
@@ -58,18 +58,20 @@ class TestReadiness:
         monkeypatch.setattr(service.app.state.services.database, "ready", ready)
         return checks
 
-    def test_looks_only_where_it_is_asked_to(self, service: Service, checks: list[bool]) -> None:
+    def test_readiness_queries_the_database_only_with_check_true(self, service: Service, checks: list[bool]) -> None:
         for query in ("", "?check=false", "?check=true"):
             assert service.client().get(f"/health/ready{query}").json() == {"status": "ready"}
         assert checks == [False, False, True]
 
     @pytest.mark.parametrize("query", ["check=1", "check=TRUE", "check=", "check=true&check=true", "other=1"])
-    def test_refuses_what_it_does_not_know(self, service: Service, checks: list[bool], query: str) -> None:
-        refused = service.client().get(f"/health/ready?{query}")
-        assert (refused.status_code, refused.json()["type"]) == (422, "/problems/validation-failed")
+    def test_unknown_or_repeated_parameter_of_readiness_is_422(
+        self, service: Service, checks: list[bool], query: str
+    ) -> None:
+        rejected = service.client().get(f"/health/ready?{query}")
+        assert (rejected.status_code, rejected.json()["type"]) == (422, "/problems/validation-failed")
         assert checks == []
 
-    def test_of_a_lost_database_is_bad_when_it_looks_too(self, without_database: Service) -> None:
+    def test_readiness_with_check_is_503_without_a_database(self, without_database: Service) -> None:
         assert without_database.client().get("/health/ready?check=true").status_code == 503
 
 
@@ -84,7 +86,7 @@ class TestInternalError:
         return service
 
     @secured
-    def test_says_nothing_but_the_request_id(self, broken: Service, operation: Operation) -> None:
+    def test_500_contains_only_the_request_id(self, broken: Service, operation: Operation) -> None:
         failed = send(broken.client("a", Origin="http://localhost:3000"), operation, "a")
         assert failed.status_code == 500
         assert failed.json() == {
@@ -121,7 +123,7 @@ TASK = '{"title": "x"}'
         pytest.param("POST", "/api/user/tasks", "fastapi_contract.bodies._read", id="body"),
         pytest.param("GET", "/api/user/tasks", "todo_api.tasks.queries.list_page", id="handler"),
         pytest.param("GET", "/health/ready", "todo_api.database.database.Database.ready", id="public operation"),
-        pytest.param("GET", "/api/stranger/tasks", "todo_api.auth.problems.Forbidden.members", id="exception handler"),
+        pytest.param("GET", "/api/other/tasks", "todo_api.auth.problems.Forbidden.members", id="exception handler"),
         pytest.param(
             "PUT", "/api/user/tasks/x", "fastapi_contract.problems.InputError.from_pydantic", id="validation error"
         ),
@@ -153,7 +155,7 @@ def test_fault_is_the_same_problem_with_and_without_the_shortcut(
             "Access-Control-Request-Method": "GET",
         }
         caplog.clear()
-        # The connection must serve the next request, too.
+        # The connection must also serve a second request.
         with httpx.Client(base_url=service.url, headers=headers) as client:
             answers.append([client.request(method, path, content=TASK) for _ in range(2)])
         faults = [record for record in caplog.records if record.levelno == logging.ERROR]
@@ -169,16 +171,16 @@ def test_fault_is_the_same_problem_with_and_without_the_shortcut(
             assert failed.json()["instance"] == failed.headers["X-Request-ID"]
 
 
-def test_application_that_does_not_answer_is_a_fault(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_that_sends_no_response_is_a_500_problem(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     async def silent(*_: object) -> None: ...
 
     monkeypatch.setattr(service.app.middleware_stack, "app", silent)
-    silence = service.client().get("/nothing")
-    assert (silence.status_code, silence.json()["type"]) == (500, "/problems/internal-error")
+    failed = service.client().get("/nothing")
+    assert (failed.status_code, failed.json()["type"]) == (500, "/problems/internal-error")
 
 
-class TestTypes:
-    def test_are_those_of_the_contract(self) -> None:
+class TestProblemTypes:
+    def test_problem_types_are_those_of_the_contract(self) -> None:
         schemas: dict[str, Any] = load_contract().document["components"]["schemas"]
         promised = {
             *schemas["Problem"]["properties"]["type"]["enum"],
@@ -187,7 +189,7 @@ class TestTypes:
         assert promised == problem_types().keys()
 
     @pytest.mark.parametrize("type_", problem_types())
-    def test_explain_themselves_when_opened(self, service: Service, type_: str) -> None:
+    def test_problem_type_is_a_page_that_explains_it(self, service: Service, type_: str) -> None:
         page = service.client().get(type_)
         assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
         assert problem_types()[type_].title in page.text

@@ -1,4 +1,4 @@
-"""Limits of what a request may cost before it is rejected. The limits of its headers are in test_protocol.py."""
+"""Limits on the query, the media type and the body. protocol/test_protocol_limits.py has those on headers."""
 
 import asyncio
 import json
@@ -56,13 +56,13 @@ def test_query_of_4_kib_is_read(either: Service, user: str, operation: Operation
 
 
 @secured
-def test_missing_token_and_foreign_url_come_before_414(either: Service, user: str, operation: Operation) -> None:
+def test_401_and_403_come_before_414(either: Service, user: str, operation: Operation) -> None:
     query = {"params": "x" * MAX_QUERY}
     assert send(either.client(), operation, user, **query).status_code == 401
     assert send(either.client(user), operation, "another", **query).status_code == 403
 
 
-def test_more_than_100_unknown_parameters_are_cut(either: Service) -> None:
+def test_errors_of_unknown_parameters_are_limited_to_100(either: Service) -> None:
     query = "&".join(f"{number:x}" for number in range(900))
     problem = either.client().get(f"/health?{query}").json()
     assert [error["parameter"] for error in problem["errors"]] == [f"{number:x}" for number in range(MAX_ERRORS)]
@@ -73,7 +73,7 @@ def test_more_than_100_unknown_parameters_are_cut(either: Service) -> None:
 
 
 @with_body
-def test_declared_body_over_64_kib_is_413_before_it_comes(either: Service, user: str, operation: Operation) -> None:
+def test_declared_body_over_64_kib_is_413_before_it_is_read(either: Service, user: str, operation: Operation) -> None:
     url = operation.path.format(user_id=user, task_id=1)
     head = (
         f"{operation.method} {url} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {either.token(user)}\r\n"
@@ -91,7 +91,7 @@ def test_declared_body_of_64_kib_is_read(either: Service, user: str, operation: 
 
 
 @with_body
-def test_null_is_422_and_no_missing_body(either: Service, user: str, operation: Operation) -> None:
+def test_null_body_is_422_and_is_not_reported_as_missing(either: Service, user: str, operation: Operation) -> None:
     problem = send(either.client(user), operation, user, content=b"null", headers=JSON).json()
     assert problem["errors"] == [{"code": "type", "detail": "Must be an object.", "pointer": "#"}]
 
@@ -119,14 +119,16 @@ def test_unknown_members_do_not_displace_the_errors_of_known_ones(
     assert problem["detail"].endswith(f" in {number} places. See errors.")
 
 
-@pytest.mark.parametrize(("count", "status"), [(MAX_VALUES, 422), (MAX_VALUES + 2, 400)], ids=["5000", "5002"])
-def test_more_values_than_are_parsed_are_400(either: Service, user: str, count: int, status: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "status"), [(MAX_VALUES, 422), (MAX_VALUES + 2, 400)], ids=["5000 values", "5002 values"]
+)
+def test_body_with_more_than_5000_values_is_400(either: Service, user: str, count: int, status: int) -> None:
     body = b'{"title": "a, b", "x": [%s]}' % b",".join([b"1"] * count)
     url = f"/api/{user}/tasks"
     assert either.client(user).post(url, content=body, headers=JSON).status_code == status
 
 
-def test_commas_in_text_are_no_values() -> None:
+def test_commas_in_a_string_do_not_count_as_values() -> None:
     text = '{"a": "%s"}' % (',\\",' * MAX_VALUES)
     assert loads(text.encode()) == json.loads(text)
 
@@ -159,7 +161,7 @@ def test_body_with_more_than_1000_objects_is_400(either: Service, user: str, cou
     ['application/json; x="a;b\\""', "application/json;;", "APPLICATION/JSON;charset=utf8"],
     ids=["quoted parameter", "empty parameters", "upper case"],
 )
-def test_errors_do_not_depend_on_parameters_of_the_media_type(either: Service, user: str, media_type: str) -> None:
+def test_parameters_of_the_media_type_do_not_change_the_errors(either: Service, user: str, media_type: str) -> None:
     answer = either.client(user).post(
         f"/api/{user}/tasks", content=b'{"title":""}', headers={"Content-Type": media_type}
     )
@@ -168,7 +170,7 @@ def test_errors_do_not_depend_on_parameters_of_the_media_type(either: Service, u
     ]
 
 
-def test_braces_in_text_are_no_objects(client: httpx.Client, user: str) -> None:
+def test_braces_in_a_string_do_not_count_as_objects(client: httpx.Client, user: str) -> None:
     assert client.post(f"/api/{user}/tasks", json={"title": "x", "description": "{" * 2000}).status_code == 201
 
 
@@ -182,18 +184,18 @@ def test_braces_in_text_are_no_objects(client: httpx.Client, user: str) -> None:
         ("<" * 300, "#/" + "%3C" * 240),
         ("\u4e00" * 80, "#/" + "%E4%B8%80" * 80),
     ],
-    ids=["ASCII", "not ASCII", "mixed", "escapes", "ASCII that is quoted", "not too long"],
+    ids=["ASCII", "not ASCII", "mixed", "escapes", "percent-encoded ASCII", "not too long"],
 )
-def test_pointer_to_a_long_name_is_cut(client: httpx.Client, user: str, name: str, pointer: str) -> None:
+def test_pointer_to_a_long_name_is_shortened(client: httpx.Client, user: str, name: str, pointer: str) -> None:
     response = client.post(f"/api/{user}/tasks", content=json.dumps({name: 1, "title": "x"}), headers=JSON)
     assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
 
 
-# --- what it costs
+# --- CPU cost
 
 
 def filled(item: Callable[[int], str], frame: str) -> bytes:
-    """A body of just under 64 KiB."""
+    """Return a body of just under 64 KiB: `frame` with `*` replaced by `item(0)`, `item(1)`, ..."""
     items: list[str] = []
     size = len(frame)
     while size + len(each := item(len(items)).encode()) + 1 < MAX_BODY:
@@ -241,7 +243,7 @@ MEDIA_TYPES = {
 
 
 def cost(app: FastAPI, token: str, body: bytes, query: str = "", media_type: str = "application/json") -> float:
-    """Milliseconds of the event loop that a rejected createTask takes: the least of five."""
+    """Return the CPU time of a rejected createTask in milliseconds: the minimum of five."""
     assert app.middleware_stack is not None
     scope: dict[str, Any] = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "method": "POST",

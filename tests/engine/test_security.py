@@ -1,4 +1,4 @@
-"""Security as the contract writes it: all schemes of an alternative, one of several, or none if they are optional."""
+"""Security requirements of the contract: alternatives, combined schemes, optional credentials and scopes."""
 
 from collections.abc import Iterator
 from types import ModuleType
@@ -42,7 +42,7 @@ components:
 """
 
 
-# Not direct subclasses of Problem, which are the types of whatever app this process makes next.
+# Indirect subclasses of Problem: direct ones would become problem types of the other apps in this process.
 class NoCredentials(InvalidRequest, MissingCredentials):
     """No credentials were sent."""
 
@@ -50,16 +50,16 @@ class NoCredentials(InvalidRequest, MissingCredentials):
 
 
 class BadCredentials(InvalidRequest):
-    """The credentials are not good."""
+    """The credentials are not valid."""
 
     type, title, status = "/problems/bad-credentials", "Bad credentials", 403
 
 
 def check(sent: str | None) -> str:
     if sent is None:
-        raise NoCredentials("There are none. Send some.")
+        raise NoCredentials("No credentials. Send some.")
     if sent != "good":
-        raise BadCredentials("They are not good. Send others.")
+        raise BadCredentials("Invalid credentials. Send others.")
     return sent
 
 
@@ -116,7 +116,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def status(url: str, path: str, credentials: str) -> int:
-    """`credentials` are words such as "bearer=good"."""
+    """Return the status of a request with `credentials`: words such as "bearer=good"."""
     sent = dict(word.split("=") for word in credentials.split())
     headers = {}
     if "bearer" in sent:
@@ -147,8 +147,9 @@ def status(url: str, path: str, credentials: str) -> int:
         ),
         ("/mixed", {"cookie=bad": 403, "query=bad": 403, "bearer=good cookie=good": 204}),
     ],
+    ids=["default", "public", "optional", "one of", "all of", "all of, one bad", "mixed", "mixed, one bad"],
 )
-def test_alternatives_decide_who_may_call(url: str, path: str, statuses: dict[str, int]) -> None:
+def test_security_alternatives_decide_the_status(url: str, path: str, statuses: dict[str, int]) -> None:
     assert {credentials: status(url, path, credentials) for credentials in statuses} == statuses
 
 
@@ -161,12 +162,15 @@ def test_alternatives_decide_who_may_call(url: str, path: str, statuses: dict[st
         ("/mixed", {"X-Key": "good", "Authorization": "Bearer good"}, "bearer good,header good"),
         ("/mixed", {"Cookie": "key=good"}, "cookie good"),
     ],
+    ids=["optional, anonymous", "optional, bearer", "one of", "mixed, bearer and header", "mixed, cookie"],
 )
-def test_handler_reads_who_calls(url: str, path: str, headers: dict[str, str], callers: str) -> None:
+def test_handler_reads_the_credentials_of_the_caller(
+    url: str, path: str, headers: dict[str, str], callers: str
+) -> None:
     assert httpx.get(url + path, headers=headers).headers["X-Callers"] == callers
 
 
-def test_guard_receives_the_scopes(url: str) -> None:
+def test_guard_receives_the_scopes_of_the_contract(url: str) -> None:
     scopes = [
         httpx.get(url + path, headers={"Authorization": "Bearer good"}).headers["X-Scopes"]
         for path in ("/scoped", "/default", "/one-of")
@@ -174,7 +178,7 @@ def test_guard_receives_the_scopes(url: str) -> None:
     assert scopes == ["write admin", "", ""]
 
 
-def test_key_in_the_query_is_unknown_elsewhere(url: str) -> None:
+def test_query_key_of_an_unsecured_operation_is_422(url: str) -> None:
     assert httpx.get(url + "/public?api-key=good").status_code == 422
 
 

@@ -1,4 +1,4 @@
-"""Whoever takes the shortcut gets what FastAPI would have answered: every request goes both ways."""
+"""The shortcut returns the same response as FastAPI: each request is sent to a service with it and one without."""
 
 import json
 import re
@@ -21,15 +21,15 @@ from todo_api.app import create_app
 
 
 @pytest.fixture(scope="module")
-def direct(database_url: str) -> Iterator[Service]:
-    """A service with the shortcut, also where the tests run without it."""
+def with_shortcut(database_url: str) -> Iterator[Service]:
+    """A service with the shortcut, even if the tests run with --no-shortcut."""
     with running(create_app(settings_for(database_url), shortcut=True)) as service:
         yield service
 
 
 @pytest.fixture(scope="module")
-def roundabout(database_url: str) -> Iterator[Service]:
-    """The same service without the shortcut."""
+def without_shortcut(database_url: str) -> Iterator[Service]:
+    """The same service, with FastAPI alone."""
     with running(create_app(settings_for(database_url), shortcut=False)) as service:
         yield service
 
@@ -44,15 +44,15 @@ def fastapi_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("fastapi_fails")
 @pytest.mark.parametrize("operation", CONTRACT.operations.values(), ids=lambda operation: operation.id)
-def test_good_request_takes_the_shortcut(direct: Service, user: str, operation: Operation) -> None:
-    client = direct.client(user)
+def test_valid_request_takes_the_shortcut(with_shortcut: Service, user: str, operation: Operation) -> None:
+    client = with_shortcut.client(user)
     task = client.post(f"/api/{user}/tasks", json={"title": "x"}).json()
     assert send(client, operation, user, task["id"]).status_code == operation.successes[0]
 
 
 @pytest.mark.usefixtures("fastapi_fails")
-def test_app_without_the_shortcut_leaves_every_request_to_fastapi(roundabout: Service) -> None:
-    assert httpx.get(f"{roundabout.url}/health").status_code == 500
+def test_app_without_the_shortcut_passes_requests_to_fastapi(without_shortcut: Service) -> None:
+    assert httpx.get(f"{without_shortcut.url}/health").status_code == 500
 
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -60,7 +60,7 @@ PATHS = [
     "/", "/health", "/health/ready", "/health/", "/nothing", "/api//tasks", "/api/USER/tasks",
     "/api/USER/tasks/TASK", "/api/USER/tasks/TASK/complete", "/api/USER/tasks/0", "/api/USER/tasks/+1",
     "/api/USER/tasks/9007199254740991", "/api/USER/tasks/x", "/api/USER/tasks/", "/api/USER/tasks/TASK/",
-    "/api/USER/tasks/TASK/else", "/api/stranger/tasks", "/api/stranger/tasks/x", "/api/USER/tasks/TASK%2Fcomplete",
+    "/api/USER/tasks/TASK/else", "/api/other/tasks", "/api/other/tasks/x", "/api/USER/tasks/TASK%2Fcomplete",
 ]  # fmt: skip
 QUERIES = [
     "", "", "limit=1", "limit=0", "limit=x", "limit=1&limit=1", "completed=true&limit=2", "completed=yes", "offset=1",
@@ -84,14 +84,14 @@ HEADERS: list[dict[str, str]] = [
 
 
 @pytest.fixture(scope="module")
-def both(direct: Service, roundabout: Service) -> list[httpx.Client]:
-    return [server.client("shortcut") for server in (direct, roundabout)]
+def both(with_shortcut: Service, without_shortcut: Service) -> list[httpx.Client]:
+    return [server.client("shortcut") for server in (with_shortcut, without_shortcut)]
 
 
 @given(st.sampled_from(METHODS), st.sampled_from(PATHS), st.sampled_from(QUERIES), st.sampled_from(BODIES),
        st.sampled_from(HEADERS))  # fmt: skip
 @settings(derandomize=True, database=None, deadline=None, max_examples=400)
-def test_makes_no_difference(
+def test_random_request_gets_the_same_response_with_and_without_shortcut(
     both: list[httpx.Client], method: str, path: str, query: str, body: bytes, headers: dict[str, str]
 ) -> None:
     def answer(client: httpx.Client) -> object:
@@ -101,12 +101,12 @@ def test_makes_no_difference(
         client.delete(f"/api/shortcut/tasks/{task}")
         return _comparable(response)
 
-    here, there = map(answer, both)
-    assert here == there
+    responses = [answer(client) for client in both]
+    assert responses[0] == responses[1]
 
 
 def _comparable(response: httpx.Response) -> object:
-    """Without what is new each time: ids, times, cursors."""
+    """Return a response without its ids, times and cursors, which differ each time."""
     volatile = {"date", "x-request-id", "content-length", "location", "link"}
     values = sorted((name, value) for name, value in response.headers.multi_items() if name not in volatile)
     body = re.sub(r'"(id|instance|next_cursor|created_at|updated_at)":("[^"]*"|\d+)', r'"\1":0', response.text)
@@ -153,17 +153,17 @@ class Bytes(BaseModel):
     id: bytes
 
 
-class TestAnswers:
-    """orjson writes the members of a model, and pydantic what they become."""
+class TestSerializer:
+    """orjson serializes a model only if its members are what pydantic would serialize."""
 
     @pytest.mark.parametrize("operation", CONTRACT.operations.values(), ids=lambda operation: operation.id)
-    def test_of_the_contract_are_their_members(self, operation: Operation) -> None:
+    def test_model_of_the_contract_is_serialized_by_orjson(self, operation: Operation) -> None:
         for success in successes_of(CONTRACT, operation):
             model = model_of(CONTRACT, operation, success, models)
             assert model is None or not _needs_pydantic(model.__pydantic_core_schema__)
 
     @pytest.mark.parametrize(
-        ("answer", "written"),
+        ("model", "serialized"),
         [
             (Renamed(id=1), {"number": 1}),
             (Computed(id=1), {"id": 1, "double": 2}),
@@ -174,7 +174,10 @@ class TestAnswers:
             (Open(id=1, more=2), {"id": 1, "more": 2}),
             (Bytes(id=b"1"), {"id": "1"}),
         ],
+        ids=lambda value: type(value).__name__ if isinstance(value, BaseModel) else str(value),
     )
-    def test_that_become_something_else_are_written_by_pydantic(self, answer: BaseModel, written: object) -> None:
-        assert json.loads(serializer(type(answer))(answer)) == written
-        assert json.loads(serializer(list[type(answer)])([answer])) == [written]  # type: ignore[misc]
+    def test_model_with_custom_serialization_is_serialized_by_pydantic(
+        self, model: BaseModel, serialized: object
+    ) -> None:
+        assert json.loads(serializer(type(model))(model)) == serialized
+        assert json.loads(serializer(list[type(model)])([model])) == [serialized]  # type: ignore[misc]

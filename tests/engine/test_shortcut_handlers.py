@@ -1,4 +1,4 @@
-"""Which handlers the shortcut takes, and which it leaves to FastAPI."""
+"""The shortcut calls handlers whose parameters and options it supports, and leaves the others to FastAPI."""
 
 import dataclasses
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def synchronous() -> int:
     return 1
 
 
-async def asks_for_a_header(name: Annotated[str, Header()]) -> str:
+async def requires_a_header(name: Annotated[str, Header()]) -> str:
     return name
 
 
@@ -63,7 +63,7 @@ class TestHandler:
     @pytest.mark.parametrize(
         "handler",
         [
-            pytest.param(plain, id="nothing"),
+            pytest.param(plain, id="no parameter"),
             pytest.param(Callback(), id="object with an async __call__"),
             pytest.param(handler_with(Request, Response), id="request and response"),
             pytest.param(handler_with(Annotated[Model, Query()]), id="query model"),
@@ -95,20 +95,20 @@ class TestHandler:
             pytest.param(handler_with(Annotated[Model, Depends(plain, use_cache=False)]), id="uncached dependency"),
             pytest.param(handler_with(Annotated[Model, Depends(plain, max_concurrency=1)]), id="limited dependency"),
             pytest.param(handler_with(Annotated[Model, Security(plain, scopes=["a"])]), id="dependency with scopes"),
-            pytest.param(handler_with(Annotated[str, Depends(asks_for_a_header)]), id="dependency with a header"),
+            pytest.param(handler_with(Annotated[str, Depends(requires_a_header)]), id="dependency with a header"),
         ],
     )
-    def test_handler_with_anything_else_is_left_to_fastapi(self, handler: Callable[..., Any]) -> None:
+    def test_handler_with_another_parameter_is_left_to_fastapi(self, handler: Callable[..., Any]) -> None:
         assert not is_supported(context(handler))
 
-    def test_body_of_another_kind_is_left_to_fastapi(self) -> None:
+    def test_handler_with_a_form_body_is_left_to_fastapi(self) -> None:
         route = context(handler_with(Annotated[Model, Body()]))
-        # FastAPI makes one itself only if python-multipart is installed.
+        # Set by hand, because FastAPI creates form parameters only if python-multipart is installed.
         route.dependant.body_params[0].field_info = params.Form()
         assert not is_supported(route)
 
     @pytest.mark.parametrize("depth", ["handler", "dependency"])
-    def test_field_that_a_later_fastapi_adds_to_dependant_is_left_to_fastapi(self, depth: str) -> None:
+    def test_handler_with_an_unknown_field_of_dependant_is_left_to_fastapi(self, depth: str) -> None:
         @dataclasses.dataclass(slots=True)
         class Later(Dependant):
             novelty: str | None = None
@@ -140,7 +140,7 @@ class TestOption:
             pytest.param({"response_model_exclude": set()}, id="empty option"),
         ],
     )
-    def test_known_option_takes_the_shortcut(self, options: dict[str, Any]) -> None:
+    def test_handler_with_a_known_option_takes_the_shortcut(self, options: dict[str, Any]) -> None:
         assert is_supported(context(plain, **options))
 
     @pytest.mark.parametrize(
@@ -162,10 +162,10 @@ class TestOption:
             pytest.param({"dependencies": [Depends(synchronous)]}, id="dependency that is no coroutine"),
         ],
     )
-    def test_any_other_option_is_left_to_fastapi(self, options: dict[str, Any]) -> None:
+    def test_handler_with_another_option_is_left_to_fastapi(self, options: dict[str, Any]) -> None:
         assert not is_supported(context(plain, **options))
 
-    def test_option_that_a_later_fastapi_adds_is_left_to_fastapi(self) -> None:
+    def test_handler_with_an_unknown_option_is_left_to_fastapi(self) -> None:
         route = context(plain)
         route.original_route.novelty = None  # type: ignore[attr-defined]
         assert is_supported(route)
@@ -175,14 +175,14 @@ class TestOption:
     @pytest.mark.parametrize(
         ("options", "supported"),
         [
-            pytest.param({}, True, id="nothing"),
+            pytest.param({}, True, id="no option"),
             pytest.param({"prefix": "/v2", "tags": ["a"]}, True, id="prefix"),
             pytest.param({"dependencies": [Depends(synchronous)]}, False, id="dependency that is no coroutine"),
             pytest.param({"default_response_class": PlainTextResponse}, False, id="response class"),
             pytest.param({"max_body_size": 10}, False, id="body limit"),
         ],
     )
-    def test_option_of_the_inclusion_counts(self, options: dict[str, Any], supported: bool) -> None:
+    def test_options_of_include_router_are_checked(self, options: dict[str, Any], supported: bool) -> None:
         router = APIRouter()
         router.add_api_route("/x", plain, status_code=200)
         app = FastAPI(openapi_url=None)
@@ -190,7 +190,7 @@ class TestOption:
         (route,) = iter_route_contexts(app.routes)
         assert is_supported(route) is supported
 
-    def test_option_that_an_inclusion_does_not_know_counts(self) -> None:
+    def test_option_of_the_route_is_checked_after_include_router(self) -> None:
         router = APIRouter()
         router.add_api_route("/x", plain, status_code=200)
         app = FastAPI(openapi_url=None)

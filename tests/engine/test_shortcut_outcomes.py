@@ -1,4 +1,4 @@
-"""Whatever a handler returns, raises or sets: the service answers the same with the shortcut and without it."""
+"""The response to each outcome of a handler (returned, raised or set) is the same with and without the shortcut."""
 
 import logging
 import time
@@ -25,15 +25,15 @@ from todo_api.tasks.problems import TaskNotFound
 
 HEALTHY = models.Health(status="ok")
 RAN: list[str] = []
-"""What background tasks have done."""
+"""Background tasks append to it."""
 
 
 class Fatal(BaseException):
-    """No Exception, so that most handlers of exceptions do not see it."""
+    """Not an Exception, so that most exception handlers do not catch it."""
 
 
 class Unprintable(DatabaseUnavailableError):
-    """Makes the exception handler fail that logs it."""
+    """Its exception handler fails when it logs the message."""
 
     def __str__(self) -> str:
         raise ValueError("no text")
@@ -141,7 +141,7 @@ OUTCOMES: dict[str, Callable[[Response], Any]] = {
     "RequestValidationError": raises(RequestValidationError([{"loc": ("body", "a"), "msg": "no", "type": "x"}])),
     "RuntimeError": raises(RuntimeError("hunter2")),
     "ExceptionGroup": raises(ExceptionGroup("hunter2", [RuntimeError(), ValueError()])),
-    "a BaseException": raises(Fatal("hunter2")),
+    "BaseException": raises(Fatal("hunter2")),
     "SystemExit": raises(SystemExit(3)),
     "KeyboardInterrupt": raises(KeyboardInterrupt()),
 }
@@ -150,14 +150,14 @@ ENDINGS: dict[str, Callable[[Response], Any]] = {
     "RuntimeError in a stream": lambda _: StreamingResponse(chunks(RuntimeError("after the start"))),
     "a problem in a stream": lambda _: StreamingResponse(chunks(TaskNotFound())),
     "HTTPException in a stream": lambda _: StreamingResponse(chunks(HTTPException(303, "after the start"))),
-    "a BaseException in a stream": lambda _: StreamingResponse(chunks(Fatal("after the start"))),
+    "BaseException in a stream": lambda _: StreamingResponse(chunks(Fatal("after the start"))),
 }
 FAILS_AFTERWARDS = "a failing background task"
 
 FAULTS = {
     "an invalid dict", "another model", "an invalid model", "None", "text", "303 set without a model",
     "a header without a model", "FileResponse of no file", "HTTPException 500", "HTTPException 503",
-    "an exception whose handler fails", "RuntimeError", "ExceptionGroup", "a BaseException", "SystemExit",
+    "an exception whose handler fails", "RuntimeError", "ExceptionGroup", "BaseException", "SystemExit",
     "KeyboardInterrupt",
 }  # fmt: skip
 
@@ -181,7 +181,7 @@ HANDLERS: dict[str, Callable[..., Awaitable[Any]]] = {"getHealth": with_model, "
 
 @pytest.fixture(scope="module")
 def both(database_url: str) -> Iterator[tuple[Service, Service]]:
-    """The service with the shortcut and the service without it, with handlers that do as X-Outcome says."""
+    """The service with the shortcut and the one without it. X-Outcome selects what their handlers do."""
     with pytest.MonkeyPatch.context() as patch:
         for route in (*public.router.routes, *handlers.router.routes):
             if (handler := HANDLERS.get(getattr(route, "operation_id", ""))) is not None:
@@ -193,15 +193,15 @@ def both(database_url: str) -> Iterator[tuple[Service, Service]]:
         yield one, other
 
 
-def ask(service: Service, operation_id: str, outcome: str) -> httpx.Response:
+def call(service: Service, operation_id: str, outcome: str) -> httpx.Response:
     method, path = {"getHealth": ("GET", "/health"), "deleteTask": ("DELETE", "/api/user/tasks/1")}[operation_id]
-    # No client that holds answers against the contract: these handlers break it.
+    # Not a client of the fixtures, which would raise BrokenContractError: these handlers break the contract.
     headers = {"X-Outcome": outcome, "Authorization": f"Bearer {service.token('user')}"}
     return httpx.request(method, service.url + path, headers=headers)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """A background task runs after the answer, in the thread of the service."""
+    """Wait up to 10 s: a background task runs after the response, in the thread of the service."""
     deadline = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < deadline
@@ -210,26 +210,26 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("operation_id", HANDLERS)
 @pytest.mark.parametrize("outcome", OUTCOMES)
-def test_answer_is_the_same_with_and_without_the_shortcut(
+def test_response_is_the_same_with_and_without_the_shortcut(
     both: tuple[Service, Service], operation_id: str, outcome: str
 ) -> None:
-    here, there = (comparable(ask(service, operation_id, outcome)) for service in both)
-    assert here == there
+    responses = [comparable(call(service, operation_id, outcome)) for service in both]
+    assert responses[0] == responses[1]
 
 
 @pytest.mark.parametrize("shortcut", [True, False], ids=["with the shortcut", "without the shortcut"])
 class TestOutcome:
-    """What the answers are, and not only that they are the same."""
+    """The expected responses, in addition to their equality."""
 
     @pytest.fixture
     def service(self, both: tuple[Service, Service], shortcut: bool) -> Service:
         return both[not shortcut]
 
     @pytest.mark.parametrize("outcome", sorted(FAULTS))
-    def test_fault_is_a_500_problem_and_in_the_log(
+    def test_fault_is_a_500_problem_and_logged_once(
         self, service: Service, outcome: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        failed = ask(service, "getHealth", outcome)
+        failed = call(service, "getHealth", outcome)
         assert (failed.status_code, failed.headers["content-type"]) == (500, "application/problem+json")
         assert failed.json()["type"] == "/problems/internal-error"
         assert failed.json()["instance"] == failed.headers["X-Request-ID"]
@@ -237,46 +237,46 @@ class TestOutcome:
         assert sum(record.levelno == logging.ERROR for record in caplog.records) == 1
 
     @pytest.mark.parametrize("outcome", ["303 set", "HTTPException 303", "RedirectResponse 303 with a cookie"])
-    def test_redirection_keeps_its_location(self, service: Service, outcome: str) -> None:
-        redirect = ask(service, "getHealth", outcome)
+    def test_redirect_keeps_its_location(self, service: Service, outcome: str) -> None:
+        redirect = call(service, "getHealth", outcome)
         assert (redirect.status_code, redirect.headers["Location"]) == (303, "/elsewhere")
         assert "problem" not in redirect.headers.get("content-type", "")
 
-    def test_given_status_and_headers_join_the_model(self, service: Service) -> None:
-        answer = ask(service, "getHealth", "cookies")
+    def test_status_and_headers_set_by_the_handler_are_sent_with_the_model(self, service: Service) -> None:
+        answer = call(service, "getHealth", "cookies")
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
         assert answer.headers.get_list("set-cookie") == ["one=1; HttpOnly; Path=/; SameSite=lax",
                                                          "two=2; Path=/; SameSite=lax"]  # fmt: skip
-        assert ask(service, "getHealth", "202 set").status_code == 202
-        assert ask(service, "deleteTask", "303 set without a model").headers["Location"] == "/elsewhere"
+        assert call(service, "getHealth", "202 set").status_code == 202
+        assert call(service, "deleteTask", "303 set without a model").headers["Location"] == "/elsewhere"
 
-    def test_stream_and_file_are_whole(self, service: Service) -> None:
-        assert ask(service, "getHealth", "StreamingResponse").content == b"firstsecond"
-        assert ask(service, "getHealth", "FileResponse").content == Path(__file__).read_bytes()
+    def test_stream_and_file_are_sent_completely(self, service: Service) -> None:
+        assert call(service, "getHealth", "StreamingResponse").content == b"firstsecond"
+        assert call(service, "getHealth", "FileResponse").content == Path(__file__).read_bytes()
 
     def test_http_exception_keeps_its_headers_and_detail(self, service: Service) -> None:
-        limited = ask(service, "getHealth", "HTTPException 429")
+        limited = call(service, "getHealth", "HTTPException 429")
         assert (limited.status_code, limited.headers["Retry-After"]) == (400, "5")
         assert limited.json()["detail"] == "slower"
-        assert len(ask(service, "getHealth", "HTTPException 409 with a dict").json()["detail"]) == 1000
-        assert ask(service, "getHealth", "HTTPException 405").headers["Allow"] == "GET, HEAD"
+        assert len(call(service, "getHealth", "HTTPException 409 with a dict").json()["detail"]) == 1000
+        assert call(service, "getHealth", "HTTPException 405").headers["Allow"] == "GET, HEAD"
 
     @pytest.mark.parametrize("operation_id", HANDLERS)
     @pytest.mark.parametrize("outcome", ENDINGS)
-    def test_fault_after_the_start_ends_the_connection_and_is_in_the_log(
+    def test_fault_in_a_started_response_closes_the_connection_and_is_logged(
         self, service: Service, operation_id: str, outcome: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
-            ask(service, operation_id, outcome)
+            call(service, operation_id, outcome)
         assert any(record.exc_info for record in caplog.records)
 
-    def test_fault_after_the_end_is_in_the_log(self, service: Service, caplog: pytest.LogCaptureFixture) -> None:
-        assert ask(service, "getHealth", FAILS_AFTERWARDS).text == "x"
+    def test_fault_in_a_background_task_is_logged(self, service: Service, caplog: pytest.LogCaptureFixture) -> None:
+        assert call(service, "getHealth", FAILS_AFTERWARDS).text == "x"
         wait_until(lambda: any(record.exc_info for record in caplog.records))
 
     def test_background_task_of_a_returned_response_runs(self, service: Service) -> None:
         RAN.clear()
-        ask(service, "getHealth", "background and body of the given response")
-        ask(service, "getHealth", "a background task")
+        call(service, "getHealth", "background and body of the given response")
+        call(service, "getHealth", "a background task")
         wait_until(lambda: bool(RAN))
         assert RAN == ["ran"]

@@ -1,4 +1,4 @@
-"""Which routes take the shortcut: those that use nothing but what it knows. Every other route is FastAPI's."""
+"""The shortcut compiles routes that use only what it supports, and leaves every other route to FastAPI."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -31,7 +31,7 @@ def bound(path: str, handler: Callable[..., Any], **options: Any) -> APIRouter:
 
 
 def app_of(*routers: APIRouter) -> tuple[FastAPI, Shortcut]:
-    """The routes in their order, as contract_app() adds them."""
+    """Return an app with the routes in this order, as contract_app() adds them, and its shortcut."""
     app = FastAPI(openapi_url=None)
     routes = [route for router in routers for route in router.routes]
     paths = Paths([route.path for route in routes if isinstance(route, ContractRoute)])
@@ -42,19 +42,19 @@ def app_of(*routers: APIRouter) -> tuple[FastAPI, Shortcut]:
 
 
 def test_every_operation_of_the_contract_is_compiled() -> None:
-    app = create_app(settings_for("postgresql://nobody@localhost/nothing"), shortcut=False)
+    app = create_app(settings_for("postgresql://user@localhost/unused"), shortcut=False)
     assert app.middleware_stack is not None
     assert Shortcut(app.middleware_stack, app).operations == CONTRACT.operations.keys()
 
 
-def test_route_behind_one_that_is_not_of_the_contract_is_left_to_fastapi() -> None:
+def test_route_after_a_foreign_route_is_left_to_fastapi() -> None:
     other = APIRouter()
     other.add_api_route("/{name}", plain, status_code=200)
     _, shortcut = app_of(bound("/before", plain), other, bound("/behind", plain))
     assert shortcut.operations == {"/before"}
 
 
-def test_app_with_a_middleware_of_its_own_is_left_to_fastapi() -> None:
+def test_app_with_another_middleware_is_left_to_fastapi() -> None:
     app, shortcut = app_of(bound("/", plain))
     assert shortcut.operations == {"/"}
     app.middleware_stack = None
@@ -62,7 +62,7 @@ def test_app_with_a_middleware_of_its_own_is_left_to_fastapi() -> None:
     assert Shortcut(shortcut.app, app).operations == set()
 
 
-def test_first_route_that_fits_answers_although_it_is_not_compiled() -> None:
+def test_first_matching_route_answers_even_if_it_is_not_compiled() -> None:
     async def special(name: Annotated[str, Header()] = "special") -> Model:
         return Model(name=name)
 
@@ -104,7 +104,7 @@ def test_overridden_dependency_is_called() -> None:
 
 
 @pytest.mark.parametrize("scope", [None, "request"], ids=["same scope", "another scope"])
-def test_dependency_runs_as_often_as_for_fastapi(scope: Any) -> None:
+def test_dependency_runs_as_often_as_with_fastapi(scope: Any) -> None:
     calls: list[str] = []
 
     async def counted() -> None:
@@ -116,10 +116,10 @@ def test_dependency_runs_as_often_as_for_fastapi(scope: Any) -> None:
         return Model()
 
     counts = []
-    for shortcut in (True, False):
-        app, way = app_of(bound("/", handler))
-        assert way.operations == {"/"}
-        app.middleware_stack = way if shortcut else way.app
+    for with_shortcut in (True, False):
+        app, shortcut = app_of(bound("/", handler))
+        assert shortcut.operations == {"/"}
+        app.middleware_stack = shortcut if with_shortcut else shortcut.app
         calls.clear()
         with running(app) as service:
             assert httpx.get(service.url).status_code == 200
@@ -132,7 +132,7 @@ def test_dependency_runs_as_often_as_for_fastapi(scope: Any) -> None:
     [
         pytest.param(Path(alias="wanted"), id="alias"),
         pytest.param(Path(validation_alias="wanted"), id="validation alias"),
-        pytest.param(Path(alias="other", validation_alias="wanted"), id="both"),
+        pytest.param(Path(alias="other", validation_alias="wanted"), id="alias and validation alias"),
     ],
 )
 def test_path_parameter_is_found_by_the_name_that_fastapi_uses(parameter: Any) -> None:
@@ -140,17 +140,17 @@ def test_path_parameter_is_found_by_the_name_that_fastapi_uses(parameter: Any) -
         return Model(name=value)
 
     handler.__annotations__["value"] = Annotated[str, parameter]
-    app, way = app_of(bound("/{other}/{wanted}", handler))
-    assert way.operations == {"/{other}/{wanted}"}
-    for layer in (way, way.app):
+    app, shortcut = app_of(bound("/{other}/{wanted}", handler))
+    assert shortcut.operations == {"/{other}/{wanted}"}
+    for layer in (shortcut, shortcut.app):
         app.middleware_stack = layer
         with running(app) as service:
             assert httpx.get(f"{service.url}/that/this").json() == {"name": "this"}
 
 
 @pytest.mark.parametrize("error", [RuntimeError(), HTTPException(500)], ids=["exception", "500"])
-def test_exception_handler_for_every_fault_is_left_out(error: Exception) -> None:
-    """Starlette calls it in its outermost layer, which the service does not have."""
+def test_exception_handler_for_all_exceptions_is_not_called(error: Exception) -> None:
+    """Starlette calls it in ServerErrorMiddleware, which the service does not use."""
 
     async def handler() -> Model:
         raise error
@@ -169,13 +169,13 @@ def test_exception_handler_for_every_fault_is_left_out(error: Exception) -> None
 
 
 @pytest.mark.parametrize("status", [200, 202, 205])
-def test_answer_without_a_body_has_the_same_headers(status: int) -> None:
+def test_response_without_a_body_has_the_same_headers(status: int) -> None:
     async def handler() -> None: ...
 
-    app, way = app_of(bound("/", handler, status_code=status, response_class=Response))
-    assert way.operations == {"/"}
+    app, shortcut = app_of(bound("/", handler, status_code=status, response_class=Response))
+    assert shortcut.operations == {"/"}
     answers = []
-    for layer in (way, way.app):
+    for layer in (shortcut, shortcut.app):
         app.middleware_stack = layer
         with running(app) as service:
             answer = httpx.get(service.url)

@@ -1,4 +1,4 @@
-"""The service in a thread, and as processes."""
+"""`todo-api serve` as one and as two processes, and a task on it."""
 
 from collections.abc import Iterator
 

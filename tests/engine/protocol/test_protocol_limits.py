@@ -1,4 +1,4 @@
-"""Heads, chunks and trailers have bounds; what HTTP forbids is a problem."""
+"""Headers, chunks and trailers are limited, and a malformed request is a problem."""
 
 import socket
 import threading
@@ -20,7 +20,7 @@ from support.targets import END, Target, problem
 
 class TestLimits:
     @pytest.mark.parametrize("operation", CONTRACT.operations.values(), ids=lambda operation: operation.id)
-    def test_too_many_headers_are_431_for_every_operation(
+    def test_more_than_100_headers_are_431_for_every_operation(
         self, service: Service, user: str, operation: Operation
     ) -> None:
         headers = {f"X-{number}": "x" for number in range(MAX_HEADER_LINES)}
@@ -28,33 +28,33 @@ class TestLimits:
         assert (rejected.status_code, rejected.json()["type"]) == (431, "/problems/header-fields-too-large")
         assert rejected.headers["connection"] == "close"
 
-    @pytest.mark.parametrize("size", [MAX_TARGET, MAX_TARGET + 1], ids=["8 KiB", "8 KiB and a byte"])
-    def test_longer_target_is_414(self, service: Service, size: int) -> None:
+    @pytest.mark.parametrize("size", [MAX_TARGET, MAX_TARGET + 1], ids=["8 KiB", "8 KiB and 1 byte"])
+    def test_target_over_8_kib_is_414(self, service: Service, size: int) -> None:
         target = b"/" + b"a" * (size - 1)
         received = exchange(service.url, b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % target)
         assert statuses(received) == [404 if size == MAX_TARGET else 414]
         assert problem(received) == ("/problems/not-found" if size == MAX_TARGET else "/problems/uri-too-long")
 
-    @pytest.mark.parametrize("more", [0, 1], ids=["100", "101"])
-    def test_more_header_lines_are_431(self, service: Service, more: int) -> None:
+    @pytest.mark.parametrize("more", [0, 1], ids=["100 lines", "101 lines"])
+    def test_more_than_100_header_lines_are_431(self, service: Service, more: int) -> None:
         lines = b"a: b\r\n" * (MAX_HEADER_LINES - 2 + more)
         request = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n" % lines
         assert statuses(exchange(service.url, request)) == [431 if more else 200]
 
-    @pytest.mark.parametrize("more", [0, 1], ids=["32 KiB", "32 KiB and a byte"])
+    @pytest.mark.parametrize("more", [0, 1], ids=["32 KiB", "32 KiB and 1 byte"])
     @pytest.mark.parametrize("size", [4096, 10**6], ids=["packets of 4 KiB", "one packet"])
-    def test_larger_headers_are_431(self, service: Service, more: int, size: int) -> None:
+    def test_headers_over_32_kib_are_431(self, service: Service, more: int, size: int) -> None:
         others = b"Host: x\r\nConnection: close\r\n"
         value = b"v" * (MAX_HEADERS - len(others) - len(b"a: \r\n") + more)
         request = b"GET /health HTTP/1.1\r\n%sa: %s\r\n\r\n" % (others, value)
         sent = [request[at : at + size] for at in range(0, len(request), size)]
         assert statuses(exchange(service.url, *sent)) == [431 if more else 200]
 
-    def test_rejection_comes_after_the_answers_before_it(self, service: Service) -> None:
+    def test_rejection_follows_the_responses_to_earlier_requests(self, service: Service) -> None:
         request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 3 + b"GET /" + b"a" * MAX_TARGET
         assert statuses(exchange(service.url, request)) == [200, 200, 200, 414]
 
-    def test_rejection_has_the_headers_of_every_answer(self, service: Service) -> None:
+    def test_rejection_has_the_common_response_headers(self, service: Service) -> None:
         headers = b"Host: x\r\nOrigin: http://localhost:3000\r\nX-Request-ID: mine\r\n" + b"a: b\r\n" * MAX_HEADER_LINES
         received = exchange(service.url, b"GET /health HTTP/1.1\r\n" + headers + b"\r\n").lower()
         for header in (
@@ -66,7 +66,7 @@ class TestLimits:
         ):
             assert header in received
 
-    def test_chunk_extensions_are_limited(self, service: Service, user: str) -> None:
+    def test_long_chunk_extension_is_431(self, service: Service, user: str) -> None:
         head = (
             f"POST /api/{user}/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.token(user)}\r\n"
             "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -74,7 +74,7 @@ class TestLimits:
         received = exchange(service.url, head, b"d;", *[b"x" * 32768] * 3)
         assert statuses(received) == [431]
 
-    def test_small_chunks_are_not_taken_for_overhead(self, service: Service, user: str) -> None:
+    def test_body_in_chunks_of_one_byte_is_read(self, service: Service, user: str) -> None:
         body = b'{"title": "x"}' + b" " * 20_000
         head = (
             f"POST /api/{user}/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.token(user)}\r\n"
@@ -84,8 +84,8 @@ class TestLimits:
         received = exchange(service.url, head, *(chunks[at : at + 50_000] for at in range(0, len(chunks), 50_000)), END)
         assert statuses(received) == [201, 200]
 
-    def test_headers_that_do_not_come_in_time_are_408(self, service: Service) -> None:
-        """All wait at once, for HEADERS_TIMEOUT."""
+    def test_incomplete_headers_are_408_after_the_timeout(self, service: Service) -> None:
+        """All connections wait for HEADERS_TIMEOUT at the same time."""
         answers = {
             b"": [],
             b"\r\n" * 10: [],
@@ -99,7 +99,7 @@ class TestLimits:
                 connection.sendall(sent)
             assert [statuses(read_to_end(connection)) for connection in connections] == list(answers.values())
 
-    def test_slow_headers_within_the_time_are_read(self, service: Service) -> None:
+    def test_slow_headers_within_the_timeout_are_read(self, service: Service) -> None:
         request = END
         assert statuses(exchange(service.url, *(request[at : at + 1] for at in range(len(request))))) == [200]
 
@@ -121,11 +121,11 @@ FLOOD_SIZE = 60 * 1024 * 1024
 def test_flood_is_rejected_without_being_stored(
     target: Target, kind: str, record_property: Callable[[str, object], None]
 ) -> None:
-    """Memory, and how long other clients wait, are printed: 1,432 MB more and 110 times as long without limits."""
+    """Prints memory and the latency of other clients: without limits, 1,432 MB more and 110 times the latency."""
     begin, more = FLOODS[kind]
     processes = [psutil.Process(target.process), *psutil.Process(target.process).children(recursive=True)]
     memory = _memory(processes)
-    quiet = _waits(target, lambda: True)
+    quiet = _latency(target, lambda: True)
     answer, peak = [b""], [memory]
     flood = threading.Thread(target=lambda: answer.append(_flood(target.url, begin, more)))
     flood.start()
@@ -134,7 +134,7 @@ def test_flood_is_rejected_without_being_stored(
         peak.append(_memory(processes))
         return not flood.is_alive()
 
-    busy = _waits(target, is_over)
+    busy = _latency(target, is_over)
     flood.join()
     growth = (max(peak) - memory) / 1e6
     record_property(
@@ -147,7 +147,7 @@ def test_flood_is_rejected_without_being_stored(
 
 
 def _flood(url: str, begin: bytes, more: bytes) -> bytes:
-    """The answer to FLOOD_SIZE bytes, or to as many as the server takes."""
+    """Return the response to FLOOD_SIZE bytes, or to as many as the server accepts."""
     with connect(url, timeout=60) as connection:
         try:
             connection.sendall(begin)
@@ -164,15 +164,15 @@ def _memory(processes: list[psutil.Process]) -> int:
     return sum(process.memory_info().rss for process in processes)
 
 
-def _waits(target: Target, is_over: Callable[[], bool]) -> float:
-    """The 99th percentile of the milliseconds that a request of another client takes."""
-    waits: list[float] = []
+def _latency(target: Target, is_over: Callable[[], bool]) -> float:
+    """Return the 99th percentile of the latency of another client, in milliseconds."""
+    latencies: list[float] = []
     with httpx.Client(base_url=target.url) as client:
-        while len(waits) < 200 or not is_over():
+        while len(latencies) < 200 or not is_over():
             start = time.perf_counter()
             assert client.get("/health").status_code == 200
-            waits.append((time.perf_counter() - start) * 1000)
-    return sorted(waits)[int(len(waits) * 0.99)]
+            latencies.append((time.perf_counter() - start) * 1000)
+    return sorted(latencies)[int(len(latencies) * 0.99)]
 
 
 class TestMalformed:
@@ -201,17 +201,17 @@ class TestMalformed:
             "chunks and a length in HTTP 1.0",
         ],
     )
-    def test_request_is_400_and_the_connection_closed(self, service: Service, request_text: str) -> None:
+    def test_malformed_request_is_400_and_closes_the_connection(self, service: Service, request_text: str) -> None:
         received = exchange(service.url, request_text.encode())
         assert statuses(received) == [400]
         assert problem(received) == "/problems/invalid-request"
         assert b"connection: close" in received
 
-    def test_answers_before_it_are_sent_first(self, service: Service) -> None:
+    def test_400_follows_the_responses_to_earlier_requests(self, service: Service) -> None:
         received = exchange(service.url, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 2 + b"NONSENSE\r\n\r\n")
         assert statuses(received) == [200, 200, 400]
 
-    def test_broken_chunk_ends_the_request_that_waits_for_its_body(self, service: Service, user: str) -> None:
+    def test_malformed_chunk_is_400_and_stores_nothing(self, service: Service, user: str) -> None:
         head = (
             f"POST /api/{user}/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.token(user)}\r\n"
             "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -219,7 +219,7 @@ class TestMalformed:
         assert statuses(exchange(service.url, head, b"zz\r\n")) == [400]
         assert service.client(user).get(f"/api/{user}/tasks").json()["items"] == []
 
-    def test_rejected_pipelined_body_does_not_disturb_the_answer_before_it(self, service: Service) -> None:
+    def test_malformed_pipelined_body_does_not_change_the_earlier_response(self, service: Service) -> None:
         first = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
         second = b"POST /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
         assert statuses(exchange(service.url, first + second)) == [200, 400]
