@@ -26,8 +26,9 @@ class _Fault(NamedTuple):
     code: Code
     detail: str
     limit: float | None = None
-    is_weak: bool = False
-    """Whether another error at the same place is reported instead: a text that is too long also has a wrong form."""
+    rank: int = 1
+    """Of several errors at one place the one with the least rank is reported: that the type is another, rather than
+    that the value is too small, rather than that it does not have the required form."""
 
 
 _SENTENCES: dict[type[Kind], tuple[Code, str]] = {
@@ -74,7 +75,7 @@ class SchemaErrors:
         # Unknown members last: there may be thousands, and they must not displace the errors of known ones.
         for fault in self._faults(sorted(errors, key=lambda error: isinstance(error.kind, Kind.AdditionalProperties))):
             place = fault.path if self._parameter is None else ()
-            if place not in faults or (faults[place].is_weak and not fault.is_weak):
+            if place not in faults or fault.rank < faults[place].rank:
                 faults[place] = fault
             if len(faults) > MAX_ERRORS:
                 break
@@ -165,7 +166,8 @@ def _one_of(path: _Path, options: Sequence[Any]) -> _Fault:
 
 def _type(path: _Path, kinds: Sequence[str]) -> _Fault:
     words = [word for kind, word in _TYPES.items() if kind in kinds]
-    return _Fault(path, "type", f"Must be {' or '.join([', '.join(words[:-1]), words[-1]] if words[1:] else words)}.")
+    phrase = " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+    return _Fault(path, "type", f"Must be {phrase}.", rank=0)
 
 
 def _convert(path: _Path, kind: Kind, schema: Schema) -> Iterator[_Fault]:
@@ -179,16 +181,17 @@ def _convert(path: _Path, kind: Kind, schema: Schema) -> Iterator[_Fault]:
             for name in names:
                 yield _Fault((*path, name), "unknown_member", f"Unknown member. Known members: {known}.")
         case Kind.Type(types):
-            yield _type(path, types)
+            # The values are the better help, and say the type.
+            yield _type(path, types)._replace(rank=2 if "enum" in schema or "const" in schema else 0)
         case Kind.Enum() | Kind.Constant():
             yield _one_of(path, _options(kind))
         case Kind.Format(name):
-            yield _Fault(path, "format", FORMATS.get(name, _PATTERNS["pattern"]), is_weak=True)
+            yield _Fault(path, "format", FORMATS.get(name, _PATTERNS["pattern"]), rank=2)
         case Kind.Pattern():
             error = schema.get("x-pattern-error", {})
             code = error.get("code", "pattern")
             detail = error.get("detail", _PATTERNS.get(code, _PATTERNS["pattern"]))
-            yield _Fault(path, code, detail, is_weak=True)
+            yield _Fault(path, code, detail, rank=2)
         case Kind.Custom(keyword):
             yield _convert_own(path, keyword, schema)
         case _:
@@ -200,9 +203,9 @@ def _convert(path: _Path, kind: Kind, schema: Schema) -> Iterator[_Fault]:
 def _convert_own(path: _Path, keyword: str, schema: Schema) -> _Fault:
     if keyword == READ_ONLY:
         return _Fault(path, "read_only", "Must not be sent, because the service sets it.")
-    if kinds := schema.get("type"):
-        return _type(path, [kinds] if isinstance(kinds, str) else kinds)
-    return _one_of(path, schema.get("enum", [schema.get("const")]))
+    if "enum" in schema or "const" in schema:
+        return _one_of(path, schema.get("enum", [schema.get("const")]))
+    return _type(path, [schema["type"]] if isinstance(schema["type"], str) else schema["type"])
 
 
 def _limit(kind: Kind) -> int | float | None:
