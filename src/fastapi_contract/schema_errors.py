@@ -212,7 +212,8 @@ def _limit(kind: Kind) -> int | float | None:
     limit = getattr(kind, "multiple_of", getattr(kind, "limit", None))
     if limit is None:
         return None
-    return int(limit) if limit == int(limit) else float(limit)
+    # jsonschema-rs returns 5 as 5.0; a limit such as 3.4e38 stays short.
+    return int(limit) if limit == int(limit) and abs(limit) < 2**64 else float(limit)
 
 
 def _at(node: Any, path: Iterable[str | int]) -> Any:

@@ -178,7 +178,7 @@ def _wrong_numbers(schema: Any, resolve: Resolve) -> Iterator[Wrong]:
         yield Wrong(most + step, (), "too_large", schema.get("exclusiveMaximum", most))
     if "multipleOf" in schema:
         value = (least or 0) + step / 2
-        yield Wrong(int(value) if kinds_of(schema) == ["integer"] else value, (), "multiple_of", step)
+        yield Wrong(int(value) if "integer" in kinds_of(schema) else value, (), "multiple_of", step)
     if "integer" in kinds_of(schema) and most is None:
         yield Wrong(2**63, (), "too_large", 2**63 - 1)
         yield Wrong(-(2**80), (), "too_small", -(2**63)) if least is None else Wrong(2**80, (), "too_large", 2**63 - 1)
