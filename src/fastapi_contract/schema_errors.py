@@ -116,7 +116,7 @@ class SchemaErrors:
             branch for branch in branches if not any(_types(each, path) for each in branch)
         ]
         if not own:
-            yield _type(path, [kind for branch in branches for each in branch for kind in _types(each, path)])
+            yield _of_another_type(path, branches)
             return
         choices = [_choices(branch, path) for branch in own]
         common = set(choices[0]).intersection(*choices)
@@ -127,6 +127,15 @@ class SchemaErrors:
             return
         best: list[ValidationError] = min(own, key=lambda branch: (len(_choices(branch, path)), len(branch)))
         yield from self._faults(best)
+
+
+def _of_another_type(path: _Path, branches: list[list[ValidationError]]) -> _Fault:
+    """The error of a value that has the type of no branch."""
+    kinds = [kind for branch in branches for error in branch for kind in _types(error, path)]
+    valued = [choices for branch in branches if (choices := _choices(branch, path).get(path))]
+    if len(valued) == 1 and len(branches) == 1 + kinds.count("null"):
+        return _one_of(path, [*valued[0], None])
+    return _type(path, kinds)
 
 
 def _types(error: ValidationError, path: _Path) -> list[str]:

@@ -115,8 +115,8 @@ class _Bundle:
         _bound_numbers(converted)
         if "properties" in schema or "required" in schema:
             self._forbid_read_only(schema, converted)
-        if "discriminator" in schema:
-            self._check_tags(schema, converted)
+        for union in {"anyOf", "oneOf"} & schema.keys():
+            self._mark_tags(schema, converted, union)
         if "x-pattern-error" in schema:
             _check_pattern_error(schema["x-pattern-error"])
         return converted
@@ -156,28 +156,48 @@ class _Bundle:
         for part in schema.get("allOf", ()):
             yield from self._parts(part, seen)
 
-    def _check_tags(self, schema: Schema, converted: Schema) -> None:
-        """Adds to each branch of a union the tags that the discriminator gives it."""
-        name, mapping = schema["discriminator"]["propertyName"], schema["discriminator"].get("mapping", {})
-        branches: dict[str, int] = {}
-        for union in ("oneOf", "anyOf"):
-            for index, branch in enumerate(schema.get(union, ())):
-                if "$ref" in branch:
-                    tags = self._tags(branch, name, mapping)
-                    converted[union][index] |= {"properties": {name: {"enum": tags}}, "required": [name]}
-                    branches |= dict.fromkeys(tags, index)
-        converted[TAGS] = {"property": name, "branches": branches}
+    def _mark_tags(self, schema: Schema, converted: Schema, union: str) -> None:
+        """Notes which branch of a union each tag belongs to, and requires the tags of a discriminator.
 
-    def _tags(self, branch: Schema, name: str, mapping: dict[str, str]) -> list[str]:
-        ref = branch["$ref"]
-        if mapped := [tag for tag, target in mapping.items() if target in {ref, ref.rpartition("/")[2]}]:
-            return mapped
-        for part in self._parts(branch):
-            member = part.get("properties", {}).get(name, {})
-            for each in self._parts(member):
-                if "const" in each or "enum" in each:
-                    return [each["const"]] if "const" in each else list(each["enum"])
-        return [ref.rpartition("/")[2]]
+        Without a discriminator, a member whose values differ in all branches is the tag. It only decides which branch's
+        errors are reported.
+        """
+        branches = {index: branch for index, branch in enumerate(schema[union]) if branch != {"type": "null"}}
+        if "discriminator" in schema:
+            name, mapping = schema["discriminator"]["propertyName"], schema["discriminator"].get("mapping", {})
+            tags = {i: self._tags(branch, name, mapping) for i, branch in branches.items() if "$ref" in branch}
+            for i, values in tags.items():
+                converted[union][i] |= {"properties": {name: {"enum": values}}, "required": [name]}
+        else:
+            fixed = {i: self._fixed_members(branch) for i, branch in branches.items()}
+            name = next(self._shared(list(fixed.values())), "")
+            tags = {i: members[name] for i, members in fixed.items() if name}
+        if tags:
+            branch_of = {tag: i for i, values in tags.items() for tag in values}
+            converted[TAGS] = {"property": name, "branches": branch_of}
+
+    def _tags(self, branch: Schema, name: str, mapping: dict[str, str]) -> list[Any]:
+        names = {branch["$ref"], short := branch["$ref"].rpartition("/")[2]}
+        mapped = [tag for tag, target in mapping.items() if target in names]
+        return mapped or self._fixed_members(branch).get(name) or [short]
+
+    def _fixed_members(self, branch: Any) -> dict[str, list[Any]]:
+        """The members of an object that have a `const` or an `enum`, with their values."""
+        return {
+            name: [each["const"]] if "const" in each else each["enum"]
+            for part in self._parts(branch)
+            for name, member in part.get("properties", {}).items()
+            for each in self._parts(member)
+            if "const" in each or "enum" in each
+        }
+
+    @staticmethod
+    def _shared(branches: list[dict[str, list[Any]]]) -> Iterator[str]:
+        """The members that have other values in each of several branches."""
+        for name in branches[0] if len(branches) > 1 else ():
+            values = [value for members in branches for value in members.get(name, [None])]
+            if all(isinstance(value, str) for value in values) and len(values) == len(set(values)):
+                yield name
 
 
 def _bound_numbers(schema: Schema) -> None:

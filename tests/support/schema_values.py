@@ -89,9 +89,7 @@ def wrong(schema: Any, resolve: Resolve) -> list[Wrong]:
     """Values just outside."""
     schema = resolve(schema)
     if "const" in schema or "enum" in schema:
-        return [
-            Wrong("none of them", (), "not_one_of" if not kinds_of(schema) or "string" in kinds_of(schema) else "type")
-        ]
+        return [Wrong(value, (), "not_one_of") for value in ("none of them", True, [])]
     for union in ("oneOf", "anyOf"):
         if union in schema:
             return list(_wrong_union(schema[union], resolve))
