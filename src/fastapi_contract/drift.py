@@ -122,7 +122,7 @@ def _normalize(document: Schema, schema: Schema, *, required: bool = True) -> Sc
         schema["enum"] = [schema.pop("const")]
     if "enum" in schema:
         schema.pop("type", None)
-    return {k: _normalize_value(document, k, v) for k, v in schema.items() if k not in _IGNORED}
+    return {k: _normalize_value(document, k, v) for k, v in schema.items() if k not in _IGNORED and k[:2] != "x-"}
 
 
 def _normalize_value(document: Schema, keyword: str, value: Any) -> Any:

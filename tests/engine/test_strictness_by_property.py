@@ -136,6 +136,13 @@ UNIQUE = st.just({"type": "array", "items": {"type": "string", "maxLength": 4}, 
 SCHEMAS = st.recursive(st.one_of(SCALARS, nullable(SCALARS), UNIONS, UNIQUE), nested, max_leaves=4)
 
 
+FIXED: list[Any] = [
+    {"type": "object", "properties": {"from": {"type": "string"}}},
+    {"type": "object", "properties": {"id": {"type": "integer", "readOnly": True}, "name": {"type": "string"}}},
+    {},
+]
+
+
 def drawn_schemas() -> list[Any]:
     drawn: list[Any] = []
 
@@ -152,7 +159,7 @@ def drawn_schemas() -> list[Any]:
         drawn.append(schema)
 
     draw()
-    return drawn
+    return [*drawn, *FIXED]
 
 
 # --- a service with an operation for each schema, which returns what it gets
@@ -307,6 +314,17 @@ def test_values_just_outside_are_422_at_their_place(client: httpx.Client, schema
             )
             count += 1
     assert count > 4 * len(schemas)
+
+
+def test_python_name_of_a_member_does_not_pass_for_it(client: httpx.Client, schemas: list[Any]) -> None:
+    """The object is open, so `from_` is a member that nobody knows, and not `from`."""
+    answer = client.post(f"/{schemas.index(FIXED[0])}", json={"value": {"from_": "x"}})
+    assert (answer.status_code, answer.json()) == (200, {"value": {}})
+
+
+def test_integer_beyond_64_bits_passes_only_where_anything_does(client: httpx.Client, schemas: list[Any]) -> None:
+    answer = client.post(f"/{schemas.index(FIXED[2])}", json={"value": 10**100})
+    assert (answer.status_code, answer.json()) == (200, {"value": 10**100})
 
 
 def test_missing_value_is_422(client: httpx.Client, schemas: list[Any]) -> None:

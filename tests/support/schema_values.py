@@ -89,7 +89,8 @@ def wrong(schema: Any, resolve: Resolve) -> list[Wrong]:
     """Values just outside."""
     schema = resolve(schema)
     if "const" in schema or "enum" in schema:
-        return [Wrong(value, (), "not_one_of") for value in ("none of them", True, [])]
+        others: list[Any] = ["none of them", True, []]
+        return [Wrong(value, (), "not_one_of") for value in others]
     for union in ("oneOf", "anyOf"):
         if union in schema:
             return list(_wrong_union(schema[union], resolve))
@@ -99,7 +100,8 @@ def wrong(schema: Any, resolve: Resolve) -> list[Wrong]:
 
 
 def _of_no_type(kinds: list[str]) -> Iterator[tuple[Any, str]]:
-    for value in [value for kind in kinds for value in _OF_ANOTHER_TYPE.get(kind, [])] + [None]:
+    others = [value for kind in kinds for value in _OF_ANOTHER_TYPE.get(kind, [])]
+    for value in [*others, None] if kinds else []:
         if not any(_is(value, kind) for kind in kinds):
             yield value, "type"
 
