@@ -210,7 +210,40 @@ class InputError(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
     )
-    detail: Annotated[StrictStr, Field(max_length=1000)]
+    code: Annotated[
+        Literal[
+            "required",
+            "unknown_member",
+            "read_only",
+            "blank",
+            "type",
+            "format",
+            "pattern",
+            "not_one_of",
+            "too_short",
+            "too_long",
+            "too_small",
+            "too_large",
+            "multiple_of",
+            "too_few",
+            "too_many",
+            "duplicate_items",
+            "several_matches",
+            "unknown_parameter",
+            "repeated_parameter",
+            "invalid",
+        ],
+        Field(
+            description="Kind of the error, for programs. The list is closed; adding a code is a minor version. `invalid` is an error\nthat only `detail` explains.\n"
+        ),
+    ]
+    detail: Annotated[
+        StrictStr, Field(description="Sentence for people, which a form can show beside the field.", max_length=1000)
+    ]
+    limit: Annotated[
+        float | MISSING,
+        Field(description="The bound that the value exceeds, if `code` is one of a bound, such as `too_long`."),
+    ] = MISSING
     pointer: Annotated[
         StrictStr | MISSING,
         Field(

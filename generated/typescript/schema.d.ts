@@ -272,7 +272,16 @@ export interface components {
         };
         /** @description One error in the input. Never contains the value that was sent. */
         InputError: {
+            /**
+             * @description Kind of the error, for programs. The list is closed; adding a code is a minor version. `invalid` is an error
+             *     that only `detail` explains.
+             * @enum {string}
+             */
+            code: "required" | "unknown_member" | "read_only" | "blank" | "type" | "format" | "pattern" | "not_one_of" | "too_short" | "too_long" | "too_small" | "too_large" | "multiple_of" | "too_few" | "too_many" | "duplicate_items" | "several_matches" | "unknown_parameter" | "repeated_parameter" | "invalid";
+            /** @description Sentence for people, which a form can show beside the field. */
             detail: string;
+            /** @description The bound that the value exceeds, if `code` is one of a bound, such as `too_long`. */
+            limit?: number;
             /** @description Location in the body (JSON Pointer as a URI fragment, RFC 6901). `#` is the whole body. */
             pointer?: string;
             /** @description Name of the path or query parameter. */
