@@ -28,13 +28,15 @@ def loads(data: bytes | bytearray) -> Any:
     or MAX_DEPTH."""
     if data.count(b",") > MAX_VALUES and _STRING.sub(b"", data).count(b",") > MAX_VALUES:
         raise StrictJSONError(f"it has more than {MAX_VALUES} values")
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_too_deep(data):
+    braces = data.count(b"{")
+    if braces + data.count(b"[") > MAX_DEPTH and _is_too_deep(data):
         raise StrictJSONError("it is nested too deeply")
     # Objects are counted only if there are enough braces for too many.
-    decoder = _DECODER if data.count(b"{") <= MAX_OBJECTS else _decoder(_counting_hook())
+    decoder = _DECODER if braces <= MAX_OBJECTS else _decoder(_counting_hook())
     try:
         document = decoder.decode(data.decode())
-        if _SURROGATE.search(data):
+        if b"\\u" in data and _SURROGATE.search(data):
+            # Fails only for half of a pair.
             json.dumps(document, ensure_ascii=False).encode()
     except StrictJSONError:
         raise
