@@ -1,0 +1,101 @@
+"""Checks objects of an OpenAPI document one by one, beyond the types of their fields.
+
+Each rule receives the fields of an object whose types are right, and yields the field (or "") of each fault, a predicate
+such as "has an empty `enum`.", and whether that violates OpenAPI; otherwise it is only not supported.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic_core import SchemaError, SchemaValidator, core_schema
+
+from fastapi_contract.structure import Rule
+from fastapi_contract.supported import NUMBER_FORMATS, SECURITY_SCHEMES, STRING_FORMATS, not_supported
+
+
+def _openapi(document: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    version = document.get("openapi", "3.1.")
+    if not version.startswith("3.1."):
+        yield "openapi", not_supported(f"OpenAPI {version}", ["3.1.x"]), False
+
+
+def _parameter(parameter: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    where, name = parameter.get("in"), parameter.get("name")
+    if where not in {None, "path", "query", "header", "cookie"}:
+        yield "in", f"has the parameter {name} in `{where}`: it must be in path, query, header or cookie.", True
+    if where == "path" and parameter.get("required") is not True:
+        yield "", f"has the path parameter {name} without `required: true`: add it.", True
+    if where == "header" and str(name).lower() in {"accept", "content-type", "authorization"}:
+        yield "name", f"has the header parameter {name}, which OpenAPI ignores: use `content` or `security`.", True
+    for field in ("allowReserved", "allowEmptyValue"):
+        if parameter.get(field):
+            yield field, f"uses `{field}`, which is not supported. Leave it out.", False
+    yield from _needs_schema(parameter, f"the parameter {name}")
+
+
+def _header(header: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    if (style := header.get("style", "simple")) != "simple":
+        yield "style", not_supported(f"the style {style} in a header", ["simple"]), False
+    yield from _needs_schema(header, "a header")
+
+
+def _needs_schema(value: Mapping[str, Any], name: str) -> Iterator[tuple[str, str, bool]]:
+    if "schema" not in value and "content" not in value:
+        yield "", f"has {name} without `schema`: add it.", True
+
+
+def _security_scheme(scheme: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    if "type" not in scheme:
+        return
+    kind = scheme["type"]
+    if kind not in SECURITY_SCHEMES:
+        yield "type", not_supported(f"a security scheme of the type {kind}", SECURITY_SCHEMES), False
+    for field in {"apiKey": ("name", "in"), "http": ("scheme",)}.get(kind, ()):
+        if field not in scheme:
+            yield "", f"has no `{field}`, which a security scheme of the type {kind} requires: add it.", True
+    if kind == "apiKey" and scheme.get("in") not in {None, "header", "query", "cookie"}:
+        yield "in", f"has an API key in `{scheme['in']}`: it must be in header, query or cookie.", True
+
+
+def _link(link: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    if "operationRef" in link:
+        yield "operationRef", "uses `operationRef`, which is not supported. Use `operationId`.", False
+    elif "operationId" not in link:
+        yield "", "has a link without `operationId`: add it.", True
+
+
+def _schema(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    if "format" in schema:
+        types = schema.get("type", "string")
+        formats = NUMBER_FORMATS if {"integer", "number"} & {*([types] if isinstance(types, str) else types)} else STRING_FORMATS
+        if schema["format"] not in formats:
+            yield "format", not_supported(f"the format {schema['format']}", formats), False
+    if "pattern" in schema and (problem := _pattern_problem(schema["pattern"])):
+        yield "pattern", f"has a `pattern` that the generated models cannot use: {problem}.", True
+    for field in ("enum", "allOf", "anyOf", "oneOf"):
+        if schema.get(field) == []:
+            yield field, f"has an empty `{field}`: add a value, or remove it.", True
+    if schema.get("multipleOf", 1) <= 0:
+        yield "multipleOf", "has a `multipleOf` that is not above 0: change it.", True
+    if "discriminator" in schema and not {"oneOf", "anyOf"} & schema.keys():
+        yield "discriminator", "has a `discriminator` without `oneOf` or `anyOf`: add one of them.", True
+
+
+def _pattern_problem(pattern: str) -> str | None:
+    """What prevents pydantic from compiling a pattern, if anything."""
+    try:
+        SchemaValidator(core_schema.str_schema(pattern=pattern))
+    except SchemaError as error:
+        return str(error).rpartition("error: ")[2].strip()
+    return None
+
+
+RULES: Mapping[str, Rule] = {
+    "OpenAPI": _openapi,
+    "Parameter": _parameter,
+    "Header": _header,
+    "SecurityScheme": _security_scheme,
+    "Link": _link,
+    "Schema": _schema,
+}
+"""By the kind of the object."""

@@ -1,0 +1,78 @@
+"""What of OpenAPI 3.1 the engine carries, as tables. Everything else is rejected by name when the contract is read.
+
+Whoever teaches the engine a construct adds it here.
+"""
+
+from collections.abc import Collection, Mapping
+
+REQUEST_MEDIA_TYPES = ("application/json",)
+RESPONSE_MEDIA_TYPES = ("application/json",)
+"""Those of a 2xx response."""
+PROBLEM_MEDIA_TYPES = ("application/problem+json",)
+"""Those of a 4xx or 5xx response."""
+MAX_SUCCESSES = 1
+"""2xx responses of an operation."""
+INLINE_ANSWERS = False
+"""Whether the schema of a 2xx response may be something else than a `$ref` to a component."""
+STYLES = {"path": "simple", "query": "form"}
+"""Where parameters may be, and how they are written there."""
+PARAMETER_TYPES = {"path": ("string", "integer", "boolean"), "query": ("string", "integer", "boolean")}
+"""The types of parameters, by where they are. A parameter has exactly one."""
+PARAMETER_UNIONS = False
+"""Whether a parameter may have several types, or an enum or const without a type."""
+SECURITY_SCHEMES = ("apiKey", "http")
+NUMBER_FORMATS = ("int32", "int64", "float", "double")
+STRING_FORMATS = (
+    "byte", "date", "date-time", "decimal", "duration", "email", "hostname", "ipv4", "ipv6", "password", "time", "uri",
+    "uri-reference", "uuid",
+)  # fmt: skip
+
+_ONE_SCHEMA = "Describe the value with type, properties, items, anyOf and oneOf."
+_ONE_DIALECT = "The schemas are those of OpenAPI 3.1."
+UNSUPPORTED: Mapping[str, Mapping[str, str]] = {
+    "OpenAPI": {"jsonSchemaDialect": _ONE_DIALECT},
+    "PathItem": {
+        "head": "The engine answers HEAD from the operation `get`.",
+        "query": "Use `post`.",
+        "additionalOperations": "Use the methods of OpenAPI 3.1.",
+        "servers": "Use the `servers` of the document.",
+    },
+    "Operation": {"servers": "Use the `servers` of the document."},
+    "Parameter": {"content": "Describe its value with `schema`."},
+    "Header": {"content": "Describe its value with `schema`."},
+    "MediaType": {"encoding": "Leave it out.", "itemSchema": "Use `schema`.", "itemEncoding": "Leave it out."},
+    "Schema": {
+        "patternProperties": "Use `additionalProperties` and `propertyNames`.",
+        "prefixItems": "Use `items`, or an object.",
+        "contains": "Describe all items with `items`.",
+        "minContains": "Describe all items with `items`.",
+        "maxContains": "Describe all items with `items`.",
+        "if": "Use `oneOf`.",
+        "then": "Use `oneOf`.",
+        "else": "Use `oneOf`.",
+        "not": _ONE_SCHEMA,
+        "dependentSchemas": "Use `oneOf`.",
+        "dependentRequired": "Use `oneOf`.",
+        "unevaluatedProperties": "Use `additionalProperties`.",
+        "unevaluatedItems": "Use `items`.",
+        "contentEncoding": "Use `format: byte`.",
+        "contentMediaType": _ONE_SCHEMA,
+        "contentSchema": _ONE_SCHEMA,
+        "xml": "Bodies are not XML.",
+        "nullable": "It is of OpenAPI 3.0. Use a list of types, such as `type: [string, \"null\"]`.",
+        "definitions": "Use #/components/schemas.",
+        "$defs": "Use #/components/schemas.",
+        "$anchor": "Refer to a schema by its place, such as #/components/schemas/Task.",
+        "$id": "Refer to a schema by its place, such as #/components/schemas/Task.",
+        "$dynamicRef": "Use `$ref`.",
+        "$dynamicAnchor": "Use `$ref`.",
+        "$schema": _ONE_DIALECT,
+        "$vocabulary": _ONE_DIALECT,
+    },
+}
+"""Fields that OpenAPI 3.1, 3.0, 3.2 or JSON Schema define, by object, each with what to use instead."""
+
+
+def not_supported(construct: str, supported: Collection[str]) -> str:
+    """The predicate of a fault."""
+    return f"uses {construct}, which is not supported. Supported {'is' if len(supported) == 1 else 'are'} {', '.join(supported)}."
