@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from starlette.responses import Response
 
-from fastapi_contract.contract import Contract, ContractError, Operation, Schema, resolve
+from fastapi_contract.contract import Contract, ContractError, Operation, Schema
+from fastapi_contract.document import resolve
 from fastapi_contract.serializers import serializer
 
 COMMON_HEADERS = frozenset({"x-request-id", "cache-control", "x-content-type-options", "content-type"})

@@ -5,31 +5,35 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
+from fastapi_contract import support
+from fastapi_contract.document import Place, UnreadableError, line_of, place_of, read, resolve
+from fastapi_contract.openapi_objects import IGNORED_HEADERS, METHODS
 from fastapi_contract.paths import Paths, PathTemplate, percent_encoded
 
 Schema = dict[str, Any]
 Alternatives = Sequence[Mapping[str, Sequence[str]]]
 """The `security` of an operation: each alternative has the scopes of its schemes, by name. `{}`: no credentials."""
 
-_IGNORED_HEADERS = {"accept", "content-type", "authorization"}
-"""Header parameters of these names have no effect (OpenAPI 3.1.1, section 4.8.12.1)."""
-
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-
 
 class ContractError(Exception):
-    """The code and `openapi.yaml` differ, or `openapi.yaml` has operations that cannot be bound to handlers.
+    """The code and `openapi.yaml` differ, or `openapi.yaml` cannot be served (InvalidContractError).
 
     `differences` has one line for each, with what to do; the message lists all of them.
     """
 
+    summary, kind = "The code does not implement openapi.yaml", "difference"
+
     def __init__(self, differences: list[str]) -> None:
         self.differences = differences
-        count = f"{len(differences)} difference{'s' if len(differences) > 1 else ''}"
+        count = f"{len(differences)} {self.kind}{'s' if len(differences) > 1 else ''}"
         lines = "\n".join(f"  - {difference}" for difference in differences)
-        super().__init__(f"The code does not implement openapi.yaml, {count}:\n{lines}")
+        super().__init__(f"{self.summary}, {count}:\n{lines}")
+
+
+class InvalidContractError(ContractError):
+    """`openapi.yaml` is not a document of OpenAPI 3.1, or uses what is not supported."""
+
+    summary, kind = "openapi.yaml cannot be served", "fault"
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ class Contract:
     """The file's content."""
     document: Schema
     """The parsed YAML."""
+    lines: Mapping[Place, int]
+    """The line of each value in the file; see `line`."""
     operations: dict[str, Operation]
     """By operationId."""
     bound: set[str] = field(default_factory=set)
@@ -103,40 +109,26 @@ class Contract:
     def parse(cls, source: bytes) -> "Contract":
         """Parses `source`, an OpenAPI document in YAML.
 
-        Raises ContractError with every operation that cannot be bound to a handler: its operationId is missing or not
-        unique, or it has no 2xx or 3xx response. Raises yaml.YAMLError for text that is not YAML.
+        Raises InvalidContractError with all faults: what OpenAPI 3.1 forbids, and what is not supported.
 
             contract = Contract.parse(Path("openapi.yaml").read_bytes())
             contract.operations["getTask"].path  # "/api/{user_id}/tasks/{task_id}"
         """
-        document = yaml.load(source, Loader=yaml.CSafeLoader)
-        operations: dict[str, Operation] = {}
-        faults = []
-        for path, method, item, spec in operations_of(document):
-            operation_id = spec.get("operationId")
-            responses = {str(status): resolve(document, response) for status, response in spec["responses"].items()}
-            success = [status for status in responses if status.startswith(("2", "3"))]
-            if operation_id is None:
-                faults.append(f"{method.upper()} {path} has no operationId: add one.")
-            elif operation_id in operations:
-                faults.append(f"{operation_id} appears twice: rename one of them.")
-            elif not success or not all(status.isdigit() for status in responses):
-                faults.append(f"{operation_id} must have a 2xx or 3xx response, and neither default nor ranges.")
-            else:
-                operations[operation_id] = Operation(
-                    id=operation_id,
-                    method=method.upper(),
-                    path=path,
-                    spec=spec,
-                    parameters=tuple(parameters_of(document, item, spec)),
-                    responses=responses,
-                    security=(security := security_of(document, spec)),
-                    keys_in_query=frozenset(_keys_in_query(document, security)),
-                    successes=tuple(map(int, success)),
-                )
-        if faults:
-            raise ContractError(faults)
-        return cls(source, document, operations)
+        try:
+            document = read(source)
+        except UnreadableError as error:
+            raise InvalidContractError([f"openapi.yaml:{error.line}: {error}"]) from None
+        if faults := support.faults(document):
+            raise InvalidContractError(faults)
+        operations = [_operation(document.root, *each) for each in operations_of(document.root)]
+        return cls(source, document.root, document.lines, {operation.id: operation for operation in operations})
+
+    def line(self, pointer: str) -> int:
+        """The line of a value in `openapi.yaml`, by its JSON Pointer; if it is missing, that of the value around it.
+
+        contract.line("#/components/schemas/Task")  # 612
+        """
+        return line_of(self.lines, place_of(pointer))
 
     @functools.cached_property
     def paths(self) -> Paths:
@@ -167,20 +159,32 @@ class Contract:
 
 def operations_of(document: Schema) -> Iterator[tuple[str, str, Schema, Schema]]:
     """Yields path, method (in lower case), path item and operation of each operation in an OpenAPI document."""
-    for path, item in document.get("paths", {}).items():
-        for method in METHODS:
-            if method in item:
-                yield path, method, item, item[method]
+    for path, referring in document.get("paths", {}).items():
+        if not path.startswith("x-"):
+            item = resolve(document, referring)
+            for method in METHODS:
+                if method in item:
+                    yield path, method, item, item[method]
 
 
-def resolve(document: Schema, node: Schema) -> Schema:
-    """Returns the node that `node` refers to (`$ref` within the document), or `node` itself if it has no `$ref`."""
-    while "$ref" in node:
-        target: Any = document
-        for part in node["$ref"].removeprefix("#/").split("/"):
-            target = target[part]
-        node = target
-    return node
+def _operation(document: Schema, path: str, method: str, item: Schema, spec: Schema) -> Operation:
+    responses = {
+        status: resolve(document, response)
+        for status, response in spec["responses"].items()
+        if not status.startswith("x-")
+    }
+    security = security_of(document, spec)
+    return Operation(
+        id=spec["operationId"],
+        method=method.upper(),
+        path=path,
+        spec=spec,
+        parameters=tuple(parameters_of(document, item, spec)),
+        responses=responses,
+        security=security,
+        keys_in_query=frozenset(_keys_in_query(document, security)),
+        successes=tuple(int(status) for status in responses if status < "4"),
+    )
 
 
 def parameters_of(document: Schema, item: Schema, spec: Schema) -> Iterator[Schema]:
@@ -190,7 +194,7 @@ def parameters_of(document: Schema, item: Schema, spec: Schema) -> Iterator[Sche
     for each in (*item.get("parameters", ()), *spec.get("parameters", ())):
         parameter = resolve(document, each)
         name = parameter["name"].lower() if parameter["in"] == "header" else parameter["name"]
-        if parameter["in"] != "header" or name not in _IGNORED_HEADERS:
+        if parameter["in"] != "header" or name not in IGNORED_HEADERS:
             found[parameter["in"], name] = {**parameter, "schema": resolve(document, parameter["schema"])}
     yield from found.values()
 
@@ -206,30 +210,3 @@ def _keys_in_query(document: Schema, security: Alternatives) -> Iterator[str]:
         scheme = resolve(document, document.get("components", {}).get("securitySchemes", {}).get(name, {}))
         if scheme.get("type") == "apiKey" and scheme["in"] == "query":
             yield scheme["name"]
-
-
-def json_types(document: Schema, schema: Schema, seen: frozenset[int] = frozenset()) -> frozenset[str]:
-    """The JSON types that a schema allows: those of its `type`, or of its values, or of its branches; all of them if it
-    has none of these."""
-    schema = resolve(document, schema)
-    if id(schema) in seen:
-        return frozenset()
-    seen |= {id(schema)}
-    if "type" in schema:
-        return frozenset([schema["type"]] if isinstance(schema["type"], str) else schema["type"])
-    if "const" in schema or "enum" in schema:
-        return frozenset(map(_type_of, schema.get("enum", [schema.get("const")])))
-    for keyword in ("anyOf", "oneOf"):
-        if keyword in schema:
-            return frozenset().union(*(json_types(document, each, seen) for each in schema[keyword]))
-    if "allOf" in schema:
-        return JSON_TYPES.intersection(*(json_types(document, each, seen) for each in schema["allOf"]))
-    return JSON_TYPES
-
-
-JSON_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
-
-
-def _type_of(value: Any) -> str:
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
-    return names.get(type(value), "null")

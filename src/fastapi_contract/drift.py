@@ -15,9 +15,9 @@ from fastapi_contract.contract import (
     Schema,
     operations_of,
     parameters_of,
-    resolve,
     security_of,
 )
+from fastapi_contract.document import resolve
 
 
 def publish(app: FastAPI, contract: Contract) -> None:

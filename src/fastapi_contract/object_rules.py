@@ -1,7 +1,7 @@
 """Checks objects of an OpenAPI document one by one, beyond the types of their fields.
 
-Each rule receives the fields of an object whose types are right, and yields the field (or "") of each fault, a predicate
-such as "has an empty `enum`.", and whether that violates OpenAPI; otherwise it is only not supported.
+Each rule receives the fields of an object whose types are right. For each fault it yields the field (or ""), a
+predicate such as "has an empty `enum`.", and whether that violates OpenAPI; otherwise it is only not supported.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,8 +25,6 @@ def _parameter(parameter: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
         yield "in", f"has the parameter {name} in `{where}`: it must be in path, query, header or cookie.", True
     if where == "path" and parameter.get("required") is not True:
         yield "", f"has the path parameter {name} without `required: true`: add it.", True
-    if where == "header" and str(name).lower() in {"accept", "content-type", "authorization"}:
-        yield "name", f"has the header parameter {name}, which OpenAPI ignores: use `content` or `security`.", True
     for field in ("allowReserved", "allowEmptyValue"):
         if parameter.get(field):
             yield field, f"uses `{field}`, which is not supported. Leave it out.", False
@@ -67,7 +65,11 @@ def _link(link: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
 def _schema(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
     if "format" in schema:
         types = schema.get("type", "string")
-        formats = NUMBER_FORMATS if {"integer", "number"} & {*([types] if isinstance(types, str) else types)} else STRING_FORMATS
+        formats = (
+            NUMBER_FORMATS
+            if {"integer", "number"} & {*([types] if isinstance(types, str) else types)}
+            else STRING_FORMATS
+        )
         if schema["format"] not in formats:
             yield "format", not_supported(f"the format {schema['format']}", formats), False
     if "pattern" in schema and (problem := _pattern_problem(schema["pattern"])):
@@ -78,7 +80,8 @@ def _schema(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
     if schema.get("multipleOf", 1) <= 0:
         yield "multipleOf", "has a `multipleOf` that is not above 0: change it.", True
     if "discriminator" in schema and not {"oneOf", "anyOf"} & schema.keys():
-        yield "discriminator", "has a `discriminator` without `oneOf` or `anyOf`: add one of them.", True
+        text = "uses `discriminator` without `oneOf` or `anyOf`, which is not supported. Add one of them."
+        yield "discriminator", text, False
 
 
 def _pattern_problem(pattern: str) -> str | None:

@@ -20,6 +20,9 @@ _DESCRIBED = {"summary": "text", "description": "text"}
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
+IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
+"""Header parameters of these names have no effect (OpenAPI 3.1.1, section 4.8.12.1)."""
+
 OBJECTS: Mapping[str, Fields] = {
     "OpenAPI": {
         "openapi!": "text",

@@ -11,9 +11,11 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from starlette.datastructures import Headers
 
-from fastapi_contract.contract import JSON_TYPES, Schema, json_types, resolve
+from fastapi_contract.contract import Schema
+from fastapi_contract.document import resolve
 from fastapi_contract.input_errors import MAX_ERRORS, InputError
 from fastapi_contract.problems import UriTooLong, ValidationFailed
+from fastapi_contract.schema_types import JSON_TYPES, json_types
 from fastapi_contract.schemas import Validator
 
 MAX_QUERY = 4 * 1024

@@ -12,7 +12,8 @@ from fastapi.responses import JSONResponse
 
 from fastapi_contract.answers import Success, is_typed, model_of, successes_of
 from fastapi_contract.bodies import JsonBody
-from fastapi_contract.contract import Contract, ContractError, Operation, resolve
+from fastapi_contract.contract import Contract, ContractError, Operation
+from fastapi_contract.document import resolve
 from fastapi_contract.parameters import Parameters
 from fastapi_contract.requests import contract_route
 from fastapi_contract.schemas import Validator

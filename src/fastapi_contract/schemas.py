@@ -6,11 +6,11 @@ values are validated here first, and the models only convert them.
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
-from urllib.parse import unquote
 
 import jsonschema_rs
 
 from fastapi_contract.contract import ContractError, Schema
+from fastapi_contract.document import place_of, value_at
 from fastapi_contract.formats import BOUNDS, CHECKS
 from fastapi_contract.input_errors import CODES, InputError
 from fastapi_contract.schema_errors import READ_ONLY, TAGS, WHOLE, SchemaErrors
@@ -103,10 +103,7 @@ class _Bundle:
         return {**(root if isinstance(root, dict) else {"allOf": [root]}), "$defs": definitions}
 
     def _target(self, ref: str) -> Any:
-        target: Any = self._document
-        for token in unquote(ref.removeprefix("#/")).split("/"):
-            target = target[token.replace("~1", "/").replace("~0", "~")]
-        return target
+        return value_at(self._document, place_of(ref))
 
     def _convert(self, schema: Any) -> Any:
         if not isinstance(schema, dict):

@@ -2,8 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 from fastapi_contract.document import Place, place_of, value_at
@@ -28,7 +29,10 @@ _SCALARS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "flag": (lambda value: isinstance(value, bool), "true or false"),
     "number": (lambda value: _is_number(value, int | float), "a number"),
     "count": (lambda value: _is_number(value, int) and value >= 0, "an integer from 0"),
-    "type": (lambda value: _is_type(value), "a type of JSON Schema or a list of such types"),
+    "type": (
+        lambda value: _is_types(value if isinstance(value, list) else [value]),
+        "a type of JSON Schema or a list of such types",
+    ),
 }
 _TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 _IN_PLACE = frozenset({"allOf", "anyOf", "oneOf"})
@@ -43,9 +47,7 @@ class Structure:
     instead, by kind. `rules` check the objects of a kind.
     """
 
-    def __init__(
-        self, root: Any, unsupported: Mapping[str, Mapping[str, str]], rules: Mapping[str, Rule]
-    ) -> None:
+    def __init__(self, root: Any, unsupported: Mapping[str, Mapping[str, str]], rules: Mapping[str, Rule]) -> None:
         self.root = root
         self.faults: list[Fault] = []
         self.kinds: dict[Place, str] = {}
@@ -53,7 +55,7 @@ class Structure:
         self._refs: list[tuple[Place, str]] = []
         self._graph: dict[Place, list[Place]] = {}
         """What each object consists of without a member or item between: the target of its `$ref`, parts of a union."""
-        self._unsupported = unsupported
+        self._unsupported_fields = unsupported
         self._rules = rules
         self._check(root, "OpenAPI", ())
         for place, ref in self._refs:
@@ -72,6 +74,9 @@ class Structure:
 
     def _malformed(self, place: Place, text: str) -> None:
         self.faults.append(Fault(place, text, is_malformed=True))
+
+    def _unsupported(self, place: Place, text: str) -> None:
+        self.faults.append(Fault(place, text, is_malformed=False))
 
     def _check(self, value: Any, kind: str, place: Place) -> None:
         if kind in OBJECTS:
@@ -96,29 +101,24 @@ class Structure:
     def _wrong_type(self, value: Any, expected: str, place: Place) -> None:
         hint = " Write it in quotes." if expected == "text" and not isinstance(value, dict | list | None) else ""
         name = _NAMES.get(type(value), "a number")
-        self._malformed(place, f"has `{place[-1] if place else ''}` of the wrong type: {name} instead of {expected}.{hint}")
+        self._malformed(
+            place, f"has `{place[-1] if place else ''}` of the wrong type: {name} instead of {expected}.{hint}"
+        )
 
     def _check_object(self, value: Any, kind: str, place: Place) -> None:
+        if isinstance(value, bool) and kind == "Schema":
+            if place[-1] != "additionalProperties":
+                self._unsupported(place, f"uses the schema `{str(value).lower()}`, which is not supported. Use {{}}.")
+            return
         if not isinstance(value, dict):
-            if not (isinstance(value, bool) and kind == "Schema"):
-                self._wrong_type(value, "an object", place)
-            elif place[-1] != "additionalProperties":
-                self.faults.append(
-                    Fault(place, f"uses the schema `{str(value).lower()}`, which is not supported. Use {{}}.", False)
-                )
+            self._wrong_type(value, "an object", place)
             return
         self.kinds[place] = kind
-        if len(place) > 2 and place[-2] in _IN_PLACE and kind == "Schema":
+        if kind == "Schema" and place[-2] in _IN_PLACE:
             self._graph.setdefault(place[:-2], []).append(place)
         if "$ref" in value and kind in REFERENCEABLE:
-            ref = value["$ref"]
-            if not isinstance(ref, str):
-                self._wrong_type(ref, "text", (*place, "$ref"))
-                return
-            self._refs.append((place, ref))
+            self._add_reference(value, kind, place)
             if kind != "Schema":
-                for name in value.keys() - REFERENCE_SIBLINGS - {"$ref"}:
-                    self._malformed((*place, name), f"has `{name}` beside a `$ref`, which ignores it: remove one of them.")
                 return
         self._check_fields(value, kind, place)
         if kind in self._rules:
@@ -127,42 +127,47 @@ class Structure:
             for field, text, is_malformed in self._rules[kind](right):
                 self.faults.append(Fault((*place, field) if field else place, text, is_malformed))
 
+    def _add_reference(self, value: Mapping[str, Any], kind: str, place: Place) -> None:
+        if isinstance(value["$ref"], str):
+            self._refs.append((place, value["$ref"]))
+        else:
+            self._wrong_type(value["$ref"], "text", (*place, "$ref"))
+        for name in value.keys() - REFERENCE_SIBLINGS - {"$ref"} if kind != "Schema" else ():
+            self._malformed((*place, name), f"has `{name}` beside a `$ref`, which ignores it: remove one of them.")
+
     def _check_fields(self, value: Mapping[str, Any], kind: str, place: Place) -> None:
-        fields, unsupported = _FIELDS[kind], self._unsupported.get(kind, {})
+        fields, unsupported = _FIELDS[kind], self._unsupported_fields.get(kind, {})
         for name, each in value.items():
             if name in unsupported:
-                text = f"uses `{name}`, which is not supported. {unsupported[name]}"
-                self.faults.append(Fault((*place, name), text, is_malformed=False))
+                self._unsupported((*place, name), f"uses `{name}`, which is not supported. {unsupported[name]}")
             elif name in fields or "*" in fields:
                 self._check(each, fields.get(name) or fields["*"], (*place, name))
             elif not name.startswith("x-") and not (name == "$ref" and kind == "Schema"):
-                close = difflib.get_close_matches(name, fields, n=1)
-                hint = f" Did you mean `{close[0]}`?" if close else ""
-                self._malformed((*place, name), f"has `{name}`, which is not a field of a {kind} object.{hint}")
+                hint = _suggestion(name, fields)
+                self._malformed((*place, name), f"has `{name}`, which is not a field of a {kind} object. {hint}")
         for name in _REQUIRED[kind]:
             if name not in value:
                 self._malformed(place, f"has no `{name}`, which a {kind} object requires: add it.")
-        if kind == "Components":
-            for group in value:
-                for name in value[group] if isinstance(value[group], dict) else ():
-                    if not _COMPONENT_NAME.fullmatch(name):
-                        self._malformed((*place, group, name), "has a name with other characters than A-Z a-z 0-9 . _ -")
+        if place == ("components",):
+            names = ((group, name) for group in value for name in value[group] if isinstance(value[group], dict))
+            for group, name in names:
+                if not _COMPONENT_NAME.fullmatch(name):
+                    self._malformed((*place, group, name), "has a name with other characters than A-Z a-z 0-9 . _ -")
 
     def _check_reference(self, place: Place, ref: str) -> None:
         kind, target = self.kinds[place], place_of(ref)
         found = self.kinds.get(target)
         if not ref.startswith("#"):
             text = f"refers to {ref}, which is outside of this file. Move it here, such as to #/components."
-            self.faults.append(Fault((*place, "$ref"), text, is_malformed=True))
+            self._malformed((*place, "$ref"), text)
         elif found == kind:
             self._graph.setdefault(place, []).append(target)
         elif found is not None:
             self._malformed((*place, "$ref"), f"refers to {ref}, which is a {found} object and not a {kind} object.")
         else:
             names = [_pointer(each) for each, other in self.kinds.items() if other == kind and each[0] == "components"]
-            close = difflib.get_close_matches(ref, names, n=1)
-            hint = f"Did you mean {close[0]}?" if close else "Add it there."
-            self._malformed((*place, "$ref"), f"refers to {ref}, which does not exist as a {kind} object. {hint}")
+            text = f"refers to {ref}, which is not a {kind} object of this file. {_suggestion(ref, names)}"
+            self._malformed((*place, "$ref"), text)
 
     def _find_circles(self) -> None:
         while True:
@@ -171,13 +176,18 @@ class Structure:
             except CycleError as error:
                 # graphlib lists a circle so that each object is part of the next one; the first and the last are equal.
                 circle: list[Place] = error.args[1]
-                part, whole = next(
-                    (part, whole) for part, whole in zip(circle, circle[1:], strict=False) if whole != part[:-2]
-                )
+                part, whole = next((part, whole) for part, whole in pairwise(circle) if whole != part[:-2])
                 self._graph[whole].remove(part)
-                self._malformed((*whole, "$ref"), f"refers to {_pointer(part)}, which refers back to it without an end.")
+                self._malformed(
+                    (*whole, "$ref"), f"refers to {_pointer(part)}, which refers back to it without an end."
+                )
             else:
                 return
+
+
+def _suggestion(name: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {close[0]}?" if close else "Correct or remove it."
 
 
 def _pointer(place: Place) -> str:
@@ -188,10 +198,12 @@ def _is_number(value: Any, kind: Any) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def _is_type(value: Any) -> bool:
-    if not isinstance(value, list):
-        return isinstance(value, str) and value in _TYPES
-    return bool(value) and all(isinstance(each, str) and each in _TYPES for each in value) and len({*value}) == len(value)
+def _is_types(values: list[Any]) -> bool:
+    return (
+        bool(values)
+        and all(isinstance(each, str) and each in _TYPES for each in values)
+        and len({*values}) == len(values)
+    )
 
 
 _FIELDS = {kind: {name.rstrip("!"): each for name, each in fields.items()} for kind, fields in OBJECTS.items()}

@@ -5,27 +5,28 @@ Whoever teaches the engine a construct adds it here.
 
 from collections.abc import Collection, Mapping
 
+from fastapi_contract import formats
+
 REQUEST_MEDIA_TYPES = ("application/json",)
-RESPONSE_MEDIA_TYPES = ("application/json",)
-"""Those of a 2xx response."""
+RESPONSE_MEDIA_TYPES = ("application/json", "text/csv", "text/plain", "application/octet-stream")
+"""Those of a 2xx or 3xx response."""
 PROBLEM_MEDIA_TYPES = ("application/problem+json",)
 """Those of a 4xx or 5xx response."""
-MAX_SUCCESSES = 1
-"""2xx responses of an operation."""
-INLINE_ANSWERS = False
-"""Whether the schema of a 2xx response may be something else than a `$ref` to a component."""
-STYLES = {"path": "simple", "query": "form"}
+STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
 """Where parameters may be, and how they are written there."""
-PARAMETER_TYPES = {"path": ("string", "integer", "boolean"), "query": ("string", "integer", "boolean")}
-"""The types of parameters, by where they are. A parameter has exactly one."""
-PARAMETER_UNIONS = False
-"""Whether a parameter may have several types, or an enum or const without a type."""
+_SCALARS = ("string", "integer", "number", "boolean", "null")
+PARAMETER_TYPES = {
+    "path": _SCALARS,
+    "query": (*_SCALARS, "array"),
+    "header": (*_SCALARS, "array"),
+    "cookie": _SCALARS,
+}
+"""The types of parameters, by where they are."""
+ITEM_TYPES = _SCALARS
+"""The types of the items of an array that is a parameter."""
 SECURITY_SCHEMES = ("apiKey", "http")
-NUMBER_FORMATS = ("int32", "int64", "float", "double")
-STRING_FORMATS = (
-    "byte", "date", "date-time", "decimal", "duration", "email", "hostname", "ipv4", "ipv6", "password", "time", "uri",
-    "uri-reference", "uuid",
-)  # fmt: skip
+NUMBER_FORMATS = (*formats.BOUNDS, "double")
+STRING_FORMATS = tuple(formats.SENTENCES)
 
 _ONE_SCHEMA = "Describe the value with type, properties, items, anyOf and oneOf."
 _ONE_DIALECT = "The schemas are those of OpenAPI 3.1."
@@ -59,7 +60,7 @@ UNSUPPORTED: Mapping[str, Mapping[str, str]] = {
         "contentMediaType": _ONE_SCHEMA,
         "contentSchema": _ONE_SCHEMA,
         "xml": "Bodies are not XML.",
-        "nullable": "It is of OpenAPI 3.0. Use a list of types, such as `type: [string, \"null\"]`.",
+        "nullable": 'It is of OpenAPI 3.0. Use a list of types, such as `type: [string, "null"]`.',
         "definitions": "Use #/components/schemas.",
         "$defs": "Use #/components/schemas.",
         "$anchor": "Refer to a schema by its place, such as #/components/schemas/Task.",
@@ -75,4 +76,5 @@ UNSUPPORTED: Mapping[str, Mapping[str, str]] = {
 
 def not_supported(construct: str, supported: Collection[str]) -> str:
     """The predicate of a fault."""
-    return f"uses {construct}, which is not supported. Supported {'is' if len(supported) == 1 else 'are'} {', '.join(supported)}."
+    verb = "is" if len(supported) == 1 else "are"
+    return f"uses {construct}, which is not supported. Supported {verb} {', '.join(supported)}."

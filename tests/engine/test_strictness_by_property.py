@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from fastapi_contract import problems
+from fastapi_contract.answers import model_of, successes_of
 from fastapi_contract.contract import Contract
 from fastapi_contract.router import ContractRouter
 from fastapi_contract.shortcut import Shortcut
@@ -241,7 +242,7 @@ def app_of(contract: Contract, models: ModuleType, *, shortcut: bool) -> FastAPI
     router = ContractRouter(contract, models)
     contract.bound.clear()
     for operation in contract.operations.values():
-        model = getattr(models, str(operation.model))
+        model = model_of(contract, operation, successes_of(contract, operation)[0], models)
 
         async def echo(body: Any) -> Any:
             return body
