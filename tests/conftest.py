@@ -1,7 +1,7 @@
-"""A real PostgreSQL, a real server, and clients that hold every response against the contract.
+"""A real PostgreSQL, a real server, and clients that check every response against the contract.
 
-One embedded PostgreSQL serves the whole run; every worker of pytest-xdist has a database of its own and a server
-of its own in a thread. Every test uses users of its own, so that none sees another's tasks.
+One embedded PostgreSQL serves the whole run. Each worker of pytest-xdist has its own database, and its own server in a
+thread. Each test has its own users, so that no test sees the tasks of another.
 """
 
 import functools
@@ -34,7 +34,7 @@ _cluster = ExitStack()
 _seen: set[Promise] = set()
 
 
-# --- the run: one PostgreSQL for all workers, and every promise of the contract seen at its end
+# --- the run: one PostgreSQL for all workers, and a check at its end that each promise of the contract was seen
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -45,21 +45,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--no-shortcut",
         action="store_true",
-        help="FastAPI alone answers in every service that the tests make, apart from tests of the shortcut itself",
+        help="run every service of the tests without the shortcut, except in the tests of the shortcut itself",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.no_shortcut:
-        # The modules of the tests import it later than this.
+        # Test modules import create_app later than this.
         todo_api.app.create_app = functools.partial(todo_api.app.create_app, shortcut=False)
     logs.configure("console", "info")
-    # By way of logging, and to pytest alone: it shows the lines of a test that fails, and no others.
+    # Log through logging, so that pytest captures the lines and shows them only if a test fails.
     structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
     logging.getLogger().handlers.clear()
     if _is_worker(config) or config.option.collectonly:
         return
-    # Directly under the system's: as root the server runs as another user, who can't reach pytest's own.
+    # Not in pytest's directory: under root, PostgreSQL runs as another user, which cannot read that directory.
     directory = Path(tempfile.mkdtemp(prefix="todo-api-tests-"))
     _cluster.callback(shutil.rmtree, directory, ignore_errors=True)
     server = _cluster.enter_context(embedded_postgres(directory / "postgres"))
@@ -101,7 +101,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for line in config.stash.get(_UNSEEN, []):
         terminalreporter.write_line(f"contract: {line}", red=True)
     for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
-        # The last report of a test has all that it noted.
+        # The last report of a test has all its properties.
         if getattr(report, "when", None) == "teardown":
             for name, value in report.user_properties:
                 terminalreporter.write_line(f"{name}: {value}")
@@ -109,14 +109,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture
 def empty_database_url() -> Iterator[str]:
-    """A database of this test alone, without a schema."""
+    """The URL of a new database without a schema, for one test."""
     with new_database() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
-    """The migrated database of this worker."""
+    """The URL of the migrated database of this worker."""
     with new_database() as url:
         migrate.upgrade(url)
         yield url
@@ -124,30 +124,32 @@ def database_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def service(database_url: str) -> Iterator[Service]:
+    """The service on the database of this worker."""
     with running(todo_api.app.create_app(settings_for(database_url))) as service:
         yield service
 
 
 @pytest.fixture(scope="session")
 def pooler(database_url: str) -> Iterator[PgBouncer]:
-    """In front of the database of this worker."""
+    """PgBouncer in front of the database of this worker."""
     with pgbouncer(database_url) as pooler:
         yield pooler
 
 
 @pytest.fixture(scope="session")
 def pooled_service(pooler: PgBouncer) -> Iterator[Service]:
+    """The service on the database of this worker, through PgBouncer."""
     with running(todo_api.app.create_app(settings_for(pooler.url))) as service:
         yield service
 
 
 @pytest.fixture
 def user() -> str:
-    """A user of this test alone."""
+    """A new user id for one test."""
     return f"user-{uuid.uuid4().hex}"
 
 
 @pytest.fixture
 def client(service: Service, user: str) -> httpx.Client:
-    """Calls as `user`."""
+    """A client of `service` with the token of `user`."""
     return service.client(user)

@@ -1,4 +1,4 @@
-"""What the tests share: servers, clients, tokens, and programs beside the service."""
+"""Shared by the tests: servers, clients, tokens, and the other programs that the service works with."""
 
 from pathlib import Path
 

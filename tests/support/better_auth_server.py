@@ -1,4 +1,4 @@
-"""The real Better Auth, which signs the frontend's tokens: users sign up at it over HTTP, as they do in a browser."""
+"""A real Better Auth server, which signs the tokens of a frontend. Users sign up over HTTP, as in a browser."""
 
 import json
 import select
@@ -19,7 +19,7 @@ from todo_api.app import create_app
 
 SERVER = ROOT / "tests/better_auth/server.mjs"
 DEADLINE = 30.0
-"""Seconds for the start, and for each answer."""
+"""Timeout in seconds for the start, and for each response."""
 
 OWN_SECRET = "Better Auth's own secret, unknown to the API"
 API_SECRET = "a secret that the frontend shares with the API"
@@ -27,7 +27,7 @@ API_SECRET = "a secret that the frontend shares with the API"
 
 @dataclass(frozen=True)
 class User:
-    """Someone who has signed up. The client has the cookies, as their browser does."""
+    """A user who has signed up. `client` has the cookies that their browser would have."""
 
     id: str
     email: str
@@ -38,15 +38,15 @@ class User:
 @dataclass
 class BetterAuth:
     url: str
-    """The issuer and the audience of its tokens."""
+    """Issuer and audience of its tokens."""
     secret: str
-    """What Better Auth calls BETTER_AUTH_SECRET."""
+    """BETTER_AUTH_SECRET of Better Auth."""
     api_secret: str
-    """What HS256 tokens for the API are signed with."""
+    """The key of HS256 tokens for the API."""
     _clients: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
-        self._anyone = self._client()
+        self._anonymous = self._client()
 
     @property
     def jwks_url(self) -> str:
@@ -55,16 +55,16 @@ class BetterAuth:
     def sign_up(self) -> User:
         client = self._client()
         email = f"{uuid.uuid4().hex}@example.com"
-        person = {"name": "Ada", "email": email, "password": "correct horse battery"}
-        signed_up = client.post("/api/auth/sign-up/email", json=person).raise_for_status().json()
+        account = {"name": "Ada", "email": email, "password": "correct horse battery"}
+        signed_up = client.post("/api/auth/sign-up/email", json=account).raise_for_status().json()
         return User(signed_up["user"]["id"], email, signed_up["token"], client)
 
     def token(self, user: User) -> str:
-        """As the jwt() plugin makes it."""
+        """Return a token of the jwt() plugin."""
         return str(user.client.get("/api/auth/token").raise_for_status().json()["token"])
 
     def hs256_token(self, user: User) -> str:
-        """As the frontend's own route makes it."""
+        """Return a token of the frontend's route /api/token."""
         return str(user.client.get("/api/token").raise_for_status().json()["token"])
 
     def cookie_cache_token(self, user: User) -> str:
@@ -75,22 +75,22 @@ class BetterAuth:
         return user.client.get("/test/mail", params={"to": user.email}).raise_for_status().text
 
     def server_component_status(self, user: User, api_url: str) -> int:
-        """What the frontend's server is answered by the API at the URL when the user opens a page that lists tasks."""
-        where = {"api": api_url, "user": user.id}
-        return int(user.client.get("/test/server-component", params=where).raise_for_status().json()["status"])
+        """Return the status of the API at `api_url` when a server component lists the tasks of the user."""
+        query = {"api": api_url, "user": user.id}
+        return int(user.client.get("/test/server-component", params=query).raise_for_status().json()["status"])
 
     def rotate(self) -> None:
-        """Lets the keys expire: the next token is signed with a new one, and the old ones stay published."""
-        self._anyone.post("/test/rotate").raise_for_status()
+        """Expire the keys: the next token is signed with a new key, and the old keys remain published."""
+        self._anonymous.post("/test/rotate").raise_for_status()
 
     def key_ids(self) -> list[str]:
-        return [key["kid"] for key in self._anyone.get(self.jwks_url).raise_for_status().json()["keys"]]
+        return [key["kid"] for key in self._anonymous.get(self.jwks_url).raise_for_status().json()["keys"]]
 
     def close(self) -> None:
         self._clients.close()
 
     def _client(self) -> httpx.Client:
-        # Better Auth takes cookies only with the origin that a browser would send.
+        # Better Auth accepts cookies only with the Origin header of a browser.
         client = httpx.Client(base_url=self.url, headers={"Origin": self.url}, timeout=DEADLINE)
         return self._clients.enter_context(client)
 
@@ -105,9 +105,9 @@ def better_auth(
     expiration_time: str = "15m",
     production: bool = False,
 ) -> Iterator[BetterAuth]:
-    """`cookie_cache` says what signs the cookie cache: Better Auth's secret, or the published key.
+    """Start Better Auth. Its secret or its published key signs the cookie cache, depending on `cookie_cache`.
 
-    In production Better Auth limits requests: 100 of each path in 10 s, 3 of them to sign up.
+    In production, Better Auth has rate limits: 100 requests per path in 10 s, and 3 sign-ups.
     """
     require_packages()
     environment = {
@@ -118,7 +118,7 @@ def better_auth(
         "EXPIRATION_TIME": expiration_time,
         "NODE_ENV": "production" if production else "development",
     }
-    # It ends with its standard input, so that none is left over when the tests are killed.
+    # The server ends with its standard input, so that it does not outlive a killed test run.
     with subprocess.Popen(
         [NODE, SERVER], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -144,14 +144,14 @@ RECIPES = Path("tests/better_auth")
 
 
 @contextmanager
-def api_for(issuer: BetterAuth, database_url: str, **others: Any) -> Iterator[Service]:
-    """A service that takes the tokens of the issuer, by its published keys and by the secret that they share."""
+def api_for(issuer: BetterAuth, database_url: str, **overrides: Any) -> Iterator[Service]:
+    """Run a service that accepts the tokens of the issuer, by its published keys and by the shared secret."""
     settings = {
         "better_auth_secret": issuer.api_secret,
         "better_auth_jwks_url": issuer.jwks_url,
         "better_auth_issuer": issuer.url,
         "better_auth_audience": issuer.url,
-        **others,
+        **overrides,
     }
     with running(create_app(settings_for(database_url, **settings))) as service:
         yield service

@@ -1,4 +1,4 @@
-"""Certificates for the tests' own servers on localhost, of an authority that only the tests trust."""
+"""Certificates for servers of the tests on localhost, of an authority that only the tests trust."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,13 @@ import trustme
 @dataclass(frozen=True)
 class Certificates:
     authority: Path
-    """What a client trusts."""
+    """The certificate that a client must trust."""
     chain: Path
     key: Path
 
 
 def issue(directory: Path) -> Certificates:
+    """Write a new authority, and a certificate for localhost, to the directory."""
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
     certificates = Certificates(directory / "authority.pem", directory / "chain.pem", directory / "key.pem")

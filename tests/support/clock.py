@@ -1,8 +1,8 @@
-"""A clock for a module to read in place of its own."""
+"""A clock that replaces the one of a module."""
 
 
 class Clock:
-    """Stands still until it is told to go on."""
+    """Stopped: a test sets `now`, in seconds."""
 
     def __init__(self, now: float = 0.0) -> None:
         self.now = now

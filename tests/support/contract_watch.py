@@ -1,4 +1,4 @@
-"""Watches every response that the tests see: each must keep the contract, and each promised one must be seen."""
+"""Checks each response that a test receives against the contract, and records which promised responses were seen."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -32,15 +32,15 @@ Promise = tuple[str, int]
 
 
 class BrokenContractError(AssertionError):
-    """A response is not what openapi.yaml says."""
+    """A response differs from openapi.yaml."""
 
 
 class ContractWatch:
-    """Knows the contract, and remembers what was seen of it."""
+    """Checks responses against a contract, and records operation and status of each in `seen`."""
 
     def __init__(self, path: Path = ROOT / "openapi.yaml") -> None:
         self.document: dict[str, Any] = yaml.safe_load(path.read_text())
-        # A configuration of its own: the fuzzer's is found and taken otherwise.
+        # Without an explicit configuration, schemathesis would load the fuzzer's.
         self.schema = schemathesis.openapi.from_path(path, config=SchemathesisConfig())
         self.seen: set[Promise] = set()
 
@@ -55,15 +55,15 @@ class ContractWatch:
         }
 
     def observe(self, response: httpx.Response) -> None:
-        """An event hook of httpx. Raises BrokenContractError."""
+        """Check and record a response, as an event hook of httpx. Raises BrokenContractError."""
         response.read()
-        self._observe_every(response)
+        self._observe_common(response)
         operation = self._find(response.request)
         if operation is None:
-            self._observe_stray(response)
+            self._observe_outside_operations(response)
             return
         if response.request.method != "HEAD":
-            # Without its body, which schemathesis would read: one that was streamed is gone.
+            # Drop the request's body, because schemathesis would read it, and a streamed body can be read only once.
             response.request = httpx.Request(response.request.method, response.request.url)
             case = operation.Case(path_parameters=dict.fromkeys(("user_id", "task_id"), "1"))
             try:
@@ -74,7 +74,7 @@ class ContractWatch:
         self.seen.add((operation.definition.raw["operationId"], response.status_code))
 
     def unseen(self, seen: Iterable[Promise], waivers: Mapping[Promise, str]) -> list[str]:
-        """What must be mended: a promise that was never seen, and a waiver that is not needed."""
+        """Return an error for each promise that was never seen, and for each waiver that is not needed."""
         seen = set(seen)
         never = sorted(self.promised - seen - waivers.keys())
         needless = sorted(waivers.keys() & seen | waivers.keys() - self.promised)
@@ -86,12 +86,12 @@ class ContractWatch:
 
     def _find(self, request: httpx.Request) -> APIOperation[Any, Any, Any, Any] | None:
         method = "GET" if request.method == "HEAD" else request.method
-        # As the server sees it: encoded slashes are slashes.
+        # Decoded, as in the server: %2F is a slash.
         path = request.url.path
         return self.schema.find_operation_by_path(method, path)
 
-    def _observe_every(self, response: httpx.Response) -> None:
-        """What the contract's `info` says of every answer."""
+    def _observe_common(self, response: httpx.Response) -> None:
+        """Check the headers and the problem that the contract's `info` promises for every response."""
         for header, value in (("x-content-type-options", "nosniff"), ("x-request-id", None)):
             if header not in response.headers or value not in (None, response.headers[header]):
                 raise BrokenContractError(f"{response.request.url.path}: {header} is missing or wrong")
@@ -105,12 +105,12 @@ class ContractWatch:
                 if instance != response.headers["x-request-id"]:
                     raise BrokenContractError(f"instance {instance} is not the request id")
 
-    def _observe_stray(self, response: httpx.Response) -> None:
-        """Of what is no operation (unknown paths and methods, pages) the contract knows the problems alone."""
+    def _observe_outside_operations(self, response: httpx.Response) -> None:
+        """Check the problem type of a response to an unknown path or method, or to a page."""
         if response.status_code >= 400 and response.request.method != "HEAD":
             types = self.document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
             if response.json()["type"] not in types:
-                raise BrokenContractError(f"{response.json()['type']} is no type of the contract")
+                raise BrokenContractError(f"{response.json()['type']} is not a problem type of the contract")
 
     def _observe_examples(self, operation: APIOperation[Any, Any, Any, Any], response: httpx.Response) -> None:
         if response.status_code >= 400:
@@ -119,8 +119,8 @@ class ContractWatch:
             self._observe_good_examples(operation, response)
 
     def _observe_good_examples(self, operation: APIOperation[Any, Any, Any, Any], response: httpx.Response) -> None:
-        """Every example of a 2xx answer has the form of the answer. An operation that is open to everybody answers
-        everybody alike, so that its examples equal the answer."""
+        """Check that each example of a 2xx response has the form of the response. The examples of a public operation
+        must equal it, because its response does not depend on the user."""
         raw = operation.definition.raw
         media_type = response.headers["Content-Type"].partition(";")[0]
         body = self.resolve(raw["responses"][str(response.status_code)])["content"][media_type]
@@ -131,11 +131,13 @@ class ContractWatch:
             if difference is None and raw.get("security") == [] and example != answer:
                 difference = f"{json.dumps(answer)} is not equal to it"
             if difference is not None:
-                raise BrokenContractError(f"{operation.label}: the example {name} is not like the answer: {difference}")
+                raise BrokenContractError(
+                    f"{operation.label}: the example {name} differs from the answer: {difference}"
+                )
 
     def _difference(self, schema: dict[str, Any], example: Any, answer: Any, at: str) -> str | None:
-        """The first place where members or JSON types differ. The schema says which members are optional, and the
-        checks of the schema where null is allowed."""
+        """Return the first difference in members or JSON types, or None. `at` is the JSON pointer so far. Null is not
+        compared, because the check of the schema does that."""
         if example is None or answer is None:
             return None
         if _json_type(example) != _json_type(answer):
@@ -158,19 +160,19 @@ class ContractWatch:
         return next((found for pair in pairs if (found := self._difference(*pair)) is not None), None)
 
     def _observe_example(self, operation: APIOperation[Any, Any, Any, Any], response: httpx.Response) -> None:
-        """A problem's type, title and status are those of an example of its answer: the examples tell the truth."""
+        """Check that type, title and status of a problem equal those of an example of its response."""
         answer = self.resolve(operation.definition.raw["responses"][str(response.status_code)])
         examples: Collection[Any] = [
             self.resolve(example)["value"]
             for example in answer["content"]["application/problem+json"]["examples"].values()
         ]
         problem = response.json()
-        told = [{key: each[key] for key in ("type", "title", "status")} for each in examples]
-        if {key: problem[key] for key in ("type", "title", "status")} not in told:
-            raise BrokenContractError(f"{operation.label}: {json.dumps(problem)} is like no example")
+        documented = [{key: each[key] for key in ("type", "title", "status")} for each in examples]
+        if {key: problem[key] for key in ("type", "title", "status")} not in documented:
+            raise BrokenContractError(f"{operation.label}: {json.dumps(problem)} equals no example")
 
     def resolve(self, node: dict[str, Any]) -> dict[str, Any]:
-        """What a `$ref` names; a node without one as it is."""
+        """Return the target of a `$ref`, or the node itself if it has none."""
         while "$ref" in node:
             target: Any = self.document
             for part in node["$ref"].removeprefix("#/").split("/"):
@@ -180,6 +182,6 @@ class ContractWatch:
 
 
 def _json_type(value: Any) -> str:
-    # A bool is an int to Python, and JSON has one kind of numbers.
+    # By exact type, because a bool is an int in Python.
     names = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}
     return names[type(value)]

@@ -27,6 +27,7 @@ def execute(url: str, statement: str) -> None:
 
 @contextmanager
 def new_database() -> Iterator[str]:
+    """Create a database of the application's role, yield its URL, and drop it."""
     name, admin = f"test_{uuid.uuid4().hex}", os.environ["TEST_ADMIN_URL"]
     url = os.environ["TEST_DATABASE_URL"]
     execute(admin, f"CREATE DATABASE {name} OWNER {urlsplit(url).username}")

@@ -1,4 +1,4 @@
-"""The contract with an edit, and what the start says of it."""
+"""The contract of the service with an edit."""
 
 import copy
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Document = dict[str, Any]
 
 
 def contract(edit: Callable[[Document], object] = lambda _: None) -> Contract:
-    """A fresh contract, edited."""
+    """Parse a copy of the contract after `edit` has changed it."""
     document = copy.deepcopy(load_contract().document)
     edit(document)
     return Contract.parse(yaml.safe_dump(document).encode())

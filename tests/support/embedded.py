@@ -1,4 +1,4 @@
-"""The embedded server's users and processes."""
+"""Processes of the embedded server, and processes that use it."""
 
 import asyncio
 import os
@@ -21,13 +21,13 @@ from todo_api.embedded import EmbeddedPostgresError, embedded_postgres
 
 PACKAGE = Path(embedded.__file__).parent
 
-# A user of the server in a process of its own: says where the server is, stays until told to go.
+# A process that uses the server: prints its URL, and ends with its standard input.
 USER = """
 import signal
 import sys
 from pathlib import Path
 from todo_api.embedded import embedded_postgres
-# What a shell starts in the background ignores it, and so would we.
+# A process that a shell starts in the background ignores SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded_postgres(Path(sys.argv[1])) as server:
     print(server.url, flush=True)
@@ -48,15 +48,15 @@ def query(url: str, statement: str) -> object:
     return asyncio.run(fetch())
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 15) -> None:
+def wait_for(condition: Callable[[], object], description: str, seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        assert time.monotonic() < deadline, f"not within {seconds} s: {description}"
         time.sleep(0.01)
 
 
 def processes_of(data_dir: Path) -> dict[str, list[psutil.Process]]:
-    """Return the supervisors and the processes of PostgreSQL that belong to a data directory."""
+    """Return the supervisors and the PostgreSQL processes of a data directory."""
     found: dict[str, list[psutil.Process]] = {"supervisor": [], "server": []}
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -83,6 +83,7 @@ def postmaster_of(data_dir: Path) -> int:
 def running_user(
     data_dir: Path, environment: dict[str, str] | None = None
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start a process that uses the server of a data directory, and yield it with the URL that it prints."""
     with subprocess.Popen(
         [sys.executable, "-c", USER, str(data_dir)],
         stdin=subprocess.PIPE,
@@ -100,7 +101,7 @@ def running_user(
 
 @contextmanager
 def replaced(path: Path, text: str) -> Iterator[None]:
-    """Give a file another content for a while."""
+    """Replace the content of a file, and restore it at the end."""
     content = path.read_text()
     path.write_text(text)
     try:
@@ -120,7 +121,7 @@ def temporary_directory() -> Iterator[Path]:
 
 
 def refusal(path: Path) -> str:
-    """Return the error with which a data directory is refused."""
-    with pytest.raises(EmbeddedPostgresError) as refused, embedded_postgres(path):
-        pytest.fail("it was taken")
-    return str(refused.value)
+    """Return the message of the error that rejects a data directory."""
+    with pytest.raises(EmbeddedPostgresError) as raised, embedded_postgres(path):
+        pytest.fail("the data directory was accepted")
+    return str(raised.value)

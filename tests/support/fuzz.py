@@ -1,11 +1,11 @@
-"""Fuzzes a running service with schemathesis, as schemathesis.toml says.
+"""Fuzzes a running service with schemathesis, configured by schemathesis.toml.
 
-As a program it fuzzes deeply and writes its reports to reports/; arguments are options of `schemathesis run`. From
-the environment it takes
+As a program, it fuzzes for ten minutes and writes its reports to reports/. Arguments are options of `schemathesis run`.
+Environment variables:
 
-    BASE_URL      the service; without it one is started on an embedded database of its own, and stopped
-    TOKEN         with BASE_URL: of the user whose tasks are made, changed and deleted
-    PEER_TOKEN    with BASE_URL: of another user, who must not see them
+    BASE_URL      the service; if unset, a new service is started with an embedded database
+    TOKEN         with BASE_URL: token of the user whose tasks are created, changed and deleted
+    PEER_TOKEN    with BASE_URL: token of another user, who must not see these tasks
 """
 
 import json
@@ -33,18 +33,18 @@ TOKEN_LIFETIME = 3600
 
 DEEP = (
     "--max-examples=1000",
-    # An operation or a scenario may end before its 1000: what is generated depends on earlier answers, and hypothesis
-    # gives up where it notices. So all is repeated, each time with other data, until the time (in seconds) is over.
+    # Hypothesis stops an operation before its 1000 examples if it notices that they depend on earlier responses. So the
+    # run is repeated with other data until the time (in seconds) is over.
     "--seed=1",
     "--max-time=600",
 )
 
 Target = tuple[str, str, str]
-"""A URL, the token of a user and the token of another."""
+"""A URL, the token of a user and the token of another user."""
 
 
 def fuzz(target: Target, *options: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
-    """Fails, by its exit code, on every failure and every warning."""
+    """Run schemathesis. The exit code is not 0 if there is a failure or a warning."""
     url, token, peer_token = target
     tokens = {"owner": token, "peer": peer_token}
     users = [
@@ -78,7 +78,7 @@ def _own_service() -> Iterator[Target]:
     with tempfile.TemporaryDirectory(prefix="todo-api-fuzz-") as directory, log.open("w") as lines:
         process = subprocess.Popen(
             [sys.executable, "-m", "todo_api", "serve", f"--port={port}"],
-            # Not here, where a .env may name another database.
+            # Not the current directory, because its .env may name another database.
             cwd=directory,
             env={**os.environ, "DATABASE_URL": "", "DATA_DIR": directory, "BETTER_AUTH_SECRET": secret},
             stdout=lines,
@@ -113,7 +113,7 @@ def _target() -> Iterator[Target]:
         return
     token, peer_token = os.environ.get("TOKEN"), os.environ.get("PEER_TOKEN")
     if not token or not peer_token:
-        sys.exit("BASE_URL needs TOKEN and PEER_TOKEN, the tokens of two users.")
+        sys.exit("BASE_URL requires TOKEN and PEER_TOKEN, the tokens of two users.")
     yield url, token, peer_token
 
 

@@ -1,4 +1,4 @@
-"""Handlers without a service."""
+"""Handlers for tests of the engine."""
 
 from collections.abc import AsyncIterator
 

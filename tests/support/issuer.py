@@ -1,4 +1,4 @@
-"""An issuer of tokens on the loopback: it publishes keys as Better Auth does, and fails in every way it is told to."""
+"""A token issuer on the loopback interface, which publishes keys as Better Auth does and simulates failures."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
-"""Answers one fetch of the keys. It may write what it likes, or wait as long as it likes."""
+"""Handles one request for the keys. It may write any bytes, and block."""
 
 PATH = "/api/auth/jwks"
 
@@ -36,14 +36,14 @@ def encode_int(number: int, size: int | None = None) -> str:
 
 
 def compact(header: object, claims: object, sign: Callable[[bytes], bytes]) -> str:
-    """A token as it is written (RFC 7515, 7.1), by hand: no library signs what the tests must send."""
+    """Return a JWS in compact serialization (RFC 7515, section 7.1). Libraries do not sign invalid tokens."""
     signed = ".".join(encode(json.dumps(part).encode()) for part in (header, claims))
     return f"{signed}.{encode(sign(signed.encode()))}"
 
 
 @dataclass(frozen=True)
 class SigningKey:
-    """`jwk` is the public half, as it is published."""
+    """A key pair. `jwk` is its published half."""
 
     jwk: dict[str, Any]
     issuer: str
@@ -54,7 +54,7 @@ class SigningKey:
         return str(self.jwk["kid"])
 
     def token(self, sub: str, header: Mapping[str, object] | None = None, **claims: object) -> str:
-        """A good token with Better Auth's claims, but for what is given. A claim or header that is None is left out."""
+        """Return a token with the claims of Better Auth, changed by `header` and `claims`. None omits a member."""
         now = int(time.time())
         return compact(
             _present({"alg": self.jwk["alg"], "kid": self.kid, **(header or {})}),
@@ -68,7 +68,7 @@ def _present(members: dict[str, object]) -> dict[str, object]:
 
 
 def make_key(algorithm: str, issuer: str) -> SigningKey:
-    """A key pair that nobody has published."""
+    """Return a key pair that is not published."""
     public: dict[str, str]
     sign: Callable[[bytes], bytes]
     if algorithm == "EdDSA":
@@ -89,7 +89,7 @@ def make_key(algorithm: str, issuer: str) -> SigningKey:
         public = {"kty": "EC", "crv": crv, "x": encode_int(point.x, size), "y": encode_int(point.y, size)}
 
         def sign(message: bytes) -> bytes:
-            # cryptography answers DER; a token has r and s side by side (RFC 7518, 3.4).
+            # cryptography returns DER, but a token has r and s concatenated (RFC 7518, section 3.4).
             r, s = decode_dss_signature(secret.sign(message, ec.ECDSA(digest)))
             return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
@@ -97,6 +97,8 @@ def make_key(algorithm: str, issuer: str) -> SigningKey:
 
 
 def reply(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return an Answer that sends a response."""
+
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(status)
         for name, value in {
@@ -115,12 +117,12 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Whoever fetches may hang up when they have read enough."""
+        """Print no traceback: a client may close the connection early."""
 
 
 @dataclass
 class Issuer:
-    """Serves `keys`, or what `answer` says while there is one."""
+    """Serves `keys`, or `answer` if it is set. `fetches` counts the requests."""
 
     keys: list[Any] = field(default_factory=list)
     answer: Answer | None = None
@@ -133,7 +135,7 @@ class Issuer:
 
     @property
     def url(self) -> str:
-        """Better Auth's `baseURL`: the `iss` and the `aud` of its tokens."""
+        """`baseURL` of Better Auth: `iss` and `aud` of its tokens."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -141,7 +143,7 @@ class Issuer:
         return self.url + PATH
 
     def new_key(self, algorithm: str = "EdDSA") -> SigningKey:
-        """A published key: EdDSA, ES256, ES512 or RS256."""
+        """Publish a new key: EdDSA, ES256, ES512 or RS256."""
         key = make_key(algorithm, self.url)
         self.keys = [*self.keys, key.jwk]
         return key
@@ -153,7 +155,7 @@ class Issuer:
         return json.dumps({"keys": self.keys}).encode()
 
     def come_up(self, tls: ssl.SSLContext | None = None) -> None:
-        """Listens on the port that it has always had."""
+        """Listen, on the same port each time."""
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -174,7 +176,7 @@ class Issuer:
         self._thread.start()
 
     def go_down(self) -> None:
-        """Connections are refused from now on."""
+        """Stop listening, so that new connections are rejected."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -1,6 +1,6 @@
-"""What Neon's proxy has and PgBouncer has not: its filter of startup parameters, suspend and wake, its error texts.
+"""A substitute for Neon's proxy: filter of startup parameters, suspend and wake, error messages. PgBouncer lacks these.
 
-TLS for clients, and the embedded PostgreSQL behind it. Everything is counted, so that tests can tell what was done.
+It accepts TLS connections and relays them to the embedded PostgreSQL. Tests can read the startup parameters of each.
 """
 
 import asyncio
@@ -18,25 +18,25 @@ from urllib.parse import parse_qs, urlsplit
 from support import certificates
 
 DEADLINE = 30.0
-"""Seconds for the start, and for each change."""
+"""Timeout in seconds for the start, and for each change."""
 
 COMPUTE_UNREACHABLE = "Couldn't connect to compute node"
 CONTROL_PLANE_FAILED = "Control plane request failed"
 TOO_MANY_CONNECTIONS = "Too many connections attempts"
 NO_PERMIT = "Failed to acquire permit to connect to the database. Too many database connection attempts are ongoing."
 
-OPTIONS_REFUSED = (
+UNSUPPORTED_OPTIONS = (
     "unsupported startup parameter in options: {}. "
     "Please use unpooled connection or remove this parameter from the startup package."
 )
-PASSED_ON = {"user", "database", "application_name", "replication", "options"}
+FORWARDED = {"user", "database", "application_name", "replication", "options"}
 
 SSL_REQUEST = 80877103
 PROTOCOL_3 = 196608
 
 
 class NeonFront:
-    """Runs in a thread of its own; every method may be called from any other."""
+    """Runs in its own thread. Every method may be called from another thread."""
 
     def __init__(self, database_url: str, directory: Path, *, pooled: bool) -> None:
         target = urlsplit(database_url)
@@ -49,47 +49,47 @@ class NeonFront:
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._tls.load_cert_chain(issued.chain, issued.key)
         self._clients: set[asyncio.StreamWriter] = set()
-        self._failures: deque[str] = deque()
-        self._refusal: str | None = None
+        self._transient_errors: deque[str] = deque()
+        self._permanent_error: str | None = None
         self._asleep = False
         self._waking = asyncio.Lock()
-        self._moving = asyncio.Event()
-        self._moving.set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self._stopped = asyncio.Event()
         self._port = 0
         self.wake_delay = 0.0
-        """Seconds from the first connection after `suspend()` until it goes on."""
+        """Delay in seconds of the first connection after `suspend()`."""
         self.startups: list[dict[str, str]] = []
-        """The startup parameters of each connection, as they were sent."""
+        """The startup parameters of each connection, as the client sent them."""
 
     @property
     def url(self) -> str:
-        """As Neon's console prints it, but for the authority."""
+        """The URL as in Neon's console, with the certificate authority added."""
         pooler = "&pgbouncer=true" if self._pooled else ""
         return f"postgresql://{self._user}localhost:{self._port}{self._path}&channel_binding=require{pooler}"
 
     def suspend(self) -> None:
-        """Ends all connections without a word. The next one wakes it."""
+        """Abort all connections. The next connection wakes the compute."""
         self._asleep = True
         self._call(self._end_all)
 
     def fail_next(self, count: int, message: str) -> None:
-        """Answers the next connections with an error that passes."""
-        self._failures.extend([message] * count)
+        """Reject the next `count` connections with a transient error."""
+        self._transient_errors.extend([message] * count)
 
     def refuse(self, message: str | None) -> None:
-        """Answers all connections with an error that does not pass, until it is None."""
-        self._refusal = message
+        """Reject all connections with a permanent error. None accepts connections again."""
+        self._permanent_error = message
 
     def freeze(self) -> None:
-        """Nothing passes any more, though all connections stay open and new ones are taken."""
-        self._call(self._moving.clear)
+        """Stop relaying. Connections stay open, and new ones are accepted."""
+        self._call(self._flowing.clear)
 
     def thaw(self) -> None:
-        self._call(self._moving.set)
+        self._call(self._flowing.set)
 
     async def run(self, started: threading.Event) -> None:
-        """Until `stop()`."""
+        """Serve until `stop()`."""
         self._loop = asyncio.get_running_loop()
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self._port = server.sockets[0].getsockname()[1]
@@ -101,7 +101,7 @@ class NeonFront:
         self._loop.call_soon_threadsafe(self._stopped.set)
 
     def _call(self, change: Callable[[], Awaitable[object] | None]) -> None:
-        """Ends when it is done."""
+        """Run a change in the event loop of the thread, and wait for its end."""
 
         async def call() -> None:
             if (ending := change()) is not None:
@@ -118,44 +118,44 @@ class NeonFront:
     async def _serve(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         self._clients.add(client)
         try:
-            # Cancelled with the front itself.
+            # CancelledError is raised when `run` ends.
             with suppress(OSError, EOFError, asyncio.CancelledError):
-                await self._take(reader, client)
+                await self._accept(reader, client)
         finally:
             self._clients.discard(client)
             client.transport.abort()
 
-    async def _take(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        await self._moving.wait()
+    async def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        await self._flowing.wait()
         code, _ = await _read_startup(reader)
-        assert code == SSL_REQUEST, "Neon takes nothing without TLS"
+        assert code == SSL_REQUEST, "Neon accepts only TLS"
         client.write(b"S")
         await client.start_tls(self._tls)
         code, content = await _read_startup(reader)
-        # Otherwise it is a cancellation, which passes as it is.
+        # Another code is a cancel request, which is forwarded unchanged.
         if code == PROTOCOL_3:
             parameters = _parse(content)
             self.startups.append(parameters)
-            if message := self._fault(parameters):
+            if message := self._next_error(parameters):
                 client.write(_error(message))
                 await client.drain()
                 client.close()
                 return
             await self._wake()
-            content = _format({name: value for name, value in parameters.items() if name in PASSED_ON})
+            content = _format({name: value for name, value in parameters.items() if name in FORWARDED})
         backend_reader, backend = await asyncio.open_unix_connection(self._backend)
         try:
             backend.write(_startup(code, content))
-            await self._pass_both_ways((reader, client), (backend_reader, backend))
+            await self._relay_both_directions((reader, client), (backend_reader, backend))
         finally:
             backend.transport.abort()
 
-    def _fault(self, parameters: dict[str, str]) -> str | None:
-        if self._refusal is not None:
-            return self._refusal
+    def _next_error(self, parameters: dict[str, str]) -> str | None:
+        if self._permanent_error is not None:
+            return self._permanent_error
         if self._pooled and "options" in parameters:
-            return OPTIONS_REFUSED.format(parameters["options"])
-        return self._failures.popleft() if self._failures else None
+            return UNSUPPORTED_OPTIONS.format(parameters["options"])
+        return self._transient_errors.popleft() if self._transient_errors else None
 
     async def _wake(self) -> None:
         async with self._waking:
@@ -163,31 +163,31 @@ class NeonFront:
                 await asyncio.sleep(self.wake_delay)
                 self._asleep = False
 
-    async def _pass_both_ways(
+    async def _relay_both_directions(
         self,
         client: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         backend: tuple[asyncio.StreamReader, asyncio.StreamWriter],
     ) -> None:
-        """Until either ends."""
-        ways = self._pass(client[0], backend[1]), self._pass(backend[0], client[1])
-        tasks = [asyncio.create_task(way) for way in ways]
+        """Relay until one of the two closes its connection."""
+        directions = self._relay(client[0], backend[1]), self._relay(backend[0], client[1])
+        tasks = [asyncio.create_task(direction) for direction in directions]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
-                await self._moving.wait()
+                await self._flowing.wait()
                 writer.write(data)
                 await writer.drain()
 
 
 @contextmanager
 def neon_front(database_url: str, *, pooled: bool = True) -> Iterator[NeonFront]:
-    """Takes the URL of a database of the embedded server."""
+    """Start a front for a database of the embedded server."""
     directory = Path(tempfile.mkdtemp(prefix="todo-api-neon-"))
     front, started = NeonFront(database_url, directory, pooled=pooled), threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(front.run(started)), daemon=True)
@@ -220,6 +220,6 @@ def _format(parameters: dict[str, str]) -> bytes:
 
 
 def _error(message: str) -> bytes:
-    """All that Neon's proxy says has this severity and this code, whatever it is."""
+    """Return an ErrorResponse with the severity and SQLSTATE that Neon's proxy uses for every error."""
     fields = f"SERROR\0VERROR\0CXX000\0M{message}\0\0".encode()
     return b"E" + struct.pack("!I", len(fields) + 4) + fields

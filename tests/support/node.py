@@ -1,4 +1,4 @@
-"""Runs programs for Node, which comes with the development dependencies: the machine needs none."""
+"""Runs programs on the Node that the development dependencies contain."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ NODE = Path(executable.ROOT_DIR, "bin", "node")
 
 
 def require_packages() -> None:
-    """Skips a test on a machine without the Node packages, but fails it in CI, where it would pass for one that ran."""
+    """Skip a test if the Node packages are missing. With CI=true it fails instead, so that this is noticed."""
     if (ROOT / "node_modules/.package-lock.json").exists():
         return
     reason = "the Node packages are not installed: run make install"
@@ -26,7 +26,7 @@ def require_packages() -> None:
 def run(
     *command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a script of this repository with its arguments, wherever `cwd` is."""
+    """Run a script of this repository: its path from the root, and its arguments."""
     require_packages()
     script, *arguments = command
     return subprocess.run(

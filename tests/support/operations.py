@@ -1,4 +1,4 @@
-"""Requests made from the contract: each operation, in each form that the contract allows."""
+"""Requests built from the contract: each operation, with each media type of its body."""
 
 import json
 from dataclasses import dataclass
@@ -25,17 +25,21 @@ def resolve(node: Any) -> Any:
 
 @dataclass(frozen=True)
 class Form:
-    """One of the forms of a request that the contract allows for an operation."""
+    """A request of an operation, with one of the media types of its body."""
 
     operation: Operation
     media_type: str | None
-    """Of the body; None: without a body."""
+    """None: without a body."""
 
     @property
     def id(self) -> str:
         body = resolve(self.operation.spec.get("requestBody", {}))
-        several = len(body.get("content", ())) + (not body.get("required", False)) > 1
-        return f"{self.operation.id} {self.media_type or 'without a body'}" if body and several else self.operation.id
+        is_one_of_several = len(body.get("content", ())) + (not body.get("required", False)) > 1
+        return (
+            f"{self.operation.id} {self.media_type or 'without a body'}"
+            if body and is_one_of_several
+            else self.operation.id
+        )
 
 
 def forms(operation: Operation) -> list[Form]:
@@ -57,8 +61,8 @@ in_each_form_on_a_task = pytest.mark.parametrize(
 def send(
     client: httpx.Client, operation: Operation | Form, user_id: str, task_id: object = 1, **others: Any
 ) -> httpx.Response:
-    """Calls an operation, in its first form unless one is given, with the body of its example unless there is a
-    `content`. `others` are httpx's."""
+    """Call an operation in the given form, or in its first one. The body is `content`, or the first example of the
+    contract. `others` are arguments of httpx."""
     form = operation if isinstance(operation, Form) else forms(operation)[0]
     operation = form.operation
     if form.media_type is not None and "content" not in others:

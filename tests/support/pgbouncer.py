@@ -1,4 +1,4 @@
-"""A real PgBouncer in front of the embedded PostgreSQL: transaction mode, TLS, few connections that all share."""
+"""A real PgBouncer in front of the embedded PostgreSQL: transaction mode, TLS, and five server connections."""
 
 import os
 import pwd
@@ -19,14 +19,14 @@ from support import ROOT, certificates
 from support.ports import free_port
 
 DEADLINE = 30.0
-"""Seconds for the start."""
+"""Timeout of the start in seconds."""
 
 SERVER_CONNECTIONS = 5
 
-# What install.sh unpacked, with the libraries that the machine lacks.
+# Where install.sh unpacks the package, and libraries that the machine lacks.
 UNPACKED = ROOT / ".tools/pgbouncer"
 
-# It ends with its standard input, so that none is left over when the tests are killed; at once, as Neon's does.
+# Kills PgBouncer when standard input ends, so that it does not outlive a killed test run.
 UNTIL_END_OF_INPUT = '"$@" & read -r _; kill -KILL $!; wait'
 
 CONFIGURATION = """
@@ -57,11 +57,11 @@ class PgBouncer:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Returns when it takes connections."""
+        """Start, and return when it accepts connections."""
         program, configuration = _program(), str(self.directory / "pgbouncer.ini")
         assert program is not None
         assert self._process is None
-        # As root it wants to be told who to be.
+        # PgBouncer does not run as root, so root names another user.
         user = ["-u", pwd.getpwuid(self.directory.stat().st_uid).pw_name] if os.getuid() == 0 else []
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -77,7 +77,7 @@ class PgBouncer:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Kills it: its clients see nothing but the end of their connections."""
+        """Kill PgBouncer, which closes the connections of its clients without a message."""
         if self._process is not None:
             self._process.communicate()
             self._process = None
@@ -94,11 +94,11 @@ class PgBouncer:
 
 @contextmanager
 def pgbouncer(database_url: str) -> Iterator[PgBouncer]:
-    """Takes the URL of a database of the embedded server, and serves all databases of that server."""
+    """Start PgBouncer for all databases of the embedded server, and yield it with the URL of `database_url`."""
     if _program() is None:
-        reason = "PgBouncer is not installed: it comes with Debian's package pgbouncer"
+        reason = "PgBouncer is not installed: install Debian's package pgbouncer"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    # Directly under the system's: another user than root can't reach pytest's own.
+    # Not in pytest's directory, which only its owner can read.
     directory = Path(tempfile.mkdtemp(prefix="todo-api-pgbouncer-"))
     server = _configure(directory, database_url)
     try:
@@ -124,7 +124,7 @@ def _configure(directory: Path, database_url: str) -> PgBouncer:
             server_connections=SERVER_CONNECTIONS,
         )
     )
-    # Whoever runs PostgreSQL may go through its socket's directory.
+    # Only the user that runs PostgreSQL can enter the directory of its socket.
     owner = Path(query["host"]).stat().st_uid
     if os.getuid() == 0:
         for path in directory, *directory.iterdir():
@@ -135,9 +135,9 @@ def _configure(directory: Path, database_url: str) -> PgBouncer:
 
 
 def _program() -> str | None:
-    # Debian's place is not on every user's PATH.
-    places = os.environ.get("PATH", os.defpath), "/usr/sbin", str(UNPACKED / "usr/sbin")
-    return shutil.which("pgbouncer", path=os.pathsep.join(places))
+    # Debian installs it in /usr/sbin, which is not on every user's PATH.
+    directories = os.environ.get("PATH", os.defpath), "/usr/sbin", str(UNPACKED / "usr/sbin")
+    return shutil.which("pgbouncer", path=os.pathsep.join(directories))
 
 
 def _environment() -> dict[str, str]:

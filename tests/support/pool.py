@@ -1,4 +1,4 @@
-"""A pool beside the server's own view of it."""
+"""A pool, and the connections that the server reports for it."""
 
 import asyncio
 import uuid
@@ -12,11 +12,11 @@ from todo_api.database.pool import Lease, Pool, PoolFigures
 from todo_api.database.url import DatabaseUrl
 
 LIMIT = 30
-"""Seconds that anything may take on a busy machine."""
+"""Timeout in seconds, for a busy machine."""
 
 
 class Bench:
-    """A pool, and what the server knows of it."""
+    """A pool whose connections the server can list. `tries` counts its attempts to connect."""
 
     def __init__(self, url: str, limits: Limits, observer: asyncpg.Connection) -> None:
         self._name = f"pool-{uuid.uuid4().hex}"
@@ -24,7 +24,7 @@ class Bench:
         self._observer = observer
         self.tries = 0
         self.before_connect: Callable[[], Awaitable[asyncpg.Connection | None]] | None = None
-        """May fail, or give another connection than ours."""
+        """Called before each attempt. It may raise an error, or return another connection."""
         self.pool = Pool(Connector(self._connect, "the.host:5432"), limits)
 
     async def _connect(self) -> asyncpg.Connection:
@@ -63,7 +63,7 @@ class Bench:
                 await asyncio.sleep(0.001)
 
     async def is_whole(self) -> None:
-        """Nothing is lent, and it lends as many as it may, and not one more."""
+        """Assert that no connection is in use, and that the pool can open as many as its limit, and no more."""
         figures = self.pool.figures
         assert (figures.open, figures.waiting) == (figures.idle, 0)
         leases = await asyncio.gather(*self.asking(figures.limit))

@@ -1,4 +1,4 @@
-"""Ports of the loopback for servers of the tests."""
+"""Free ports of the loopback interface, for servers of the tests."""
 
 import secrets
 import socket
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 
 def free_port() -> int:
-    """Below those that the system gives to connections: one of them could take it while a server is stopped."""
+    """Return a port below the ephemeral ones, so that no connection can take it while a server is stopped."""
     while True:
         port = 20000 + secrets.randbelow(10000)
         with socket.socket() as listener, suppress(OSError):
@@ -15,7 +15,7 @@ def free_port() -> int:
 
 
 def next_port() -> int:
-    """The system's choice, which it does not repeat soon: two workers that start servers do not get the same one."""
+    """Return a port that the system chooses. It does not choose it again soon, so that workers get different ports."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

@@ -1,6 +1,6 @@
-"""A PostgreSQL of a test's own, on a port of the loopback, that it can stop, start and pause.
+"""A PostgreSQL for one test, on a TCP port, which the test can stop, start and pause.
 
-The embedded server makes the cluster. It can't be the one that is stopped: its supervisor would start it again.
+todo_api.embedded creates the cluster, but does not run it, because its supervisor would start a stopped server again.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ from todo_api.embedded import embedded_postgres
 from todo_api.embedded.cluster import SETTINGS
 
 LIMIT = 60
-"""Seconds that a start or an end may take on a busy machine."""
+"""Timeout of a start or a stop in seconds, for a busy machine."""
 
 _HOST = "127.0.0.1"
 
 
 @dataclass
 class Postgres:
-    """Runs between `start` and a `stop`; what it holds outlives them."""
+    """Runs between `start` and `stop`, and keeps its data."""
 
     url: str = field(repr=False)
-    """The application's role."""
+    """URL of the application's role."""
     socket_url: str = field(repr=False)
-    """The same by the server's socket, as a pooler beside it takes it."""
+    """The same through the Unix socket, for a pooler."""
     admin_url: str = field(repr=False)
     _program: Path
     _cluster: Path
@@ -46,12 +46,12 @@ class Postgres:
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start, and return when it accepts connections."""
         settings = SETTINGS | {"listen_addresses": _HOST, "port": str(self._port)}
-        # The machine outlives the server: it keeps what a killed process has written, and recovery takes no second.
+        # Without fsync, recovery takes less than a second, and the kernel keeps what a killed process has written.
         settings |= {"unix_socket_directories": str(self._cluster), "fsync": "off"}
         owner = self._cluster.stat()
-        # PostgreSQL refuses to run as root.
+        # PostgreSQL does not run as root.
         account = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
         with (self._cluster.parent / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -66,7 +66,7 @@ class Postgres:
         self.wait_until_it_answers()
 
     def stop(self, ending: signal.Signals) -> None:
-        """SIGINT is a fast shutdown, SIGQUIT an immediate one: it recovers when it starts."""
+        """Stop with SIGINT (fast shutdown) or SIGQUIT (immediate shutdown, and recovery at the next start)."""
         if self._process is not None:
             self._process.send_signal(ending)
             self._process.wait(LIMIT)
@@ -82,39 +82,39 @@ class Postgres:
             assert time.monotonic() < deadline, f"PostgreSQL does not answer within {LIMIT} s"
             time.sleep(0.01)
 
-    def ask(self, statement: str) -> Any:
-        """As the superuser."""
+    def query(self, statement: str) -> Any:
+        """Return the value of a query that the superuser runs."""
 
-        async def ask() -> Any:
+        async def query() -> Any:
             connection = await asyncpg.connect(self.admin_url)
             try:
                 return await connection.fetchval(statement)
             finally:
                 await connection.close()
 
-        return asyncio.run(ask())
+        return asyncio.run(query())
 
     def end_connections(self) -> None:
-        self.ask(
+        self.query(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
             "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
 
     @contextmanager
     def commits_unanswered(self, count: int) -> Iterator[None]:
-        """That many transactions, at least, are committed, and their clients are not told."""
-        self._wait_for_standby("nobody")
+        """Enter when at least `count` transactions are committed whose clients have not received the confirmation."""
+        self._wait_for_standby("missing")
         try:
             deadline = time.monotonic() + LIMIT
-            while self.ask("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") < count:
+            while self.query("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") < count:
                 assert time.monotonic() < deadline, f"no {count} commits within {LIMIT} s"
             yield
         finally:
             self._wait_for_standby("")
 
     def _wait_for_standby(self, name: str) -> None:
-        self.ask(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
-        self.ask("SELECT pg_reload_conf()")
+        self.query(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+        self.query("SELECT pg_reload_conf()")
 
     @contextmanager
     def stopped(self, ending: signal.Signals) -> Iterator[None]:
@@ -126,11 +126,11 @@ class Postgres:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Connections stay open, and nothing answers."""
+        """Suspend all server processes: connections stay open, and no query is answered."""
         assert self._process is not None
         processes = [psutil.Process(self._process.pid)]
         try:
-            # The parent of the others first, which would start new ones.
+            # The parent first, because it would start new children.
             processes[0].suspend()
             processes += processes[0].children(recursive=True)
             for process in processes[1:]:
@@ -143,8 +143,8 @@ class Postgres:
 
 @contextmanager
 def new_postgres() -> Iterator[Postgres]:
-    """Started, with the application's role and its empty database."""
-    # Directly under the system's: as root the server runs as another user, who can't reach pytest's own.
+    """Start a server with the application's role and its empty database."""
+    # Not in pytest's directory: under root, PostgreSQL runs as another user, which cannot read that directory.
     directory = Path(tempfile.mkdtemp(prefix="todo-api-tests-"))
     try:
         server = _make(directory)

@@ -1,4 +1,4 @@
-"""HTTP by hand: requests that no client sends."""
+"""HTTP over a socket, for requests that HTTP clients do not send."""
 
 import re
 import socket
@@ -15,9 +15,9 @@ def connect(url: str, timeout: float = 10) -> socket.socket:
 
 
 def exchange(url: str, *packets: bytes, timeout: float = 10) -> bytes:
-    """Sends bytes as they are and returns what comes back until the server closes the connection. A pause of 20 ms
-    between the packets lets the server read each one by itself. Raises TimeoutError after `timeout` seconds without
-    input: the server has kept the connection open."""
+    """Send packets and return everything received until the server closes the connection. A pause of 20 ms between the
+    packets lets the server read them one by one. Raises TimeoutError if the server keeps the connection open and sends
+    nothing for `timeout` seconds."""
     with connect(url, timeout) as connection:
         for number, packet in enumerate(packets):
             if number:
@@ -28,7 +28,7 @@ def exchange(url: str, *packets: bytes, timeout: float = 10) -> bytes:
 
 def read_to_end(connection: socket.socket) -> bytes:
     received = b""
-    # A reset follows if the server closed the connection with unread input, and what it sent before was received.
+    # If the server closes the connection with unread input, a reset follows the received response.
     with suppress(ConnectionResetError):
         while chunk := connection.recv(65536):
             received += chunk
@@ -36,5 +36,5 @@ def read_to_end(connection: socket.socket) -> bytes:
 
 
 def statuses(received: bytes) -> list[int]:
-    """Those of the responses in `received`, in their order."""
+    """Return the statuses of the responses in `received`, in order."""
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]

@@ -1,4 +1,4 @@
-"""A relay in front of PostgreSQL, which tests can hold up, and which counts."""
+"""A relay in front of PostgreSQL, which counts round trips and which tests can stop."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from support.ports import next_port
 
 
 class Relay:
-    """On a port of its own in front of PostgreSQL's socket: it is not there, or silent, whenever a test wants."""
+    """Relays a TCP port to the socket of PostgreSQL while it is open. Clearing `passing` stops the data."""
 
     def __init__(self, database_url: str) -> None:
         parts = urlsplit(database_url)
@@ -18,7 +18,7 @@ class Relay:
         self._port = next_port()
         self.url = f"postgresql://{parts.username}:{parts.password}@127.0.0.1:{self._port}{parts.path}?sslmode=disable"
         self.trips = 0
-        """How often the client has sent something, and the server has answered."""
+        """Number of round trips between client and server."""
         self._answered = True
         self.passing = asyncio.Event()
         self.passing.set()

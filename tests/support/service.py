@@ -1,4 +1,4 @@
-"""A service over HTTP in a thread, and clients that hold every response against the contract."""
+"""A service over HTTP in a thread, and clients that check every response against the contract."""
 
 import re
 import ssl
@@ -22,13 +22,13 @@ SECRET = "a secret of the tests, 32 bytes or more"
 WATCH = ContractWatch()
 
 
-# httpx makes a context for each client otherwise: 60 ms, for a server that speaks no TLS.
+# Shared, because httpx would create a TLS context for each client in 60 ms, although no server uses TLS.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass
 class Service:
-    """A running service. Its clients hold every response against the contract."""
+    """A running service. Its clients check every response against the contract."""
 
     url: str
     app: FastAPI
@@ -38,7 +38,7 @@ class Service:
         return sign(SECRET, user_id, lifetime=600)
 
     def client(self, user_id: str | None = None, **headers: str) -> httpx.Client:
-        """Sends the token of the user, where one is named."""
+        """Return a client with the token of the user, if one is given."""
         if user_id is not None:
             headers["Authorization"] = f"Bearer {self.token(user_id)}"
         client = httpx.Client(
@@ -56,7 +56,7 @@ class Service:
 
 @contextmanager
 def running(app: FastAPI) -> Iterator[Service]:
-    """Serves an app over HTTP, as `todo-api serve` does, on a free port of the loopback."""
+    """Serve an app over HTTP as `todo-api serve` does, on a free port of the loopback interface."""
     server = Server(configuration(app))
     listener = bind("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
@@ -82,6 +82,7 @@ def settings_for(database_url: str, **others: Any) -> Settings:
 
 
 def comparable(response: httpx.Response) -> object:
+    """Return status, headers and body without what differs each time: date and request id."""
     headers = [(name, value) for name, value in response.headers.multi_items() if name not in {"date", "x-request-id"}]
     body = re.sub(rb'"instance":"[^"]*"', b"", response.content)
     return response.status_code, headers, body

@@ -16,12 +16,12 @@ from support.ports import next_port
 
 COMMAND = [sys.executable, "-m", "todo_api"]
 LIMIT = 60
-"""Seconds that a start or an end may take on a busy machine."""
+"""Timeout of a start or a stop in seconds, for a busy machine."""
 
 
 def environment(directory: Path, **settings: str) -> dict[str, str]:
-    ours = {"PATH": os.environ["PATH"], "DATA_DIR": str(directory / "data"), "LOG_FORMAT": "json"}
-    return {**ours, **settings}
+    defaults = {"PATH": os.environ["PATH"], "DATA_DIR": str(directory / "data"), "LOG_FORMAT": "json"}
+    return {**defaults, **settings}
 
 
 def run(directory: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -36,10 +36,10 @@ def run(directory: Path, *arguments: str, **settings: str) -> subprocess.Complet
     )
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
+def wait_for(condition: Callable[[], object], description: str) -> None:
     deadline = time.monotonic() + LIMIT
     while not condition():
-        assert time.monotonic() < deadline, f"no {what} within {LIMIT} s"
+        assert time.monotonic() < deadline, f"no {description} within {LIMIT} s"
         time.sleep(0.02)
 
 
@@ -69,14 +69,14 @@ class Serving:
         return self.clients.enter_context(client)
 
     def stop(self) -> int:
-        """A client that keeps its connection open must not delay the end."""
+        """Send SIGTERM and return the exit code. A client that keeps its connection open must not delay it."""
         self.process.terminate()
         return self.process.wait(LIMIT)
 
 
 @contextmanager
 def serving(directory: Path, *arguments: str, **settings: str) -> Iterator[Serving]:
-    """On a free port of 127.0.0.1, or if `arguments` have a port, where the log says."""
+    """Run `todo-api serve` on a free port of 127.0.0.1, or on the address in its log if `arguments` contain a port."""
     port = next_port()
     with (directory / "output").open("w") as output:
         process = subprocess.Popen(
@@ -91,9 +91,9 @@ def serving(directory: Path, *arguments: str, **settings: str) -> Iterator[Servi
     try:
         if "--port" in arguments:
             wait_for(lambda: '"serving"' in service.output or process.poll() is not None, "port")
-            named = re.search(r'"url":"http://([^"]+):([0-9]+)"', service.output)
-            assert named is not None, service.output
-            service.host, service.port = named[1], int(named[2])
+            address = re.search(r'"url":"http://([^"]+):([0-9]+)"', service.output)
+            assert address is not None, service.output
+            service.host, service.port = address[1], int(address[2])
         wait_for(service.answers, "answer")
         yield service
     finally:

@@ -1,4 +1,4 @@
-"""Statements that sleep on the server until a test lets them go on."""
+"""Statements that sleep on the server until a test ends them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -35,7 +35,7 @@ async def ask(url: str, sql: str) -> Any:
 
 
 async def asleep_on_server(url: str, count: int) -> None:
-    """Waits until that many statements are asleep."""
+    """Wait until `count` statements are asleep."""
     connection = await asyncpg.connect(url)
     sleepers = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
     try:

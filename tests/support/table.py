@@ -1,4 +1,4 @@
-"""What a table keeps, compared with what the contract allows."""
+"""Compares the columns and constraints of the table with the schemas of the contract."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ SHAPES = ["Task", *(body["$ref"].rpartition("/")[2] for body in BODIES)]
 INTEGERS = {"smallint": 16, "integer": 32, "bigint": 64}
 ALPHABETS = (
     "".join(map(chr, range(0x21, 0x7F))),
-    # Four bytes each, in an order that does not compress: an index on a long text would have to hold them all.
+    # Four bytes each, in an order that does not compress, so that a long text would not fit into an index.
     "".join(chr(0x10000 + n * 7919 % 0x100000) for n in range(5000)),
     " x",
     " ",
@@ -40,7 +40,7 @@ COLUMNS = """
 CHECKS = """
     SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'task'::regclass AND contype = 'c'
 """
-# NOT NULL is the columns' to tell; what is unique has an index, whether it is called a constraint or not.
+# NOT NULL is read from the columns, and unique constraints from their indexes.
 OTHERS = """
     SELECT pg_get_constraintdef(oid) FROM pg_constraint
     WHERE conrelid = 'task'::regclass AND contype NOT IN ('c', 'n', 'u')
@@ -59,7 +59,7 @@ def resolve(document: Schema, node: Schema) -> Schema:
 
 
 def read(document: Schema, schema: Schema) -> tuple[set[str], bool, list[Any], list[Any]]:
-    """Which types of column can hold a schema, whether null is allowed, values on its bounds, and values beyond."""
+    """Return the column types that fit a schema, whether null is allowed, valid values, and invalid values."""
     schema = resolve(document, schema)
     variants = [resolve(document, variant) for variant in schema.get("anyOf", [schema])]
     nullable = {"type": "null"} in variants
@@ -76,21 +76,21 @@ def describe(schema: Schema) -> tuple[set[str], list[Any]]:
             return {f"character varying({max(map(len, members))})"}, [*members, ""]
         case {"type": "boolean"}:
             return {"boolean"}, [False, True]
-        case {"type": "integer", "minimum": least, "maximum": most}:
-            types = {name for name, bits in INTEGERS.items() if max(-least - 1, most) < 2 ** (bits - 1)}
-            return types, [least, most, least - 1, most + 1]
+        case {"type": "integer", "minimum": minimum, "maximum": maximum}:
+            types = {name for name, bits in INTEGERS.items() if max(-minimum - 1, maximum) < 2 ** (bits - 1)}
+            return types, [minimum, maximum, minimum - 1, maximum + 1]
         case {"type": "string", "format": "date-time"}:
             return {"timestamp with time zone"}, [*MOMENTS]
-        case {"type": "string", "maxLength": most}:
-            least = schema.get("minLength", 0)
-            lengths = [length for length in (least, most, least - 1, most + 1) if length >= 0]
+        case {"type": "string", "maxLength": maximum}:
+            minimum = schema.get("minLength", 0)
+            lengths = [length for length in (minimum, maximum, minimum - 1, maximum + 1) if length >= 0]
             texts = ["".join(islice(cycle(alphabet), length)) for length in lengths for alphabet in ALPHABETS]
-            return {f"character varying({most})"}, texts
+            return {f"character varying({maximum})"}, texts
     return set(), []
 
 
 def differences(url: str, alteration: str = UNALTERED, document: Schema = CONTRACT.document) -> list[str]:
-    """Where the contract and the table, as it is after an alteration that is not kept, differ."""
+    """Return the differences between the contract and the table after an alteration, which is rolled back."""
 
     async def run() -> list[str]:
         connection = await asyncpg.connect(url)
@@ -98,8 +98,8 @@ def differences(url: str, alteration: str = UNALTERED, document: Schema = CONTRA
             await connection.transaction().start()
             await connection.execute(alteration)
             columns, checks, others = [await connection.fetch(query) for query in (COLUMNS, CHECKS, OTHERS)]
-            shape = [*differences_of_columns(columns, document), *differences_of_others(others)]
-            return shape or [line async for line in differences_of_values(connection, dict(checks), document)]
+            differences = [*differences_of_columns(columns, document), *differences_of_others(others)]
+            return differences or [line async for line in differences_of_values(connection, dict(checks), document)]
         finally:
             await connection.close()
 
@@ -117,16 +117,16 @@ def differences_of_columns(rows: list[asyncpg.Record], document: Schema) -> Iter
         must = name in schemas["Task"]["required"] and not nullable
         kind, not_null = columns.get(name, (None, None))
         if kind not in types:
-            wanted = " or ".join(sorted(types)) or "no column that is known"
-            yield f"{name} is {kind or 'no column'}, the contract wants {wanted}: add a migration"
+            required = " or ".join(sorted(types)) or "no column that is known"
+            yield f"{name} is {kind or 'no column'}, the contract wants {required}: add a migration"
         elif not_null != must:
             yield f"{name} must {'not ' if must else ''}be nullable: add a migration"
     for shape in SHAPES:
         for name in schemas[shape]["properties"].keys() - members.keys():
-            yield f"{shape}.{name} is no property of Task: add it there, or teach this test where it is kept"
+            yield f"{shape}.{name} is no property of Task: add it there, or name its column in this test"
         for name, schema in schemas[shape]["properties"].items():
             if not read(document, schema)[2]:
-                yield f"{shape}.{name} can't be tried: give it bounds, or teach describe() what it is"
+                yield f"{shape}.{name} can't be tried: give it bounds, or add its type to describe()"
 
 
 def differences_of_others(rows: list[asyncpg.Record]) -> Iterator[str]:
@@ -134,7 +134,7 @@ def differences_of_others(rows: list[asyncpg.Record]) -> Iterator[str]:
     if PRIMARY_KEY not in definitions:
         yield "id is not the primary key: add a migration"
     for definition in definitions - {PRIMARY_KEY}:
-        yield f"the contract promises no answer for {definition}: drop it, or promise one and teach this test"
+        yield f"the contract promises no answer for {definition}: drop it, or add a response and a case in this test"
 
 
 async def differences_of_values(
@@ -149,19 +149,21 @@ async def differences_of_values(
     row = {name: bounds["Task", name][0][0] for name in schemas["Task"]["properties"]}
     for (shape, name), (inside, _) in bounds.items():
         for value in inside:
-            if error := await refusal(connection, row | {name: value}):
+            if error := await insertion_error(connection, row | {name: value}):
                 yield f"{shape}.{name} may be {value!r:.40}, but: {error}. Add a migration, or change openapi.yaml"
     for (shape, name), (_, outside) in bounds.items():
         for value in outside if shape == "Task" else ():
-            # PostgreSQL names one at a time: what it named goes, so that the next one can show itself.
-            while isinstance(error := await refusal(connection, row | {name: value}), asyncpg.CheckViolationError):
+            # PostgreSQL reports one constraint at a time: drop it, so that the next one can be reported.
+            while isinstance(
+                error := await insertion_error(connection, row | {name: value}), asyncpg.CheckViolationError
+            ):
                 del checks[error.constraint_name]
                 await connection.execute(f'ALTER TABLE task DROP CONSTRAINT "{error.constraint_name}"')
     for name, definition in checks.items():
-        yield f"{name} {definition} refuses nothing that the contract refuses: drop it, or teach describe() its values"
+        yield f"{name} {definition} refuses nothing that the contract refuses: drop it, or add its values to describe()"
 
 
-async def refusal(connection: asyncpg.Connection, row: Schema) -> asyncpg.PostgresError | None:
+async def insertion_error(connection: asyncpg.Connection, row: Schema) -> asyncpg.PostgresError | None:
     transaction = connection.transaction()
     await transaction.start()
     try:

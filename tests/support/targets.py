@@ -1,4 +1,4 @@
-"""Where the protocol's tests send their packets."""
+"""A service, a user and a task for the tests of the protocol."""
 
 import json
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import httpx
 
 END = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-"""A last request, behind which the server closes the connection."""
+"""A last request, after which the server closes the connection."""
 
 
 @dataclass
@@ -40,5 +40,6 @@ class Target:
 
 
 def problem(received: bytes) -> str:
+    """Return the type of the problem in the last response."""
     kind: str = json.loads(received.rpartition(b"\r\n\r\n")[2])["type"]
     return kind

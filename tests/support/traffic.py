@@ -1,4 +1,4 @@
-"""Clients that use a service all the time, and know what must be in its database afterwards."""
+"""Clients that send requests continuously, and then compare the database with the acknowledged writes."""
 
 import asyncio
 import itertools
@@ -21,24 +21,24 @@ from todo_api.auth.tokens import sign
 CLIENTS = 24
 """More than the pool has connections."""
 LIMIT = 60
-"""Seconds that an answer, or what is waited for, may take."""
-MOST = 20_000
-"""Requests, if a fault has no end."""
+"""Timeout in seconds of a response and of `wait_until`."""
+MAX_REQUESTS = 20_000
+"""Fail after this number, if a fault does not end."""
 
 UNAVAILABLE = "/problems/database-unavailable"
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A request and what became of it."""
+    """A request and its outcome. Times are of time.monotonic()."""
 
     method: str
     at: float
     answered: float
     status: int | None
-    """None: no answer came."""
-    said: str = ""
-    """What was answered instead of success."""
+    """None: no response."""
+    error: str = ""
+    """The body of an error response, or the exception."""
 
     @property
     def succeeded(self) -> bool:
@@ -47,28 +47,28 @@ class Sent:
 
 @dataclass
 class Task:
-    """What the database may hold of a task of which all writes came from one client, one after the other."""
+    """The possible states of a task in the database. One client sends all its writes, one after the other."""
 
     id: int
     descriptions: list[str | None] = field(default_factory=lambda: [None])
-    """The last that was acknowledged, and those since then that may have been carried out."""
+    """The last acknowledged description, and later ones that may have been stored."""
     completed: bool | None = False
-    """None: not known."""
+    """None: unknown."""
 
 
 class Traffic:
-    """Each client creates tasks and reads, updates and turns each, one request after the other."""
+    """Each client creates tasks, and reads, updates and toggles each, one request after the other."""
 
     def __init__(self, url: str, user: str, *, clients: int = CLIENTS) -> None:
         self.url = f"{url}/api/{user}/tasks"
         self.user = user
         self.sent: list[Sent] = []
         self.titles: set[str] = set()
-        """Of all creations that were sent."""
+        """The titles of all tasks whose creation was sent."""
         self.tasks: dict[str, Task] = {}
-        """Those whose creation was acknowledged, by title."""
+        """The tasks whose creation was acknowledged, by title."""
         self.faults: list[str] = []
-        """Answers that can't be true."""
+        """Responses that contradict earlier ones."""
         self._problems: list[httpx.Response] = []
         self._clients = clients
         self._headers = {"Authorization": f"Bearer {sign(SECRET, user, lifetime=600)}"}
@@ -95,16 +95,16 @@ class Traffic:
             time.sleep(0.01)
 
     def succeeded(self, since: float = 0) -> int:
-        """How many of the requests that were sent since then."""
+        """Return the number of successful requests sent since a time."""
         return sum(each.succeeded for each in list(self.sent) if each.at >= since)
 
     def counts(self, back: float | None = None) -> str:
-        """With the time that those took from `back` on which had been sent before."""
-        refused = [each for each in self.sent if each.status == 503]
-        reads = sum(each.method == "GET" for each in refused)
+        """Return a summary. `back` is the time when the fault ended, and adds the time to recover."""
+        rejected = [each for each in self.sent if each.status == 503]
+        reads = sum(each.method == "GET" for each in rejected)
         longest = max((each.answered - each.at for each in self.sent), default=0)
         line = (
-            f"{len(self.sent)} requests, {self.succeeded()} answered, {len(refused)} × 503 ({reads} of them reads), "
+            f"{len(self.sent)} requests, {self.succeeded()} answered, {len(rejected)} × 503 ({reads} of them reads), "
             f"the longest {longest:.1f} s"
         )
         if back is not None:
@@ -112,7 +112,7 @@ class Traffic:
         return line
 
     async def lost_or_doubled(self, database_url: str) -> list[str]:
-        """What the database holds other than it was acknowledged."""
+        """Return a line for each difference between the database and the acknowledged writes."""
         connection = await asyncpg.connect(database_url)
         try:
             rows = await connection.fetch("SELECT * FROM task WHERE user_id = $1", self.user)
@@ -122,19 +122,19 @@ class Traffic:
         found = {row["id"]: row for row in rows}
         return [
             *self.faults,
-            *(f"{title} is there {count} times" for title, count in times.items() if count > 1),
+            *(f"{title} is stored {count} times" for title, count in times.items() if count > 1),
             *(f"{title} was never sent" for title in times.keys() - self.titles),
             *(f"{title} is lost" for title, task in self.tasks.items() if task.id not in found),
             *(
                 f"{title} is {dict(found[task.id])}, not {task}"
                 for title, task in self.tasks.items()
-                if task.id in found and not _is(task, found[task.id])
+                if task.id in found and not _matches(task, found[task.id])
             ),
         ]
 
     async def _run(self) -> None:
         await asyncio.gather(*(self._use(number) for number in range(self._clients)))
-        # Not before: it takes its time, in which no request would be sent.
+        # Only now, because the checks take time in which no request would be sent.
         for response in self._problems:
             WATCH.observe(response)
             if response.status_code == 503:
@@ -142,7 +142,7 @@ class Traffic:
                 assert response.headers["Retry-After"].isdecimal()
 
     async def _use(self, number: int) -> None:
-        """Until told to stop, or until a request gets no answer."""
+        """Send requests until the traffic stops, or until a request gets no response."""
         with suppress(ConnectionError):
             async with _connection(self.url) as connection:
                 for turn in itertools.count():
@@ -154,7 +154,7 @@ class Traffic:
                             break
                         await self._send(connection, "GET", f"/{task.id}")
                         await self._update(connection, task, f"{turn}.{change}")
-                        await self._turn(connection, task)
+                        await self._toggle(connection, task)
                         await self._send(connection, "GET", "?limit=5")
 
     async def _create(self, connection: "_Connection", title: str) -> Task | None:
@@ -170,20 +170,20 @@ class Traffic:
         if updated is not None:
             task.descriptions = [description]
 
-    async def _turn(self, connection: "_Connection", task: Task) -> None:
-        """Done twice, it is not done."""
+    async def _toggle(self, connection: "_Connection", task: Task) -> None:
+        """Toggle the task. A retry that toggles it again is a fault."""
         before, task.completed = task.completed, None
-        turned = await self._send(connection, "PATCH", f"/{task.id}/complete")
-        if turned is not None:
-            task.completed = turned["completed"]
+        toggled = await self._send(connection, "PATCH", f"/{task.id}/complete")
+        if toggled is not None:
+            task.completed = toggled["completed"]
             if task.completed is before:
-                self.faults.append(f"{task} was turned twice")
+                self.faults.append(f"{task} was toggled twice")
 
     async def _send(
         self, connection: "_Connection", method: str, path: str, body: dict[str, Any] | None = None
     ) -> dict[str, Any] | None:
-        """The body of an answer that is a success. Raises ConnectionError where none comes."""
-        assert len(self.sent) < MOST, self.counts()
+        """Return the body of a successful response, or None. Raises ConnectionError if there is no response."""
+        assert len(self.sent) < MAX_REQUESTS, self.counts()
         request = httpx.Request(method, self.url + path, headers=self._headers, json=body)
         at = time.monotonic()
         try:
@@ -205,7 +205,7 @@ class Traffic:
 
 @dataclass
 class _Connection:
-    """httpx, which would share one among all, takes so long that few requests are under way at once."""
+    """A minimal HTTP client, because httpx is so slow that few requests would run at the same time."""
 
     _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter
@@ -233,5 +233,5 @@ async def _connection(url: str) -> AsyncIterator[_Connection]:
         writer.close()
 
 
-def _is(task: Task, row: asyncpg.Record) -> bool:
+def _matches(task: Task, row: asyncpg.Record) -> bool:
     return row["description"] in task.descriptions and task.completed in (None, row["completed"])

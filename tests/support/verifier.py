@@ -1,4 +1,4 @@
-"""A verifier of tokens, with keys that are known."""
+"""A TokenVerifier with a shared secret and two published keys."""
 
 import asyncio
 import hmac
@@ -31,7 +31,7 @@ EDDSA, ES256 = (
 
 @dataclass
 class Published:
-    """The keys of an issuer. It can't be asked for the key "away"."""
+    """The keys of an issuer. Looking up the key "away" raises IssuerUnavailableError."""
 
     keys: dict[str, VerificationKey]
     algorithms = tuple(ALGORITHMS)
@@ -51,19 +51,20 @@ def verifier(*secrets: VerificationKey, published: Published | None = None, **po
 
 
 def trusting() -> TokenVerifier:
+    """Return a verifier that accepts HS256, EDDSA and ES256."""
     return verifier(shared_key(SECRET), published=publish(EDDSA, ES256))
 
 
 def verify(by: TokenVerifier, *tokens: str) -> list[str]:
-    """The subject of each. A token that is refused has the reason instead, with a mark in front."""
+    """Return the subject of each token; "!" and the reason if it is rejected; "?" if the issuer is unavailable."""
 
     async def run() -> list[str]:
         subjects = []
         for token in tokens:
             try:
                 subjects.append(await by.verify(token))
-            except InvalidToken as refused:
-                subjects.append(f"!{refused.reason}")
+            except InvalidToken as rejected:
+                subjects.append(f"!{rejected.reason}")
             except IssuerUnavailableError:
                 subjects.append("?")
         return subjects

@@ -1,3 +1,3 @@
-"""Promised answers that no test can see, each with its reason. Empty, and to be kept so."""
+"""Promised responses that no test can cause, each with its reason. Keep it empty."""
 
 WAIVERS: dict[tuple[str, int], str] = {}
