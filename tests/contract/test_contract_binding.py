@@ -150,7 +150,7 @@ def change_success(document: Document) -> None:
         "parameter removed", "parameter required", "parameter maximum", "parameter default", "parameter type",
         "path parameter maximum", "path parameter pattern", "body maxLength", "body required members",
         "body additionalProperties", "response required members", "body nullable member", "body added",
-        "body required", "success status", "media type", "security removed", "security added",
+        "body required", "success status", "security removed", "security added",
     ],
 )  # fmt: skip
 def test_contract_that_differs_from_the_code_stops_the_start(edit: Callable[[Document], object], message: str) -> None:
@@ -307,7 +307,7 @@ def test_model_that_is_not_generated_is_rejected() -> None:
     [
         (lambda document: document["paths"][ITEM]["get"].pop("operationId"), "has no operationId"),
         (operation(ITEM, "get", operationId="listTasks"), "listTasks appears twice"),
-        (operation(ITEM, "get", responses={"default": {"description": ""}}), "a 2xx or 3xx response"),
+        (operation(ITEM, "get", responses={"default": {"description": ""}}), "no 2xx or 3xx response"),
     ],
     ids=["no operationId", "duplicate operationId", "no 2xx response"],
 )

@@ -124,9 +124,7 @@ TASK = '{"title": "x"}'
         pytest.param("GET", "/api/user/tasks", "todo_api.tasks.queries.list_page", id="handler"),
         pytest.param("GET", "/health/ready", "todo_api.database.database.Database.ready", id="public operation"),
         pytest.param("GET", "/api/other/tasks", "todo_api.auth.problems.Forbidden.members", id="exception handler"),
-        pytest.param(
-            "PUT", "/api/user/tasks/x", "fastapi_contract.problems.InputError.from_pydantic", id="validation error"
-        ),
+        pytest.param("PUT", "/api/user/tasks/x", "fastapi_contract.schemas.Validator.errors", id="validation error"),
         pytest.param("GET", "/nothing", "fastapi_contract.problems.NotFound.__init__", id="unknown path"),
         pytest.param("PUT", "/nothing", "fastapi_contract.problems.NotFound.__init__", id="unknown path and method"),
         pytest.param("DELETE", "/health", "fastapi_contract.problems.MethodNotAllowed.__init__", id="unknown method"),

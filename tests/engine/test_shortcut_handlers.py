@@ -34,7 +34,7 @@ def synchronous() -> int:
     return 1
 
 
-async def requires_a_header(name: Annotated[str, Header()]) -> str:
+async def requires_a_query(name: Annotated[str, Query()]) -> str:
     return name
 
 
@@ -80,8 +80,8 @@ class TestHandler:
         [
             pytest.param(synchronous, id="no coroutine"),
             pytest.param(generator, id="generator"),
-            pytest.param(handler_with(Annotated[str, Header()]), id="header"),
-            pytest.param(handler_with(Annotated[str, Cookie()]), id="cookie"),
+            pytest.param(handler_with(Annotated[Model, Header()]), id="header model"),
+            pytest.param(handler_with(Annotated[Model, Cookie()]), id="cookie model"),
             pytest.param(handler_with(Annotated[str, Query()]), id="single query parameter"),
             pytest.param(handler_with(Annotated[Model, Query()], Annotated[Model, Query()]), id="two query models"),
             pytest.param(handler_with(Annotated[Model, Body()], Annotated[Model, Body()]), id="two bodies"),
@@ -95,7 +95,7 @@ class TestHandler:
             pytest.param(handler_with(Annotated[Model, Depends(plain, use_cache=False)]), id="uncached dependency"),
             pytest.param(handler_with(Annotated[Model, Depends(plain, max_concurrency=1)]), id="limited dependency"),
             pytest.param(handler_with(Annotated[Model, Security(plain, scopes=["a"])]), id="dependency with scopes"),
-            pytest.param(handler_with(Annotated[str, Depends(requires_a_header)]), id="dependency with a header"),
+            pytest.param(handler_with(Annotated[str, Depends(requires_a_query)]), id="dependency with a query"),
         ],
     )
     def test_handler_with_another_parameter_is_left_to_fastapi(self, handler: Callable[..., Any]) -> None:

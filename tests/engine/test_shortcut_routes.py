@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Path, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Response
 from starlette.middleware.errors import ServerErrorMiddleware
 
 from fastapi_contract.parameters import Parameters
@@ -63,7 +63,7 @@ def test_app_with_another_middleware_is_left_to_fastapi() -> None:
 
 
 def test_first_matching_route_answers_even_if_it_is_not_compiled() -> None:
-    async def special(name: Annotated[str, Header()] = "special") -> Model:
+    async def special(name: Annotated[str, Query()] = "special") -> Model:
         return Model(name=name)
 
     async def general(name: Annotated[str, Path()]) -> Model:
