@@ -101,14 +101,24 @@ def _content(document: Schema, node: Schema, *, required: bool) -> Schema:
 _IGNORED = {"$ref", "title", "description", "examples", "example", "deprecated", "format", "minProperties"}
 
 
-def _normalize(document: Schema, schema: Schema, *, required: bool = True) -> Schema:
-    """Removes differences of notation from a schema: `$ref`, order, forms of nullable, whole numbers as floats."""
-    schema = {**resolve(document, schema), **{k: v for k, v in schema.items() if k != "$ref"}}
+def _normalize(
+    document: Schema, schema: Schema, inside: frozenset[str] = frozenset(), *, required: bool = True
+) -> Schema:
+    """Removes differences of notation from a schema: `$ref`, order, forms of nullable, whole numbers as floats.
+
+    A schema inside itself stays a `$ref`; `inside` are those around this one.
+    """
+    ref = schema.get("$ref")
+    if ref in inside:
+        # FastAPI may write two variants of a model.
+        return {"$ref": ref.rpartition("/")[2].removesuffix("-Input").removesuffix("-Output")}
+    inside = inside | {ref} if ref else inside
+    schema = {**resolve(document, schema)}
     if isinstance(schema.get("type"), list):
         kinds = schema.pop("type")
         schema = {"anyOf": [{**schema, "type": kind} if kind != "null" else {"type": kind} for kind in kinds]}
     if "anyOf" in schema:
-        variants = [_normalize(document, variant) for variant in schema["anyOf"]]
+        variants = [_normalize(document, variant, inside) for variant in schema["anyOf"]]
         if not required:
             # FastAPI describes an optional parameter or body as nullable.
             variants = [variant for variant in variants if variant != {"type": "null"}]
@@ -122,14 +132,18 @@ def _normalize(document: Schema, schema: Schema, *, required: bool = True) -> Sc
         schema["enum"] = [schema.pop("const")]
     if "enum" in schema:
         schema.pop("type", None)
-    return {k: _normalize_value(document, k, v) for k, v in schema.items() if k not in _IGNORED and k[:2] != "x-"}
+    return {
+        k: _normalize_value(document, k, v, inside)
+        for k, v in schema.items()
+        if k not in _IGNORED and not k.startswith("x-")
+    }
 
 
-def _normalize_value(document: Schema, keyword: str, value: Any) -> Any:
+def _normalize_value(document: Schema, keyword: str, value: Any, inside: frozenset[str]) -> Any:
     if keyword == "properties":
-        return {name: _normalize(document, member) for name, member in value.items()}
+        return {name: _normalize(document, member, inside) for name, member in value.items()}
     if keyword == "items":
-        return _normalize(document, value)
+        return _normalize(document, value, inside)
     if keyword in {"enum", "required"}:
         return sorted(value, key=_canonical)
     if isinstance(value, float) and value.is_integer():

@@ -149,8 +149,8 @@ class Structure:
             if name not in value:
                 self._malformed(place, f"has no `{name}`, which a {kind} object requires: add it.")
         if place == ("components",):
-            names = ((group, name) for group in value for name in value[group] if isinstance(value[group], dict))
-            for group, name in names:
+            groups = ((group, names) for group, names in value.items() if isinstance(names, dict))
+            for group, name in ((group, name) for group, names in groups for name in names):
                 if not _COMPONENT_NAME.fullmatch(name):
                     self._malformed((*place, group, name), "has a name with other characters than A-Z a-z 0-9 . _ -")
 

@@ -68,19 +68,19 @@ class _Operation:
 def _operation_faults(structure: Structure) -> Iterator[Fault]:
     """The faults of operations. Malformed parts are left out: they are faults already, and must be mended first."""
     broken = [fault.place for fault in structure.faults if fault.is_malformed]
-    if any(place[:1] != ("paths",) for place in broken) or (broken and structure.refers_to("paths")):
+    if any(len(place) == 1 or place[:1] != ("paths",) for place in broken) or (broken and structure.refers_to("paths")):
         return
     operations: dict[str, _Operation] = {}
     templates: dict[str, str] = {}
     for path in structure.root["paths"]:
-        if path.startswith("x-"):
-            continue
         place = ("paths", path)
+        if path.startswith("x-") or any(_concerns_all(each, place) for each in broken):
+            continue
         yield from _path(path, templates)
         item_place = structure.follow(place)
         item = value_at(structure.root, item_place)
         for method in METHODS:
-            if method not in item or any(_overlap(each, (*item_place, method)) for each in broken):
+            if method not in item or any(each[:3] == (*place, method) for each in broken):
                 continue
             operation = _operation(structure, path, (*item_place, method), item_place)
             name = operation.spec.get("operationId", "")
@@ -105,12 +105,9 @@ def _unsupported(place: Place, text: str) -> Fault:
     return Fault(place, text, is_malformed=False)
 
 
-def _overlap(broken: Place, operation: Place) -> bool:
-    """Whether a broken place is in an operation, or in what its path item says of all operations."""
-    item = operation[:-1]
-    return broken[: len(item)] == item[: len(broken)] and broken[len(item) : len(item) + 1] not in {
-        (method,) for method in METHODS if method != operation[-1]
-    }
+def _concerns_all(broken: Place, path: Place) -> bool:
+    """Whether a broken place is around a path, or in what its path item says of all operations."""
+    return broken == path[: len(broken)] or (broken[: len(path)] == path and broken[len(path)] not in METHODS)
 
 
 def _path(path: str, templates: dict[str, str]) -> Iterator[Fault]:
