@@ -75,7 +75,12 @@ def place_of(pointer: str) -> Place:
 def value_at(document: Any, place: Place) -> Any:
     """Returns the value at a place. Raises LookupError if there is none."""
     for part in place:
-        document = document[part] if isinstance(document, dict) else document[_index(part)]
+        if isinstance(document, list) and part.isdecimal():
+            document = document[int(part)]
+        elif isinstance(document, dict):
+            document = document[part]
+        else:
+            raise LookupError(f"There is no {part} in this value.")
     return document
 
 
@@ -95,12 +100,6 @@ def resolve(document: Mapping[str, Any], node: dict[str, Any]) -> dict[str, Any]
         siblings = {name: value for name, value in node.items() if name != "$ref"}
         node = {**target, **siblings} if siblings else target
     return node
-
-
-def _index(part: str) -> int:
-    if not part.isdecimal():
-        raise LookupError(f"{part} is not an index.")
-    return int(part)
 
 
 class _Reader:
