@@ -124,8 +124,9 @@ def _type_of(contract: Contract, operation: Operation, schema: Schema, models: M
     name = str(schema.get("$ref", "")).rpartition("/")[2]
     if not name and schema.get("type") == "array":
         return list[_type_of(contract, operation, schema.get("items", {}), models)]  # type: ignore[misc]
-    if not name and schema.get("type") in _SCALARS and not schema.keys() & {"enum", "const", "format"}:
-        return _SCALARS[schema["type"]]
+    scalar = _SCALARS.get(str(schema.get("type")))
+    if not name and scalar is not None and not schema.keys() & {"enum", "const", "format"}:
+        return scalar
     # An inline schema is generated under the name of its operation.
     name = name or f"{pascal_case(operation.id)}Response"
     found = getattr(models, name, None)

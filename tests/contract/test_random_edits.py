@@ -1,7 +1,7 @@
 """Whatever openapi.yaml contains, the start succeeds or fails with a ContractError, never with a traceback."""
 
 import pytest
-from todo_contract import models
+from todo_contract import models, operations
 
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract, ContractError, InvalidContractError
@@ -36,9 +36,19 @@ def test_random_edit_ends_in_a_start_or_a_contract_error(chunk: int) -> None:
             raise AssertionError(f"Edit {seed} ends in a traceback.") from error
 
 
+def test_contract_without_an_edit_starts() -> None:
+    start(Contract.parse(SOURCE))
+
+
 def start(contract: Contract) -> None:
-    """Binds the handlers of the service to another contract, and makes the app."""
-    router = ContractRouter(contract, models, {"bearerAuth": [bearer]})
+    """Binds the handlers of the service to another contract, and makes the app. Raises ContractError."""
+    router = ContractRouter(contract, models, {"bearerAuth": [bearer]}, operations)
+    errors = []
     for each in (*handlers.router.routes, *service.router.routes):
-        router.operation(each.operation_id)(each.endpoint)  # type: ignore[attr-defined]
+        try:
+            router.operation(each.operation_id)(each.endpoint)  # type: ignore[attr-defined]
+        except ContractError as error:
+            errors.append(error)
     contract_app(contract, [router])
+    if errors:
+        raise errors[0]
