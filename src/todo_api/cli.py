@@ -24,7 +24,7 @@ from todo_api import logs
 from todo_api.auth.tokens import sign
 from todo_api.contract import load_contract
 from todo_api.database.database import Database
-from todo_api.database.failures import DatabaseRefusedError, DatabaseUnavailableError
+from todo_api.database.failures import DatabaseUnavailableError, PermanentDatabaseError
 from todo_api.database.url import unpooled
 from todo_api.embedded import EmbeddedPostgresError, embedded_postgres
 from todo_api.migrations import HEAD
@@ -223,7 +223,7 @@ def _require_current_schema(settings: Settings) -> None:
     assert settings.database_url is not None
     try:
         found = asyncio.run(revision(settings.database_url.get_secret_value()))
-    except DatabaseRefusedError:
+    except PermanentDatabaseError:
         raise
     except asyncpg.PostgresError as error:
         raise CommandError(

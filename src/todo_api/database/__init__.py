@@ -1,1 +1,1 @@
-"""The way to PostgreSQL: Neon or the embedded server."""
+"""PostgreSQL: URL, connections, sessions, errors and migrations."""

@@ -1,4 +1,4 @@
-"""Makes connections: tries again while the database sleeps or starts, and says why there is none."""
+"""Opens connections, with retries while the database wakes or restarts, and reports why connecting fails."""
 
 import asyncio
 import errno
@@ -9,18 +9,23 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import structlog
 
-from todo_api.database.failures import DatabaseRefusedError, DatabaseUnavailableError, connection_failure, may_pass
+from todo_api.database.failures import (
+    DatabaseUnavailableError,
+    PermanentDatabaseError,
+    connection_failure,
+    is_transient,
+)
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-LONGEST_PAUSE = 0.5
-"""Seconds between two tries to connect, so that a database that is back is found within a second."""
+MAX_RETRY_DELAY = 0.5
+"""Maximum seconds between two attempts to connect, so that a restarted database is found within a second."""
 CONNECT_FAILURE_INTERVAL = 60
-"""Seconds in which failures to connect are logged once, with their number."""
+"""Minimum seconds between two log lines that report failed attempts, with their number."""
 
 
 class Connector:
-    """Makes connections, and remembers why there is none. `address` is for messages."""
+    """Opens connections by `connect`, and stores the last failure. `address` is used in messages."""
 
     def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], address: str) -> None:
         self._connect = connect
@@ -30,29 +35,30 @@ class Connector:
         self._failures_logged = float("-inf")
 
     async def connect(self) -> asyncpg.Connection:
-        """Tries until it is cancelled: a database that sleeps or starts lets the first ones fail.
+        """Returns a connection. Retries until it is cancelled, because the first attempts fail while a database wakes
+        or restarts.
 
-        Raises DatabaseRefusedError for what the next try would not change.
+        Raises PermanentDatabaseError for a failure that a retry cannot change.
         """
-        pause = 0.05
+        delay = 0.05
         while True:
             try:
                 connection = await self._connect()
                 if not connection.is_closed():
                     self._failure = None
                     return connection
-                raise ConnectionResetError(errno.ECONNRESET, "it ended as soon as it was made")
+                raise ConnectionResetError(errno.ECONNRESET, "closed as soon as it was opened")
             except Exception as error:
                 self._failure = error
                 self._log_failure(error)
-                if not may_pass(error):
-                    raise DatabaseRefusedError(connection_failure(self._address, error)) from error
-            # Those that wait for a database that comes back must not all come at once.
-            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
-            pause = min(2 * pause, LONGEST_PAUSE)
+                if not is_transient(error):
+                    raise PermanentDatabaseError(connection_failure(self._address, error)) from error
+            # Jitter, so that waiting requests do not all connect at once when the database is back.
+            await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311
+            delay = min(2 * delay, MAX_RETRY_DELAY)
 
-    def late(self, seconds: float) -> DatabaseUnavailableError:
-        """The error for a request that has waited `seconds` seconds for a connection."""
+    def timeout_error(self, seconds: float) -> DatabaseUnavailableError:
+        """Returns the error for a request that has waited `seconds` for a connection, with the last failure."""
         return DatabaseUnavailableError(connection_failure(self._address, self._failure or TimeoutError(), seconds))
 
     def _log_failure(self, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""The database: its pool, and whether there is a database behind it."""
+"""The database: its pool, and its last known state (reachable, writable)."""
 
 import asyncio
 import random
@@ -19,42 +19,44 @@ from todo_api.database.failures import (
     StatementLostError,
     StatementRejectedError,
     connection_failure,
-    is_rejection,
+    is_transient_rejection,
     is_unavailable,
     without_values,
 )
 from todo_api.database.limits import Limits
-from todo_api.database.pool import Lease, Pool, PoolFigures
-from todo_api.database.session import Session, Work
+from todo_api.database.pool import Lease, Pool, PoolStats
+from todo_api.database.session import Session, SessionStats
 from todo_api.database.statement import Statement
 from todo_api.database.url import DatabaseUrl
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 STATE_LIFETIME = 10
-"""Seconds for which what is known of the database is not old."""
-ASK_TIMEOUT = 5
-"""Seconds that the question whether the database answers may take."""
+"""Seconds after which the last known state is stale."""
+PING_TIMEOUT = 5
+"""Timeout in seconds of a check whether the database responds."""
 RECOVERY_INTERVAL = 1
-"""Seconds between two such questions while it does not."""
+"""Maximum seconds between two checks while the database is unreachable."""
 READ_ONLY_INTERVAL = 5
-"""Seconds between two questions whether a database that is read-only can be written again. Each one renews all
-connections: a setting of the role or of the database holds for new ones."""
+"""Maximum seconds between two checks whether a read-only database can be written again. Each check expires all
+connections, because a changed setting of the role or of the database applies to new connections only."""
 
-# asyncpg numbers the names of prepared statements from 1 in every process. Behind a pooler two processes share the
-# server's connections, and one would run what the other has prepared under the same name.
+# asyncpg numbers the names of prepared statements from 1 in every process. Behind a pooler, processes share connections
+# of the server, so one would run the statement that another has prepared under the same name.
 asyncpg.connection._uid = secrets.randbits(48)  # noqa: SLF001
 
-_PING = Statement("SELECT current_setting('transaction_read_only') = 'on' AS read_only", repeatable=True)
-_REVISION = Statement("SELECT version_num FROM alembic_version", repeatable=True)
+_PING = Statement("SELECT current_setting('transaction_read_only') = 'on' AS read_only", retryable=True)
+_REVISION = Statement("SELECT version_num FROM alembic_version", retryable=True)
 
 
 class Database:
-    """The pool, and whether there is a database behind it. Made once; entered in the running event loop."""
+    """The pool and the state of one database. Created once, and entered in the running event loop."""
 
     def __init__(self, url: str, limits: Limits | None = None, application_name: str = "todo-api") -> None:
-        """Raises ValueError for what is not a URL of PostgreSQL. A name and a time to connect that stand in the URL
-        come first."""
+        """`application_name` and `connect_timeout` in the URL take precedence over the arguments.
+
+        Raises ValueError if `url` is not a valid URL of PostgreSQL.
+        """
         self._limits = limits or Limits()
         self.wait_timeout = self._limits.wait_timeout
         self.slow_statement = self._limits.slow_statement
@@ -66,51 +68,53 @@ class Database:
             "server_settings": {"application_name": application_name},
         } | target.arguments()
         self._pool = Pool(Connector(self._connect, target.address), self._limits)
-        # The pool's own, without a call in between for each statement.
+        # Bound methods of the pool, which save a call for each statement.
         self.take = self._pool.take
         self.release = self._pool.release
-        self._answers: bool | None = None
-        self._known_at = 0.0
-        self._asking = asyncio.Lock()
+        self._reachable: bool | None = None
+        self._checked_at = 0.0
+        self._ping_lock = asyncio.Lock()
         self._recovery: asyncio.Task[None] | None = None
         self._read_only = False
-        self._until_writable: asyncio.Task[None] | None = None
+        self._write_recovery: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Waits for nothing, so that a start does not wait for a sleeping database."""
+        """Opens no connection, so that the start does not wait for a suspended database."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
-        """Waits for running statements, for some seconds."""
-        for task in self._recovery, self._until_writable:
+        """Stops the checks and closes the pool, as Pool.close."""
+        for task in self._recovery, self._write_recovery:
             if task is not None:
                 task.cancel()
         await self._pool.close()
 
     @property
-    def figures(self) -> PoolFigures:
-        return self._pool.figures
+    def stats(self) -> PoolStats:
+        return self._pool.stats
 
     def session(self) -> Session:
-        """Costs nothing: it holds no connection, and needs no closing."""
-        return Session(self, Work())
+        """Returns a new session. It holds no connection, and is not closed."""
+        return Session(self, SessionStats())
 
     async def ready(self, *, check: bool = False) -> bool:
-        """Whether the database answers and can be written. The last known state, so that whoever asks often does not
-        keep a sleeping database awake. It is asked where nothing is known yet, and where `check` wants it and the state
-        is old. Never raises."""
-        if self._answers is None or (check and self._is_old()):
-            async with self._asking:
-                # Of those that wait here the first one asks for all.
-                if self._answers is None or self._is_old():
-                    await self._ask()
-        return self._answers is True and not self._read_only
+        """Returns whether the database is reachable and writable. Never raises.
+
+        Returns the last known state, so that frequent probes do not keep a suspended database awake. Sends a statement
+        if no state is known, or if `check` is true and the state is older than STATE_LIFETIME.
+        """
+        if self._reachable is None or (check and self._is_stale()):
+            async with self._ping_lock:
+                # The first of the waiting calls has sent the statement for all.
+                if self._reachable is None or self._is_stale():
+                    await self._ping()
+        return self._reachable is True and not self._read_only
 
     async def revision(self) -> str | None:
-        """The migration that the schema is at; None before the first."""
+        """Returns the schema's revision, or None if no migration has run."""
         try:
             row = await self.session().fetch_one(_REVISION)
         except asyncpg.UndefinedTableError:
@@ -118,35 +122,38 @@ class Database:
         return None if row is None else str(row["version_num"])
 
     async def acquire(self, deadline: float) -> Lease:
-        """A connection, which must go back by `release`."""
+        """As Pool.acquire; also updates the state."""
         try:
             return await self._pool.acquire(deadline)
         except DatabaseUnavailableError as error:
-            # Where all are in use there is a database.
-            if not self.figures.open:
-                self._lost(error)
+            # If connections are open, the pool is exhausted, but the database is reachable.
+            if not self.stats.open:
+                self._mark_unreachable(error)
             raise
 
-    def answered(self, now: float) -> None:
-        """Remembers that the database has carried out a statement; `now` is of time.monotonic()."""
-        self._answers = True
-        self._known_at = now
+    def mark_reachable(self, now: float) -> None:
+        """Stores that the database has run a statement; `now` is a time of time.monotonic()."""
+        self._reachable = True
+        self._checked_at = now
 
-    def explain(self, error: Exception, lease: Lease) -> StatementFailedError | None:
-        """What `error` means if it passes by itself, and remembers it: the connection has gone, or PostgreSQL rejects
-        the statement. asyncpg and the event loop have many exceptions for the use of a connection that is closed.
-        Raises DatabaseUnavailableError if time ran out."""
+    def classify_error(self, error: Exception, lease: Lease) -> StatementFailedError | None:
+        """Returns the StatementFailedError for a transient `error`, and updates the state: the connection was lost, or
+        PostgreSQL rejected the statement. Returns None for any other error.
+
+        Checks the connection too, because asyncpg and the event loop raise many exceptions for a closed one.
+        Raises DatabaseUnavailableError if the statement timed out.
+        """
         if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
-            raise DatabaseUnavailableError("the statement took too long") from error
-        if is_rejection(error):
+            raise DatabaseUnavailableError("the statement timed out") from error
+        if is_transient_rejection(error):
             if error.sqlstate == READ_ONLY:
-                self._found_read_only()
+                self._mark_read_only()
             elif error.sqlstate in PREPARED_ELSEWHERE:
-                self._found_pooler()
+                self._disable_statement_cache()
             return StatementRejectedError(error)
         if is_unavailable(error) or lease.connection.is_closed():
             lost = StatementLostError(error)
-            self._lost(lost)
+            self._mark_unreachable(lost)
             return lost
         return None
 
@@ -154,83 +161,83 @@ class Database:
         connection = await asyncpg.connect(**self._arguments)
         try:
             if not connection.is_closed() and _writes_utc(connection):
-                await _read_times_as_text(connection)
+                await _read_timestamps_as_text(connection)
         except BaseException as error:
             if getattr(error, "sqlstate", None) in PREPARED_ELSEWHERE:
-                self._found_pooler()
+                self._disable_statement_cache()
             connection.terminate()
             raise
         return connection
 
-    def _lost(self, error: DatabaseUnavailableError) -> None:
-        if self._answers is not False:
+    def _mark_unreachable(self, error: DatabaseUnavailableError) -> None:
+        if self._reachable is not False:
             log.warning("database lost", error=str(error))
-        self._answers = False
-        self._known_at = time.monotonic()
+        self._reachable = False
+        self._checked_at = time.monotonic()
         if not self._pool.closed and (self._recovery is None or self._recovery.done()):
             self._recovery = asyncio.get_running_loop().create_task(self._recover())
 
     async def _recover(self) -> None:
-        """Asks until there is an answer, so that the service is ready again before somebody needs it."""
-        while not self._answers:
+        """Pings until the database responds, so that readiness returns without a request."""
+        while not self._reachable:
             await asyncio.sleep(random.uniform(0.5, 1) * RECOVERY_INTERVAL)  # noqa: S311
-            await self._ask()
+            await self._ping()
         log.warning("database back")
 
-    def _found_read_only(self) -> None:
+    def _mark_read_only(self) -> None:
         if not self._read_only:
-            log.warning("database read-only", hint="writes are answered 503 until it can be written again")
+            log.warning("database read-only", hint="Writes get 503 until the database can be written again.")
         self._read_only = True
-        if not self._pool.closed and (self._until_writable is None or self._until_writable.done()):
-            self._until_writable = asyncio.get_running_loop().create_task(self._wait_until_writable())
+        if not self._pool.closed and (self._write_recovery is None or self._write_recovery.done()):
+            self._write_recovery = asyncio.get_running_loop().create_task(self._wait_until_writable())
 
     async def _wait_until_writable(self) -> None:
         while self._read_only:
             await asyncio.sleep(random.uniform(0.5, 1) * READ_ONLY_INTERVAL)  # noqa: S311
-            self._pool.renew()
-            await self._ask()
+            self._pool.expire_connections()
+            await self._ping()
         log.warning("database writable")
 
-    def _found_pooler(self) -> None:
-        """Goes on without the statement cache."""
+    def _disable_statement_cache(self) -> None:
+        """Expires all connections; new ones have no statement cache. Called when the URL turns out to name a pooler."""
         if self._arguments.get("statement_cache_size") != 0:
             self._arguments["statement_cache_size"] = 0
-            self._pool.renew()
+            self._pool.expire_connections()
             log.warning(
                 "pooler without pgbouncer=true",
                 hint="Add pgbouncer=true to the query of DATABASE_URL, and set DATABASE_URL_UNPOOLED for migrations. "
-                "The service goes on without its cache of statements.",
+                "Until then the service runs without its statement cache.",
             )
 
-    def _is_old(self) -> bool:
-        return time.monotonic() - self._known_at > STATE_LIFETIME
+    def _is_stale(self) -> bool:
+        return time.monotonic() - self._checked_at > STATE_LIFETIME
 
-    async def _ask(self) -> None:
+    async def _ping(self) -> None:
         try:
-            async with asyncio.timeout(ASK_TIMEOUT):
+            async with asyncio.timeout(PING_TIMEOUT):
                 row = await self.session().fetch_one(_PING)
         except TimeoutError as error:
-            self._lost(DatabaseUnavailableError(connection_failure(self._address, error, ASK_TIMEOUT)))
+            self._mark_unreachable(DatabaseUnavailableError(connection_failure(self._address, error, PING_TIMEOUT)))
         except DatabaseUnavailableError as error:
-            self._lost(error)
+            self._mark_unreachable(error)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            self._lost(DatabaseUnavailableError(without_values(error)))
+            self._mark_unreachable(DatabaseUnavailableError(without_values(error)))
         else:
             if row is not None and row["read_only"]:
-                self._found_read_only()
+                self._mark_read_only()
             else:
                 self._read_only = False
 
 
 def _writes_utc(connection: asyncpg.Connection) -> bool:
-    """Whether the server writes timestamps as `datetime.fromisoformat` reads them: in the time of UTC, and ISO."""
+    """Returns whether the server writes timestamps as `datetime.fromisoformat` reads them: ISO format, in UTC."""
     server = connection.get_settings()
     return server.TimeZone in {"UTC", "GMT", "Etc/UTC"} and server.DateStyle.startswith("ISO")
 
 
-async def _read_times_as_text(connection: asyncpg.Connection) -> None:
-    """asyncpg makes them out of the binary form in Python's arithmetic: 1.0 µs each, and not 0.2. Costs a statement for
-    each new connection, which asks for the type."""
+async def _read_timestamps_as_text(connection: asyncpg.Connection) -> None:
+    """Makes asyncpg parse timestamps from text: 0.2 µs each instead of 1.0, because asyncpg computes them from the
+    binary format in Python. Costs a query of the type for each new connection."""
     await connection.set_type_codec(
         "timestamptz",
         schema="pg_catalog",

@@ -1,34 +1,34 @@
-"""How a handler gets its session."""
+"""The session of a handler, as a FastAPI dependency, and its part of the request's log line."""
 
 from typing import Annotated
 
 from fastapi import Depends, Request
 from starlette.types import Scope
 
-from todo_api.database.session import Session, Work
+from todo_api.database.session import Session, SessionStats
 from todo_api.services import services
 
-_NO_WORK = Work()
+_NO_STATEMENTS = SessionStats()
 
 
 async def session(request: Request) -> Session:
-    """Holds no connection: each statement, or each `transaction()`, takes one and gives it back, so that what was
-    written is committed before the answer leaves."""
+    """Returns a session. It holds no connection: each statement or `transaction()` takes and returns one, so that
+    writes are committed before the response is sent."""
     scope = request.scope
     # For the log line of the request.
-    work = scope["database_work"] = Work()
-    work.operation = scope["route"].operation_id
-    return Session(services(scope).database, work)
+    stats = scope["database_stats"] = SessionStats()
+    stats.operation = scope["route"].operation_id
+    return Session(services(scope).database, stats)
 
 
 def log_fields(scope: Scope) -> dict[str, float]:
-    """What the log line of a request says of its work at the database."""
-    work: Work = scope.get("database_work", _NO_WORK)
-    # Cut off after two digits; round() takes twenty times as long.
+    """Returns the fields of the request's log line about its statements."""
+    stats: SessionStats = scope.get("database_stats", _NO_STATEMENTS)
+    # Truncated to two digits, because round() takes twenty times as long.
     return {
-        "database_ms": int(work.seconds * 100_000) / 100,
-        "statements": work.statements,
-        "repeated": work.repeated,
+        "database_ms": int(stats.seconds * 100_000) / 100,
+        "statements": stats.statements,
+        "repeated": stats.repeated,
     }
 
 

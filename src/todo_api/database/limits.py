@@ -1,11 +1,11 @@
-"""What the pool and the statements may take."""
+"""The limits of the pool and of statements."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of the pool and of the statements; times in seconds. `Settings` says what each is for."""
+    """Numbers of connections, and times in seconds. `Settings` describes each."""
 
     size: int = 5
     overflow: int = 10

@@ -1,4 +1,4 @@
-"""Alembic's migrations, run from code: they ship in the package, and need no alembic.ini."""
+"""Runs Alembic's migrations, which are part of the package, without an alembic.ini."""
 
 import asyncio
 import threading
@@ -15,45 +15,48 @@ from sqlalchemy.pool import NullPool
 
 import todo_api.migrations
 from todo_api.database.connector import Connector
-from todo_api.database.failures import DatabaseRefusedError, without_values
+from todo_api.database.failures import PermanentDatabaseError, without_values
 from todo_api.database.limits import Limits
 from todo_api.database.url import DatabaseUrl
 
-# Alembic keeps what it is doing in globals of its modules.
-_one_at_a_time = threading.Lock()
+# Alembic keeps the current migration context in module globals.
+_alembic_lock = threading.Lock()
 
 
-class MigrationRejectedError(DatabaseRefusedError):
-    """PostgreSQL rejected a statement of a migration. Nothing is changed."""
+class MigrationRejectedError(PermanentDatabaseError):
+    """PostgreSQL rejected a statement of a migration, which was rolled back."""
 
     def __init__(self, error: DBAPIError) -> None:
         cause = error.orig.__cause__ if error.orig is not None else None
-        said = without_values(error)
-        # Classes 22 and 23 quote values of rows.
+        reason = without_values(error)
+        # Errors of classes 22 and 23 quote values of rows.
         if isinstance(cause, asyncpg.PostgresError) and not str(cause.sqlstate).startswith(("22", "23")):
-            said = f"{cause.args[0]} (SQLSTATE {cause.sqlstate})"
-        super().__init__(f"The database rejects the migration: {said}. Nothing is changed.")
+            reason = f"{cause.args[0]} (SQLSTATE {cause.sqlstate})"
+        super().__init__(f"The database rejects the migration: {reason}. Nothing is changed.")
 
 
 def upgrade(url: str, limits: Limits | None = None, revision: str = "head") -> None:
-    """Brings the schema to `revision`, in one transaction, on a direct URL. Any number of processes may do so at
-    once. Needs a thread in which no event loop runs. The time that a statement may take becomes a setting of the role
-    in this database, for no other way passes both a pooler and Neon's proxy.
+    """Upgrades the schema to `revision`, in one transaction. Safe to call in several processes at once, but not in a
+    thread that runs an event loop. `url` must not name a pooler.
 
-    Raises ValueError for a bad URL, DatabaseUnavailableError if no database answers, MigrationRejectedError.
+    Stores `limits.statement_timeout` in the role for this database, because neither a pooler nor Neon's proxy passes it
+    on as a parameter of the connection.
+
+    Raises ValueError for an invalid URL, DatabaseUnavailableError if the database cannot be reached, and
+    MigrationRejectedError if it rejects a statement.
     """
     _run(url, limits or Limits(), lambda config: command.upgrade(config, revision))
 
 
 def downgrade(url: str, revision: str) -> None:
-    """Takes the schema back to `revision`; `base` is before the first. As `upgrade`; the data goes with the tables."""
+    """Downgrades the schema to `revision` (`base`: before the first), as `upgrade`. Data in dropped tables is lost."""
     _run(url, Limits(), lambda config: command.downgrade(config, revision))
 
 
 def _config() -> Config:
     config = Config()
     folder = Path(todo_api.migrations.__file__).parent
-    # The option is a template of configparser's.
+    # configparser would interpolate a %.
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     return config
 
@@ -68,7 +71,7 @@ def _run(url: str, limits: Limits, operation: Callable[[Config], None]) -> None:
             async with asyncio.timeout(limits.wait_timeout):
                 return await connector.connect()
         except TimeoutError:
-            raise connector.late(limits.wait_timeout) from None
+            raise connector.timeout_error(limits.wait_timeout) from None
 
     def migrate(connection: Connection) -> None:
         config = _config()
@@ -81,7 +84,7 @@ def _run(url: str, limits: Limits, operation: Callable[[Config], None]) -> None:
         async with engine.connect() as connection:
             await connection.run_sync(migrate)
 
-    with _one_at_a_time:
+    with _alembic_lock:
         try:
             asyncio.run(run())
         except DBAPIError as error:

@@ -1,4 +1,4 @@
-"""Failures of the database, as problems."""
+"""The database's problem types (RFC 9457)."""
 
 from fastapi_contract.problems import Problem
 

@@ -1,4 +1,4 @@
-"""Rows of a statement as models of the contract."""
+"""Builds models of the contract from rows."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,15 +9,18 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def reader(model: type[Model]) -> Callable[[Any], Model]:
-    """Makes a model of a row whose columns have the names of its members. Nothing is validated, because the database
-    keeps the contract by itself; `model_construct` would look for defaults and aliases: 9 µs a row instead of 1.2."""
+    """Returns a function that builds a `model` from a row, whose columns must have the names of its members.
+
+    Values are not validated, because the table's constraints are those of the contract. Takes 1.2 µs a row instead of
+    9: `model_construct` would look for defaults and aliases.
+    """
     names = set(model.model_fields)
     new, assign = model.__new__, object.__setattr__
 
     def read(row: Any) -> Model:
-        made = new(model)
-        assign(made, "__dict__", dict(row.items()))
-        assign(made, "__pydantic_fields_set__", names)
-        return made
+        instance = new(model)
+        assign(instance, "__dict__", dict(row.items()))
+        assign(instance, "__pydantic_fields_set__", names)
+        return instance
 
     return read

@@ -1,7 +1,7 @@
-"""The database, as handlers see it: statements, each sent without BEGIN and COMMIT where it stands alone.
+"""Sessions run the statements of handlers. A single statement is sent without BEGIN and COMMIT.
 
-Against SQLAlchemy's engine this saves two thirds of the time of a small statement and one or two round trips, and it
-leaves one family of exceptions.
+Compared with SQLAlchemy's engine this saves two thirds of the time of a small statement and one or two round trips, and
+callers handle one hierarchy of exceptions.
 """
 
 import asyncio
@@ -25,60 +25,64 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class Connections(Protocol):
-    """Where a session has its connections from, and what it reports about them: a Database."""
+    """What a session needs of a Database."""
 
     wait_timeout: float
     slow_statement: float
 
     def take(self) -> Lease | None:
-        """A connection that is idle, if there is one. It must go back by `release`."""
+        """Returns an idle connection, or None. It must be returned by `release`."""
         ...
 
     async def acquire(self, deadline: float) -> Lease:
-        """A connection, which must go back by `release`. Raises DatabaseUnavailableError."""
+        """Returns a connection, which must be returned by `release`. Raises DatabaseUnavailableError at `deadline`, a
+        time of time.monotonic()."""
 
     def release(self, lease: Lease, *, reusable: bool) -> None: ...
 
-    def answered(self, now: float) -> None:
-        """The database has carried out a statement; `now` is of time.monotonic()."""
+    def mark_reachable(self, now: float) -> None:
+        """Called after a statement has run; `now` is a time of time.monotonic()."""
 
-    def explain(self, error: Exception, lease: Lease) -> StatementFailedError | None:
-        """What `error` means if it passes by itself. Raises DatabaseUnavailableError if time ran out."""
+    def classify_error(self, error: Exception, lease: Lease) -> StatementFailedError | None:
+        """Returns the StatementFailedError for a transient `error`, otherwise None. Raises DatabaseUnavailableError if
+        the statement timed out."""
 
 
-class Work:
-    """What a session has asked of the database, for log lines."""
+class SessionStats:
+    """Counts of a session's statements, for log lines."""
 
-    # Of the class until one is changed: no call of a constructor.
+    # Defaults are class attributes, which saves the call of a constructor.
     operation: str | None = None
     statements = 0
     repeated = 0
-    """How often one of the statements was sent again."""
+    """Number of retries of all statements."""
     seconds = 0.0
-    """The time that they took, including the wait for a connection."""
+    """Time of all statements, including the wait for connections."""
 
 
-def _spend(work: Work, start: float) -> float:
-    """Counts the time since `start`. Returns the time, as time.monotonic() has it."""
+def _add_time(stats: SessionStats, start: float) -> float:
+    """Adds the time since `start` to `stats`. Returns time.monotonic()."""
     now = time.monotonic()
-    work.seconds += now - start
+    stats.seconds += now - start
     return now
 
 
 class Session:
-    """Runs statements. Each takes a connection for as long as it runs, or all of them share the connection of a
-    `transaction()`. Raises DatabaseUnavailableError, or asyncpg's PostgresError for what the database refused."""
+    """Runs statements. Each takes a connection only while it runs; those of a `transaction()` share one.
 
-    __slots__ = ("_database", "_lease", "work")
+    Raises DatabaseUnavailableError, or asyncpg's PostgresError if the database rejects a statement permanently.
+    """
 
-    def __init__(self, database: Connections, work: Work, lease: Lease | None = None) -> None:
+    __slots__ = ("_database", "_lease", "stats")
+
+    def __init__(self, database: Connections, stats: SessionStats, lease: Lease | None = None) -> None:
         self._database = database
-        self.work = work
+        self.stats = stats
         self._lease = lease
 
-    # Without `async`: a coroutine less for each statement.
+    # Without `async`, which saves a coroutine for each statement.
     def fetch_one(self, statement: Statement, /, **parameters: Any) -> Coroutine[Any, Any, asyncpg.Record | None]:
-        """The first row."""
+        """Returns the first row, or None if there is none."""
         return self._run(asyncpg.Connection.fetchrow, statement, parameters)
 
     def fetch_all(self, statement: Statement, /, **parameters: Any) -> Coroutine[Any, Any, list[asyncpg.Record]]:
@@ -86,22 +90,25 @@ class Session:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Session"]:
-        """A session whose statements are carried out together or not at all. Within another, a savepoint. Raises
-        DatabaseUnavailableError for a serialization failure or a deadlock, too: only the caller can repeat all."""
+        """Yields a session whose statements are committed together or rolled back; inside a transaction, a savepoint.
+
+        Also raises DatabaseUnavailableError for a serialization failure or a deadlock, because only the caller can
+        retry all statements.
+        """
         lease = self._lease or await self._acquire(time.monotonic() + self._database.wait_timeout)
         transaction = lease.connection.transaction()
         reusable = False
         try:
-            await self._watch(lease, "BEGIN", transaction.start)
+            await self._guarded(lease, "BEGIN", transaction.start)
             try:
-                yield Session(self._database, self.work, lease)
+                yield Session(self._database, self.stats, lease)
             except BaseException:
-                # Where this fails nothing is left to undo; what went wrong before counts.
+                # If the rollback fails, the server has nothing left to undo; the first error is the one to report.
                 with suppress(Exception):
                     await transaction.rollback()
                     reusable = True
                 raise
-            await self._watch(lease, "COMMIT", transaction.commit)
+            await self._guarded(lease, "COMMIT", transaction.commit)
             reusable = True
         finally:
             if self._lease is None:
@@ -112,16 +119,16 @@ class Session:
         try:
             return await self._database.acquire(deadline)
         finally:
-            _spend(self.work, start)
+            _add_time(self.stats, start)
 
     async def _run(
         self, fetch: Callable[..., Awaitable[Any]], statement: Statement, parameters: Mapping[str, Any]
     ) -> Any:
         arguments = statement.arguments(parameters)
-        database, work, sql = self._database, self.work, statement.sql
-        work.statements += 1
+        database, stats, sql = self._database, self.stats, statement.sql
+        stats.statements += 1
         if self._lease is not None:
-            return await self._watch(self._lease, sql, fetch, self._lease.connection, sql, *arguments)
+            return await self._guarded(self._lease, sql, fetch, self._lease.connection, sql, *arguments)
         start = time.monotonic()
         deadline = start + database.wait_timeout
         while True:
@@ -134,58 +141,61 @@ class Session:
                 result = await fetch(lease.connection, sql, *arguments)
                 reusable = succeeded = True
             except Exception as error:
-                # A refusal is an answer too.
+                # An error from the server is the whole response, so the connection can be reused.
                 reusable = isinstance(error, asyncpg.PostgresError)
-                if not self._may_repeat(error, lease, statement, late=time.monotonic() >= deadline):
+                if not self._should_retry(error, lease, statement, past_deadline=time.monotonic() >= deadline):
                     raise
             finally:
                 now = time.monotonic()
                 seconds = now - start
-                work.seconds += seconds
+                stats.seconds += seconds
                 database.release(lease, reusable=reusable)
                 if seconds >= database.slow_statement:
                     self._log_slow(sql, seconds)
             if succeeded:
-                database.answered(now)
+                database.mark_reachable(now)
                 return result
-            # Many have lost theirs at the same time.
+            # Jitter, because many requests may have lost their connections at the same time.
             await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311
-            start = _spend(work, now)
-            work.repeated += 1
+            start = _add_time(stats, now)
+            stats.repeated += 1
 
-    def _may_repeat(self, error: Exception, lease: Lease, statement: Statement, *, late: bool) -> bool:
-        """Whether to send a statement again. Raises DatabaseUnavailableError if that is what `error` means."""
+    def _should_retry(self, error: Exception, lease: Lease, statement: Statement, *, past_deadline: bool) -> bool:
+        """Returns whether to retry the statement; False for a permanent `error`. Raises DatabaseUnavailableError for a
+        transient one that must not be retried."""
         if isinstance(error, asyncpg.InvalidCachedStatementError):
-            # A migration has changed a table. It did not run, and asyncpg prepares it anew; where the
-            # next migration comes in between, asyncpg gives up.
-            return not late
-        failed = self._database.explain(error, lease)
+            # A migration has changed a table, and the statement did not run. asyncpg prepares it again once, and
+            # raises this if another migration came in between.
+            return not past_deadline
+        failed = self._database.classify_error(error, lease)
         if failed is None:
             return False
-        if late or not (failed.nothing_done or (statement.repeatable and isinstance(failed, StatementLostError))):
+        if past_deadline or not (
+            failed.safe_to_retry or (statement.retryable and isinstance(failed, StatementLostError))
+        ):
             raise failed from error
         return True
 
-    async def _watch(self, lease: Lease, sql: str, call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    async def _guarded(self, lease: Lease, sql: str, call: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         start = time.monotonic()
         try:
             result = await call(*arguments)
         except Exception as error:
-            if (failed := self._database.explain(error, lease)) is not None:
+            if (failed := self._database.classify_error(error, lease)) is not None:
                 raise failed from error
             raise
         finally:
-            now = _spend(self.work, start)
+            now = _add_time(self.stats, start)
             if now - start >= self._database.slow_statement:
                 self._log_slow(sql, now - start)
-        self._database.answered(now)
+        self._database.mark_reachable(now)
         return result
 
     def _log_slow(self, sql: str, seconds: float) -> None:
-        """Values are parameters of a statement: its text holds none."""
+        """Logs the SQL text, which contains no values: all values are parameters."""
         log.warning(
             "slow statement",
-            operation=self.work.operation,
+            operation=self.stats.operation,
             statement=" ".join(sql.split()),
             duration_ms=round(seconds * 1000, 2),
         )

@@ -1,4 +1,4 @@
-"""Statements of SQLAlchemy Core, compiled once, as asyncpg takes them."""
+"""Compiles statements of SQLAlchemy Core for asyncpg, once at import."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ _DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL as asyncpg takes it. `names` are the parameters in the order of `$1`, `$2`, …"""
+    """SQL with the placeholders `$1`, `$2`, … `names` are the names of its parameters in this order."""
 
     sql: str
     names: tuple[str, ...] = ()
-    repeatable: bool = False
-    """Whether it may be sent again where its answer was lost: what only reads does no harm twice."""
+    retryable: bool = False
+    """Whether it can be retried if its response was lost, because it only reads."""
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
-        """Raises KeyError where a parameter is missing."""
+        """Returns the values in the order of `names`. Raises KeyError if one is missing."""
         return list(map(parameters.__getitem__, self.names))
 
 
 def prepare(statement: ClauseElement) -> Statement:
-    """Compiles a statement whose every value is a `bindparam`. Values and rows pass between asyncpg and the caller as
-    they are: column types that convert in Python (`JSON`, `Enum`, a `TypeDecorator`) do not.
+    """Compiles a statement, each value of which must be a `bindparam`. A SELECT is retryable.
 
-    Raises ValueError for a value that is written into the statement: each run would send it again.
+    Values and rows are not converted: column types that convert in Python (`JSON`, `Enum`, a `TypeDecorator`) have no
+    effect. Raises ValueError if the statement contains a literal value, which each run would send again.
     """
     compiled = statement.compile(dialect=_DIALECT)
     assert isinstance(compiled, SQLCompiler)
@@ -37,4 +37,4 @@ def prepare(statement: ClauseElement) -> Statement:
     for name in names:
         if not compiled.binds[name].required:
             raise ValueError(f"not a bindparam: {name} in {compiled}")
-    return Statement(str(compiled), names, repeatable=isinstance(statement, Select))
+    return Statement(str(compiled), names, retryable=isinstance(statement, Select))
