@@ -115,7 +115,7 @@ class Settings(BaseSettings):
             if url.tls:
                 # Reads the certificates, so that an unreadable one stops the start.
                 url.arguments()
-            if info.field_name == "database_url_unpooled" and not url.migrates:
+            if info.field_name == "database_url_unpooled" and not url.supports_migrations:
                 raise ValueError("names a pooler; the direct URL is needed")
         return value
 

@@ -1,7 +1,7 @@
-"""The database's URL, as libpq, Neon and SQLAlchemy spell it, turned into what asyncpg takes.
+"""Converts a database URL, as written for libpq, Neon or SQLAlchemy, to the arguments of asyncpg.
 
-The one place that knows their differences. What a parameter promises is kept, or the URL is refused: a parameter that
-is dropped in silence is a timeout or a certificate's check that somebody believes in.
+Every parameter takes effect, or the URL is rejected: a parameter that is ignored silently would be a timeout or a check
+of a certificate that the operator relies on.
 """
 
 import re
@@ -19,16 +19,16 @@ _URL = re.compile(
     (?:\?(?P<query>[^@\#]*))?""",
     re.VERBOSE,
 )
-# Poolers that are known by host:port: Neon's, also by the names that Vercel gave them, Supabase's and Azure's.
+# Well-known poolers, by host:port: those of Neon (also under Vercel's names), Supabase and Azure.
 _POOLER = re.compile(
     r"[^.]+-pooler\..+\.(?:neon\.tech|postgres\.vercel-storage\.com):[0-9]+"
     r"|.+\.pooler\.supabase\.com:[0-9]+"
     r"|.+\.postgres\.database\.azure\.com:6432",
     re.IGNORECASE,
 )
-# In session mode. The statement cache would work there, but this port was in transaction mode too.
+# Supabase's pooler in session mode. The statement cache stays off there, because this port once ran transaction mode.
 _SESSION_POOLER = re.compile(r".+\.pooler\.supabase\.com:5432", re.IGNORECASE)
-# What makes their URLs direct, or those of a pooler in session mode.
+# Patterns and replacements that turn their URLs into direct ones (Supabase: of the pooler in session mode).
 _DIRECT = (
     (r"(?<=[@/,])([^.@/?#,]+)-pooler(?=\.[^/?#,]+\.(?:neon\.tech|postgres\.vercel-storage\.com))", r"\1"),
     (r"(\.pooler\.supabase\.com):6543(?=[,/?]|$)", r"\1:5432"),
@@ -36,7 +36,7 @@ _DIRECT = (
 )
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-# What says how TLS is to be done. With `allow` and `prefer` it need not be done at all.
+# Parameters of TLS. Rejected with `allow` and `prefer`, which may connect without TLS.
 _TLS_PARAMETERS = (
     "sslrootcert",
     "sslcert",
@@ -52,7 +52,7 @@ _SESSION_ATTRIBUTES = ("any", "primary", "standby", "prefer-standby", "read-writ
 
 @dataclass(frozen=True, slots=True)
 class DatabaseUrl:
-    """Where a database is and how it is reached. `parse` makes it."""
+    """A parsed database URL. Created by `parse`."""
 
     hosts: tuple[str, ...]
     ports: tuple[int, ...]
@@ -67,29 +67,29 @@ class DatabaseUrl:
     connect_timeout: int | None
     session_attributes: str
     pooled: bool
-    """Behind PgBouncer in transaction mode: the next statement may run on another connection of the server."""
+    """Whether the host is a pooler in transaction mode, where each statement may run on another server connection."""
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Takes `postgres://`, `postgresql://` and SQLAlchemy's `postgresql+asyncpg://`, with libpq's parameters
-        (https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-PARAMKEYWORDS). `pgbouncer=true` says what the
-        name of a Neon host ends in: that there is a pooler.
+        """Parses `postgres://`, `postgresql://` and SQLAlchemy's `postgresql+asyncpg://`, with libpq's parameters
+        (https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-PARAMKEYWORDS). `pgbouncer=true` marks a pooler
+        whose host is not well known.
 
-        Raises ValueError, with a message that quotes no value of the URL, for it holds a password.
+        Raises ValueError. Its message quotes no value of the URL, which contains a password.
         """
-        if fault := _copied_with(url):
+        if fault := _copy_error(url):
             raise ValueError(fault)
         match = _URL.fullmatch(url)
         if match is None or not (url.isascii() and url.isprintable()):
             raise ValueError(
                 "not a URL of PostgreSQL: expected postgresql://user:password@host:port/database, "
-                "in ASCII, where @ : / ? # in a user or a password are written %40 %3A %2F %3F %23"
+                "in ASCII, with @ : / ? # in a user or a password written as %40 %3A %2F %3F %23"
             )
         parameters = Parameters(match["query"] or "")
         hosts, ports = _addresses(match["hosts"], parameters)
         database, user, password = (decode(match[part]) for part in ("database", "user", "password"))
-        modes = parameters.take("channel_binding", ("disable", "prefer", "require"))
-        ssl_mode = _ssl_mode(parameters, channel_binding=modes == "require")
+        channel_binding = parameters.take("channel_binding", ("disable", "prefer", "require")) == "require"
+        ssl_mode = _ssl_mode(parameters, channel_binding=channel_binding)
         parameters.take("gssencmode", ("disable", "prefer"))
         parsed = cls(
             hosts=hosts,
@@ -99,34 +99,34 @@ class DatabaseUrl:
             database=parameters.take("dbname") or database or None,
             ssl_mode=ssl_mode,
             tls=_tls(parameters, ssl_mode),
-            channel_binding=modes == "require",
+            channel_binding=channel_binding,
             direct_tls=parameters.take("sslnegotiation", ("postgres", "direct")) == "direct",
             application_name=parameters.take("application_name"),
             connect_timeout=parameters.take_seconds("connect_timeout"),
             session_attributes=parameters.take("target_session_attrs", _SESSION_ATTRIBUTES) or "any",
             pooled=parameters.take("pgbouncer", ("true", "false")) == "true"
-            or any(map(_POOLER.fullmatch, _pairs(hosts, ports))),
+            or any(map(_POOLER.fullmatch, _host_ports(hosts, ports))),
         )
         if parsed.direct_tls and ssl_mode in ("disable", "allow", "prefer"):
-            raise ValueError("sslnegotiation=direct: needs sslmode=require or a stricter one")
-        parameters.reject_the_rest()
+            raise ValueError("sslnegotiation=direct: requires sslmode=require or a stricter one")
+        parameters.reject_unknown()
         return parsed
 
     @property
-    def migrates(self) -> bool:
-        """Whether migrations can use it: they need a connection of the server for as long as they run."""
-        return not self.pooled or all(map(_SESSION_POOLER.fullmatch, _pairs(self.hosts, self.ports)))
+    def supports_migrations(self) -> bool:
+        """Whether migrations can use the URL: they require one server connection for the whole transaction."""
+        return not self.pooled or all(map(_SESSION_POOLER.fullmatch, _host_ports(self.hosts, self.ports)))
 
     @property
     def address(self) -> str:
-        """Where it is, for messages: host:port, or the path of a socket; several are separated by commas."""
-        pairs = _pairs(self.hosts, self.ports)
+        """For messages: host:port or the path of a socket, separated by commas if there are several."""
+        pairs = _host_ports(self.hosts, self.ports)
         return ", ".join(re.sub(r"^(/.*):([0-9]+)$", r"\1/.s.PGSQL.\2", pair) for pair in pairs)
 
     def arguments(self) -> dict[str, Any]:
-        """The keyword arguments of `asyncpg.connect`. Reads the certificates.
+        """Returns the keyword arguments of `asyncpg.connect`. Reads the certificates.
 
-        Raises ValueError for a certificate that can't be read.
+        Raises ValueError if a certificate cannot be loaded.
         """
         arguments: dict[str, Any] = {
             "host": list(self.hosts),
@@ -143,8 +143,8 @@ class DatabaseUrl:
         if self.application_name is not None:
             arguments["server_settings"] = {"application_name": self.application_name}
         if self.pooled:
-            # A statement that was prepared stays on one connection of the server; the next run may
-            # get another. Without a name it is prepared and run in one go, in two round trips.
+            # A prepared statement exists on one server connection only, and the next run may use another. Without the
+            # cache, statements have no name, and each is prepared and run in two round trips.
             arguments["statement_cache_size"] = 0
         return arguments
 
@@ -156,16 +156,19 @@ class DatabaseUrl:
         try:
             return self._context()
         except OSError as error:
-            raise ValueError(f"the certificates can't be used: {error.strerror or type(error).__name__}") from None
+            raise ValueError(f"the certificates cannot be loaded: {error.strerror or type(error).__name__}") from None
 
     def _context(self) -> ssl.SSLContext:
-        """As libpq: `require` looks at the certificate only where a root is given. Where one is wanted and none is
-        given libpq fails; here it is the system's, and then the host's name counts too, for anybody can have a
-        certificate of theirs. asyncpg has no channel binding; what it protects from, somebody in between, such a
-        check does as well."""
-        root, revoked = self.tls.get("sslrootcert") or _home("root.crt"), self.tls.get("sslcrl")
+        """Returns the TLS context, which verifies as libpq does, with two exceptions.
+
+        `require` verifies the certificate only if a root is given. If verification is required and no root is given,
+        libpq fails; here the system's roots are used, and the host name is checked too, because these issue
+        certificates for any host. `channel_binding=require`, which asyncpg lacks, becomes the same check, because both
+        prevent a man in the middle.
+        """
+        root, revoked = self.tls.get("sslrootcert") or _default_file("root.crt"), self.tls.get("sslcrl")
         if self.ssl_mode == "require" and root is None and not self.channel_binding:
-            # Not the default context: it reads the system's certificates, for 20 ms.
+            # Not create_default_context(), which reads the system's certificates: 20 ms.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -174,16 +177,16 @@ class DatabaseUrl:
         else:
             context = ssl.create_default_context(cafile=root)
             context.check_hostname = self.ssl_mode == "verify-full" or self.channel_binding
-            revoked = revoked or _home("root.crl")
-        if (certificate := self.tls.get("sslcert") or _home("postgresql.crt")) is not None:
+            revoked = revoked or _default_file("root.crl")
+        if (certificate := self.tls.get("sslcert") or _default_file("postgresql.crt")) is not None:
             password = self.tls.get("sslpassword", "")
-            context.load_cert_chain(certificate, self.tls.get("sslkey") or _home("postgresql.key"), password)
+            context.load_cert_chain(certificate, self.tls.get("sslkey") or _default_file("postgresql.key"), password)
         if revoked is not None:
             context.load_verify_locations(cafile=revoked)
             context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
-        # Python 3.13 refuses certificates of private authorities that libpq takes.
+        # Python 3.13 sets this flag, and then rejects certificates of private authorities that libpq accepts.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        # PostgreSQL 17 and newer want it where TLS comes first (sslnegotiation=direct).
+        # PostgreSQL 17 and newer require ALPN for sslnegotiation=direct.
         context.set_alpn_protocols(["postgresql"])
         context.minimum_version = _TLS_VERSIONS[self.tls.get("ssl_min_protocol_version", "TLSv1.2")]
         context.maximum_version = _TLS_VERSIONS[self.tls.get("ssl_max_protocol_version", "TLSv1.3")]
@@ -191,29 +194,29 @@ class DatabaseUrl:
 
 
 def unpooled(url: str) -> str | None:
-    """The URL of the same database without the pooler: itself if it has none, another name or port of it if the host is
-    a well-known one, and None if nobody can tell. Raises ValueError, as `parse`."""
-    if DatabaseUrl.parse(url).migrates:
+    """Returns the URL of the same database without the pooler: `url` itself if it names none, another host or port if
+    the pooler is well known, otherwise None. Raises ValueError, as `parse`."""
+    if DatabaseUrl.parse(url).supports_migrations:
         return url
     direct = url
     for pooler, replacement in _DIRECT:
         direct = re.sub(pooler, replacement, direct, flags=re.IGNORECASE)
     if direct != url:
-        # Prisma's spelling says the same again.
+        # Prisma's parameter would still mark the direct URL as a pooler.
         direct = re.sub(r"(?<=[?&])pgbouncer=true(&|$)", "", direct).rstrip("?&")
-    return direct if DatabaseUrl.parse(direct).migrates else None
+    return direct if DatabaseUrl.parse(direct).supports_migrations else None
 
 
-def _copied_with(url: str) -> str | None:
-    """What was copied together with a URL, from a terminal or from an .env file."""
+def _copy_error(url: str) -> str | None:
+    """Returns the error for characters that were copied with a URL, from a terminal or an .env file, or None."""
     if url != url.strip():
-        return "a blank or a line break stands before or after the URL: remove it"
+        return "a blank or a line break is before or after the URL: remove it"
     if url[:1] in ("'", '"', "`") or url[-1:] in ("'", '"', "`"):
-        return "the URL stands in quotes: remove them"
+        return "the URL is in quotes: remove them"
     return None
 
 
-def _pairs(hosts: tuple[str, ...], ports: tuple[int, ...]) -> list[str]:
+def _host_ports(hosts: tuple[str, ...], ports: tuple[int, ...]) -> list[str]:
     bracketed = (f"[{host}]" if ":" in host else host for host in hosts)
     return [f"{host}:{port}" for host, port in zip(bracketed, ports, strict=True)]
 
@@ -237,18 +240,18 @@ def _addresses(given: str, parameters: Parameters) -> tuple[tuple[str, ...], tup
 
 def _ssl_mode(parameters: Parameters, *, channel_binding: bool) -> str:
     mode = parameters.take("sslmode", _SSL_MODES)
-    # SQLAlchemy's and asyncpg's name for it, and JDBC's `true`, which libpq takes as well.
+    # The name of SQLAlchemy and asyncpg, and JDBC's `ssl=true`, which libpq accepts too.
     other = parameters.take("ssl", (*_SSL_MODES, "true"))
     if mode is not None and other is not None:
-        raise ValueError("ssl: is sslmode by another name; give one of them")
+        raise ValueError("ssl: is another name of sslmode; give only one of them")
     mode = mode or ("require" if other == "true" else other)
     if parameters.peek("sslrootcert") == "system":
         if mode not in (None, "verify-full"):
-            raise ValueError("sslrootcert=system: needs sslmode=verify-full")
+            raise ValueError("sslrootcert=system: requires sslmode=verify-full")
         return "verify-full"
     if channel_binding:
         if mode in ("disable", "allow"):
-            raise ValueError("channel_binding=require: needs sslmode=require or a stricter one")
+            raise ValueError("channel_binding=require: requires sslmode=require or a stricter one")
         return "require" if mode in (None, "prefer") else mode
     return mode or "prefer"
 
@@ -256,25 +259,25 @@ def _ssl_mode(parameters: Parameters, *, channel_binding: bool) -> str:
 def _tls(parameters: Parameters, ssl_mode: str) -> dict[str, str]:
     given = {name: value for name in _TLS_PARAMETERS if (value := parameters.take(name)) is not None}
     if given and ssl_mode in ("disable", "allow", "prefer"):
-        raise ValueError(f"{', '.join(given)}: needs sslmode=require or a stricter one")
+        raise ValueError(f"{', '.join(given)}: requires sslmode=require or a stricter one")
     for name, value in given.items():
         if name.endswith("_version"):
             if value not in _TLS_VERSIONS:
                 raise ValueError(f"{name}: must be one of {', '.join(_TLS_VERSIONS)}")
         elif name != "sslpassword" and (name, value) != ("sslrootcert", "system") and not _is_file(Path(value)):
             raise ValueError(f"{name}: there is no such file")
-    least, most = given.get("ssl_min_protocol_version", ""), given.get("ssl_max_protocol_version", "TLSv1.3")
-    if least > most:
-        raise ValueError("ssl_min_protocol_version: is above ssl_max_protocol_version")
+    minimum, maximum = given.get("ssl_min_protocol_version", ""), given.get("ssl_max_protocol_version", "TLSv1.3")
+    if minimum > maximum:
+        raise ValueError("ssl_min_protocol_version: must not be above ssl_max_protocol_version")
     return given
 
 
-def _home(name: str) -> str | None:
-    """libpq's own place for certificates."""
+def _default_file(name: str) -> str | None:
+    """Returns the path of a file in libpq's default folder for certificates, or None if there is none."""
     try:
         path = Path.home() / ".postgresql" / name
     except RuntimeError:
-        # A container's user may have no home.
+        # A container's user may have no home directory.
         return None
     return str(path) if _is_file(path) else None
 
@@ -283,5 +286,5 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:
-        # One that we may not look at, such as in the home of root, whose HOME we have.
+        # A file that may not be read, for example if HOME is root's and the process runs as another user.
         return False
