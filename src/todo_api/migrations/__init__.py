@@ -1,5 +1,5 @@
-"""Alembic's revisions. They ship in the package."""
+"""Alembic's revisions, as part of the package."""
 
 HEAD = "0001"
-"""The revision that this code needs. Written down, so that a service which only compares it need not load Alembic: 10
-MB and 80 ms."""
+"""The revision that this code requires. A constant, because the service only compares it, and would otherwise load
+Alembic: 10 MB and 80 ms."""
