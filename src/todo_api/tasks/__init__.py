@@ -1,1 +1,1 @@
-"""The tag `tasks`: handlers (HTTP), queries (SQL), table."""
+"""The tag `tasks` of the contract: handlers (HTTP), queries (SQL), table and cursor."""

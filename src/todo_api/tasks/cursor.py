@@ -1,9 +1,8 @@
-"""The cursor of a list: a position, as 27 characters that clients pass back without understanding them.
+"""Encodes a position in a list as an opaque cursor of 27 characters (docs/decisions/0003).
 
-20 bytes in base64url: `created_at` in microseconds since 1970 (8), the id (8), and a digest of both and the owner
-(4). The digest is no secret and no signature: it tells a mistyped, cut or foreign cursor from a real one, so that it
-is refused instead of showing a wrong page. A forged one shows its maker nothing but their own tasks, since every
-statement is filtered by the owner.
+20 bytes in base64url: `created_at` in microseconds since 1970 (8), the id (8), and a digest of both and the owner (4).
+The digest is a checksum, not a signature: a mistyped, truncated or foreign cursor is rejected instead of returning a
+wrong page. A forged cursor gives access to no other tasks, because every statement is filtered by the owner.
 """
 
 from base64 import b64decode, urlsafe_b64encode
@@ -19,14 +18,14 @@ _DIGEST_BYTES = 4
 
 
 class Position(NamedTuple):
-    """Where in a list a task stands. The id tells tasks of the same microsecond apart."""
+    """The position of a task in a list. The id orders tasks of the same microsecond."""
 
     created_at: datetime
     id: int
 
 
 def encode(owner: str, position: Position) -> str:
-    """`created_at` must be aware of its time zone; nothing of it is rounded."""
+    """Returns the cursor of a position, whose `created_at` must be timezone-aware. Microseconds are kept."""
     microseconds = (position.created_at - _EPOCH) // _MICROSECOND
     packed = _POSITION.pack(microseconds, position.id)
     digest = blake2s(packed + owner.encode(), digest_size=_DIGEST_BYTES, person=b"cursor").digest()
@@ -34,14 +33,14 @@ def encode(owner: str, position: Position) -> str:
 
 
 def decode(owner: str, cursor: str) -> Position:
-    """Raises ValueError for everything that `encode` did not make for this owner."""
+    """Returns the position. Raises ValueError for a text that `encode` did not return for this owner."""
     try:
         data = b64decode(cursor + "=", altchars=b"-_")
         microseconds, task_id = _POSITION.unpack(data[: _POSITION.size])
         position = Position(_EPOCH + microseconds * _MICROSECOND, task_id)
     except (ValueError, OverflowError, error):
         raise ValueError("not a cursor") from None
-    # Base64 has several spellings of the same bytes: only the one that `encode` makes will do.
+    # Several base64 texts decode to the same bytes; only the one of `encode` is valid.
     if encode(owner, position) != cursor:
         raise ValueError("not a cursor of this list")
     return position

@@ -1,4 +1,4 @@
-"""The six task operations of the contract: load, act, answer."""
+"""Handlers of the six task operations: load, act, return."""
 
 from typing import Annotated
 
@@ -78,12 +78,12 @@ def _after(owner: str, query: models.ListTasksParametersQuery) -> cursor.Positio
     if query.cursor is MISSING:
         return None
     if query.offset is not MISSING:
-        fault = "cursor and offset exclude each other. Send one."
+        fault = "cursor and offset cannot be combined. Send only one of them."
         raise ValidationFailed([InputError("invalid", fault, parameter="offset")])
     try:
         return cursor.decode(owner, query.cursor)
     except ValueError:
-        fault = "This is no cursor of this list. Use the next_cursor of the page before."
+        fault = "Not a cursor of this list. Send the next_cursor of the previous page."
         raise ValidationFailed([InputError("invalid", fault, parameter="cursor")]) from None
 
 

@@ -1,4 +1,4 @@
-"""Failures of the task operations, as problems."""
+"""The problem types of the task operations (RFC 9457)."""
 
 from fastapi_contract.problems import Problem
 

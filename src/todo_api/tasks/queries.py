@@ -1,5 +1,5 @@
-"""The SQL of tasks. Every statement is filtered by the owner, besides the check of the URL: a task of another user is
-not there. Each function is one statement and one round trip."""
+"""The SQL of tasks. Every statement is filtered by the owner, in addition to the check of the URL, so that a task of
+another user is not found. Each function runs one statement in one round trip."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -17,20 +17,20 @@ from todo_api.database.statement import Statement, prepare
 from todo_api.tasks.cursor import Position
 from todo_api.tasks.table import task
 
-_owned = task.c.user_id == bindparam("owner")
-_one = (task.c.id == bindparam("task_id"), _owned)
-_task = reader(models.Task)
-_members = [task.c[name] for name in models.Task.model_fields]
-# now() is the start of the transaction: an update that waited for the row would set an earlier time than the update
-# before it. A clock may be set back, too: each write is at least a microsecond later, up to the contract's last one.
-_written = func.least(
+_of_owner = task.c.user_id == bindparam("owner")
+_by_id = (task.c.id == bindparam("task_id"), _of_owner)
+_read_task = reader(models.Task)
+_columns = [task.c[name] for name in models.Task.model_fields]
+# Not now(), the start of the transaction: an update that waited for a row lock would set an earlier time than the
+# previous update. If the clock is set back, each write is still a microsecond later, up to the contract's maximum.
+_next_updated_at = func.least(
     func.greatest(
         func.clock_timestamp(), task.c.updated_at + literal_column("interval '1 microsecond'"), task.c.created_at
     ),
     literal_column("timestamptz '9999-12-31 23:59:59.999999+00'"),
 )
 
-_get = prepare(select(*_members).where(*_one))
+_get = prepare(select(*_columns).where(*_by_id))
 _create = prepare(
     insert_into(task)
     .values(
@@ -39,11 +39,14 @@ _create = prepare(
         description=bindparam("description"),
         completed=bindparam("completed"),
     )
-    .returning(*_members)
+    .returning(*_columns)
 )
-_delete = prepare(delete_from(task).where(*_one).returning(task.c.id))
+_delete = prepare(delete_from(task).where(*_by_id).returning(task.c.id))
 _toggle = prepare(
-    update_of(task).where(*_one).values(completed=not_(task.c.completed), updated_at=_written).returning(*_members)
+    update_of(task)
+    .where(*_by_id)
+    .values(completed=not_(task.c.completed), updated_at=_next_updated_at)
+    .returning(*_columns)
 )
 
 
@@ -51,23 +54,23 @@ _toggle = prepare(
 def _update(columns: frozenset[str]) -> Statement:
     return prepare(
         update_of(task)
-        .where(*_one)
+        .where(*_by_id)
         .values({name: bindparam(name) for name in sorted(columns)})
-        .values(updated_at=_written)
-        .returning(*_members)
+        .values(updated_at=_next_updated_at)
+        .returning(*_columns)
     )
 
 
 @cache
 def _count(*, filtered: bool) -> Statement:
-    return prepare(select(func.count()).select_from(task).where(*_matching(filtered=filtered)))
+    return prepare(select(func.count()).select_from(task).where(*_conditions(filtered=filtered)))
 
 
 @cache
 def _page(*, filtered: bool, after: bool) -> Statement:
-    statement = select(*_members).where(*_matching(filtered=filtered))
+    statement = select(*_columns).where(*_conditions(filtered=filtered))
     if after:
-        # As a comparison of rows the index serves it at any depth; spelt out with OR it does not.
+        # A comparison of rows can use the index at any depth; the equivalent with OR cannot.
         statement = statement.where(
             tuple_(task.c.created_at, task.c.id)
             < tuple_(
@@ -82,8 +85,8 @@ def _page(*, filtered: bool, after: bool) -> Statement:
     )
 
 
-def _matching(*, filtered: bool) -> tuple[Any, ...]:
-    return (_owned, task.c.completed == bindparam("completed")) if filtered else (_owned,)
+def _conditions(*, filtered: bool) -> tuple[Any, ...]:
+    return (_of_owner, task.c.completed == bindparam("completed")) if filtered else (_of_owner,)
 
 
 async def list_page(
@@ -95,24 +98,24 @@ async def list_page(
     offset: int | None,
     after: Position | None,
 ) -> tuple[list[models.Task], Position | None]:
-    """At most `limit` tasks, newest first, and the position after which the next page goes on; None where none
-    follows. `completed` None stands for both. `offset` reads that many tasks and drops them; `after` costs the same
-    at any depth."""
-    # One more than wanted tells whether a page follows.
+    """Returns at most `limit` tasks, newest first, and the position after which the next page starts, or None on the
+    last page. `completed` None selects both. `offset` reads and drops that many tasks; `after` costs the same at any
+    depth."""
+    # One more task than requested shows whether there is a next page.
     parameters: dict[str, Any] = {"owner": owner, "limit": limit + 1, "offset": offset or 0}
     if completed is not None:
         parameters["completed"] = completed
     if after is not None:
         parameters |= after._asdict()
     rows = await session.fetch_all(_page(filtered=completed is not None, after=after is not None), **parameters)
-    tasks = [_task(row) for row in rows[:limit]]
+    tasks = [_read_task(row) for row in rows[:limit]]
     if len(rows) <= limit:
         return tasks, None
     return tasks, Position(tasks[-1].created_at, tasks[-1].id)
 
 
 async def count(session: Session, owner: str, *, completed: bool | None) -> int:
-    """Reads an index entry of every task that matches."""
+    """Returns the number of matching tasks. Reads an index entry of each."""
     statement = _count(filtered=completed is not None)
     row = await session.fetch_one(statement, owner=owner, completed=completed)
     assert row is not None
@@ -122,30 +125,30 @@ async def count(session: Session, owner: str, *, completed: bool | None) -> int:
 
 async def create(session: Session, owner: str, title: str, description: str | None, completed: bool) -> models.Task:
     values = {"title": title, "description": description, "completed": completed}
-    return _task(await session.fetch_one(_create, owner=owner, **values))
+    return _read_task(await session.fetch_one(_create, owner=owner, **values))
 
 
 async def get(session: Session, owner: str, task_id: int) -> models.Task | None:
-    return _first(await session.fetch_one(_get, owner=owner, task_id=task_id))
+    return _task_or_none(await session.fetch_one(_get, owner=owner, task_id=task_id))
 
 
 async def update(session: Session, owner: str, task_id: int, changes: Mapping[str, Any]) -> models.Task | None:
-    """Sets the members of `TaskUpdate` that `changes` holds, and `updated_at`; the others keep their values."""
+    """Sets the members of `TaskUpdate` in `changes`, and `updated_at`. Returns None if there is no such task."""
     statement = _update(frozenset(changes))
-    return _first(await session.fetch_one(statement, owner=owner, task_id=task_id, **changes))
+    return _task_or_none(await session.fetch_one(statement, owner=owner, task_id=task_id, **changes))
 
 
 async def delete(session: Session, owner: str, task_id: int) -> bool:
-    """Whether there was one."""
+    """Returns whether the task existed."""
     return await session.fetch_one(_delete, owner=owner, task_id=task_id) is not None
 
 
 async def set_completed(session: Session, owner: str, task_id: int, completed: bool | None) -> models.Task | None:
-    """None turns it to what it is not: in the database, so that of two at once neither is lost."""
+    """Sets `completed`; None toggles. The toggle happens in SQL, so that concurrent toggles are not lost."""
     if completed is None:
-        return _first(await session.fetch_one(_toggle, owner=owner, task_id=task_id))
+        return _task_or_none(await session.fetch_one(_toggle, owner=owner, task_id=task_id))
     return await update(session, owner, task_id, {"completed": completed})
 
 
-def _first(row: Any) -> models.Task | None:
-    return None if row is None else _task(row)
+def _task_or_none(row: Any) -> models.Task | None:
+    return None if row is None else _read_task(row)

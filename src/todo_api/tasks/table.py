@@ -1,4 +1,4 @@
-"""The table of tasks. `migrations/` makes it; statements are built from it, and a test holds the two together."""
+"""The table of tasks, from which statements are built. `migrations/` creates it; a test compares the two."""
 
 from datetime import datetime
 
@@ -17,14 +17,13 @@ from sqlmodel import Field, SQLModel
 
 
 class TaskTable(SQLModel, table=True):
-    """A row. The lengths and the ranges are those of the contract's `Task`."""
+    """A row. Lengths and ranges are those of the contract's `Task`."""
 
     __tablename__ = "task"
     __table_args__ = (
         CheckConstraint("title <> ''", name="task_title_not_empty"),
-        # Scanned backwards they give the newest first, and a page after a position starts in the
-        # middle. One cannot do the other's work: without `completed` as a column of its own, a list
-        # of the few open tasks among many done ones would read them all.
+        # Scanned backwards, they return the newest tasks first, and start a page at any position. Both are necessary:
+        # without `completed` in the index, a list of a few open tasks would read all completed ones too.
         Index("task_list", "user_id", "created_at", "id"),
         Index("task_list_completed", "user_id", "completed", "created_at", "id"),
     )
@@ -45,4 +44,4 @@ class TaskTable(SQLModel, table=True):
 
 
 task: Table = TaskTable.__table__  # type: ignore[attr-defined]
-"""The same as SQLAlchemy's Core sees it."""
+"""The table of SQLAlchemy Core."""
