@@ -43,7 +43,7 @@ def message(connect: Callable[[str], None], url: str) -> str:
     with pytest.raises(DatabaseUnavailableError) as failed:
         connect(url)
     text = str(failed.value)
-    for forbidden in ("hunter2", "Error", "Exception", "Errno", "<", "PoolFigures"):
+    for forbidden in ("hunter2", "Error", "Exception", "Errno", "<", "PoolStats"):
         assert forbidden not in text
     password = urlsplit(url).password
     assert not password or password not in text

@@ -19,7 +19,7 @@ from todo_api.database.database import Database
 from todo_api.database.limits import Limits
 from todo_api.database.statement import Statement
 
-ONE = Statement("SELECT 1", repeatable=True)
+ONE = Statement("SELECT 1", retryable=True)
 
 
 @pytest.fixture
@@ -82,8 +82,8 @@ class TestSlowStatement:
                     await database.session().fetch_one(fail)
                 async with database.session().transaction() as session:
                     await session.fetch_one(sleep)
-                    assert session.work.statements == 1
-                    assert session.work.seconds >= 0.05
+                    assert session.stats.statements == 1
+                    assert session.stats.seconds >= 0.05
 
         asyncio.run(run())
         slow = [line["statement"] for line in lines if line["event"] == "slow statement"]
@@ -94,7 +94,7 @@ class TestPoolFigures:
     def test_are_a_line_as_long_as_the_pool_is_used(
         self, database_url: str, lines: list[EventDict], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "FIGURES_INTERVAL", 0.05)
+        monkeypatch.setattr(module, "STATS_INTERVAL", 0.05)
 
         def told() -> list[EventDict]:
             return [line for line in lines if line["event"] == "pool"]

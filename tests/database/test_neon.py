@@ -146,7 +146,7 @@ class TestSilence:
         front.freeze()
         with ThreadPoolExecutor(1) as thread, caplog.at_level(logging.WARNING):
             stuck = thread.submit(client.get, f"/api/{user}/tasks")
-            wait_for(lambda: database.figures.idle == 0, "connection in use")
+            wait_for(lambda: database.stats.idle == 0, "connection in use")
             assert unavailable(client.get(f"/api/{user}/tasks"))
             front.thaw()
             assert stuck.result().status_code == 200

@@ -209,7 +209,7 @@ def test_size_and_overflow_reach_the_pool() -> None:
             database_pool_size=size,
             database_pool_overflow=overflow,
         )
-        assert create_app(settings).state.services.database.figures.limit == size + overflow
+        assert create_app(settings).state.services.database.stats.limit == size + overflow
 
 
 def test_secrets_do_not_show() -> None:

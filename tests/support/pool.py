@@ -8,7 +8,7 @@ import asyncpg
 
 from todo_api.database.connector import Connector
 from todo_api.database.limits import Limits
-from todo_api.database.pool import Lease, Pool, PoolFigures
+from todo_api.database.pool import Lease, Pool, PoolStats
 from todo_api.database.url import DatabaseUrl
 
 LIMIT = 30
@@ -46,7 +46,7 @@ class Bench:
         return [asyncio.create_task(self.acquire()) for _ in range(count)]
 
     async def waiting(self, count: int) -> None:
-        await self.until(lambda: self.pool.figures.waiting == count)
+        await self.until(lambda: self.pool.stats.waiting == count)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(LIMIT):
@@ -64,7 +64,7 @@ class Bench:
 
     async def is_whole(self) -> None:
         """Assert that no connection is in use, and that the pool can open as many as its limit, and no more."""
-        figures = self.pool.figures
+        figures = self.pool.stats
         assert (figures.open, figures.waiting) == (figures.idle, 0)
         leases = await asyncio.gather(*self.asking(figures.limit))
         (one_more,) = self.asking()
@@ -72,7 +72,7 @@ class Bench:
         assert await self.on_server() == {lease.connection.get_server_pid() for lease in leases}
         self.release(*leases)
         self.release(await one_more)
-        assert self.pool.figures == PoolFigures(figures.limit, figures.limit, figures.limit, 0)
+        assert self.pool.stats == PoolStats(figures.limit, figures.limit, figures.limit, 0)
 
 
 Run = Callable[..., None]

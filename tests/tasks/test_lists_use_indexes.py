@@ -11,7 +11,7 @@ import asyncpg
 
 from todo_api.database import migrate
 from todo_api.database.database import Database
-from todo_api.database.session import Session, Work
+from todo_api.database.session import Session, SessionStats
 from todo_api.database.statement import Statement
 from todo_api.tasks import queries
 from todo_api.tasks.cursor import Position
@@ -81,7 +81,7 @@ def test_a_page_is_read_from_an_index_in_order(empty_database_url: str) -> None:
         for kind in ExplainingSession, GenericExplainingSession:
             for completed in None, False, True:
                 for after in None, MIDDLE:
-                    session = kind(database, Work())
+                    session = kind(database, SessionStats())
                     await queries.list_page(session, OWNER, completed=completed, limit=50, offset=None, after=after)
                     limit, scan = nodes(session.plan)
                     assert (limit["Node Type"], scan["Node Type"]) == ("Limit", "Index Scan"), scan

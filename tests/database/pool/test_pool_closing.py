@@ -10,7 +10,7 @@ import pytest
 from support.pool import LIMIT, Bench, Run
 from todo_api.database import pool as module
 from todo_api.database.failures import DatabaseUnavailableError
-from todo_api.database.pool import PoolFigures
+from todo_api.database.pool import PoolStats
 
 
 class TestClose:
@@ -43,7 +43,7 @@ class TestClose:
                 await bench.acquire()
             bench.release(lent)
             await closing
-            assert bench.pool.figures == PoolFigures(limit=1, open=0, idle=0, waiting=0)
+            assert bench.pool.stats == PoolStats(limit=1, open=0, idle=0, waiting=0)
 
         run(test, size=1, overflow=0)
 
@@ -89,7 +89,7 @@ class Chaos:
                 # Which cancels, wherever it is.
                 async with asyncio.timeout(self._chance.choice([0, 0.001, 0.01, LIMIT])):
                     await self._use()
-            assert self._bench.pool.figures.open <= self._bench.pool.figures.limit
+            assert self._bench.pool.stats.open <= self._bench.pool.stats.limit
 
     async def _use(self) -> None:
         lease = await self._bench.acquire(self._chance.choice([0, 0.01, LIMIT]))

@@ -12,8 +12,8 @@ import pytest
 from support.databases import execute
 from support.pool import Bench, Run
 from todo_api.database import pool as module
-from todo_api.database.failures import DatabaseRefusedError, DatabaseUnavailableError, may_pass
-from todo_api.database.pool import PoolFigures
+from todo_api.database.failures import DatabaseUnavailableError, PermanentDatabaseError, is_transient
+from todo_api.database.pool import PoolStats
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ from todo_api.database.pool import PoolFigures
     ids=repr,
 )
 def test_what_may_pass_is_told_from_what_stays(error: Exception, passes: bool) -> None:
-    assert may_pass(error) is passes
+    assert is_transient(error) is passes
 
 
 class TestConnecting:
@@ -56,7 +56,7 @@ class TestConnecting:
             await bench.waiting(2)
             failing.set()
             for each in refused:
-                with pytest.raises(DatabaseRefusedError):
+                with pytest.raises(PermanentDatabaseError):
                     await each
             bench.release(await bench.acquire())
             await bench.is_whole()
@@ -71,9 +71,9 @@ class TestConnecting:
             bench.before_connect = fail
             with pytest.raises(DatabaseUnavailableError) as refused:
                 await bench.acquire(0.2)
-            assert not isinstance(refused.value, DatabaseRefusedError)
+            assert not isinstance(refused.value, PermanentDatabaseError)
             assert bench.tries > 1
-            assert bench.pool.figures == PoolFigures(limit=1, open=0, idle=0, waiting=0)
+            assert bench.pool.stats == PoolStats(limit=1, open=0, idle=0, waiting=0)
             (later,) = bench.asking()
             tries = bench.tries
             await bench.until(lambda: bench.tries > tries + 1)
@@ -85,7 +85,7 @@ class TestConnecting:
 
     def test_with_a_wrong_password_is_tried_once(self, run: Run, database_url: str) -> None:
         async def test(bench: Bench) -> None:
-            with pytest.raises(DatabaseRefusedError) as refused:
+            with pytest.raises(PermanentDatabaseError) as refused:
                 await bench.acquire()
             assert "hunter2" not in str(refused.value)
             assert bench.tries == 1
@@ -180,7 +180,7 @@ class TestUnused:
             for lease in leases:
                 lease.idle_since -= module.OVERFLOW_LIFETIME + 1
             await bench.until_on_server(*others)
-            assert bench.pool.figures == PoolFigures(limit=3, open=2, idle=2, waiting=0)
+            assert bench.pool.stats == PoolStats(limit=3, open=2, idle=2, waiting=0)
             assert oldest.connection.is_closed()
             await bench.is_whole()
 
@@ -218,7 +218,7 @@ class TestUnused:
             for lease in leases:
                 lease.idle_since -= 61
             await bench.until_on_server()
-            await bench.until(lambda: bench.pool.figures == PoolFigures(limit=3, open=0, idle=0, waiting=0))
+            await bench.until(lambda: bench.pool.stats == PoolStats(limit=3, open=0, idle=0, waiting=0))
             await bench.is_whole()
 
         run(test, idle_lifetime=60)

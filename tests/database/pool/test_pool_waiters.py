@@ -9,17 +9,17 @@ import pytest
 from support.pool import Bench, Run
 from todo_api.database import pool as module
 from todo_api.database.failures import DatabaseUnavailableError
-from todo_api.database.pool import PoolFigures
+from todo_api.database.pool import PoolStats
 
 
 class TestSize:
     def test_is_the_limit(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
-            assert bench.pool.figures == PoolFigures(limit=3, open=0, idle=0, waiting=0)
+            assert bench.pool.stats == PoolStats(limit=3, open=0, idle=0, waiting=0)
             assert await bench.on_server() == set()
             tasks = bench.asking(20)
             await bench.waiting(17)
-            await bench.until(lambda: bench.pool.figures == PoolFigures(limit=3, open=3, idle=0, waiting=17))
+            await bench.until(lambda: bench.pool.stats == PoolStats(limit=3, open=3, idle=0, waiting=17))
             assert len(await bench.on_server()) == bench.tries == 3
             pids = set()
             for task in asyncio.as_completed(tasks):
@@ -27,7 +27,7 @@ class TestSize:
                 pids.add(lease.connection.get_server_pid())
                 bench.release(lease)
             assert await bench.on_server() == pids
-            assert bench.pool.figures == PoolFigures(limit=3, open=3, idle=3, waiting=0)
+            assert bench.pool.stats == PoolStats(limit=3, open=3, idle=3, waiting=0)
             assert bench.tries == 3
 
         run(test)
@@ -85,7 +85,7 @@ class TestWaiters:
             impatient.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await impatient
-            assert bench.pool.figures.waiting == 1
+            assert bench.pool.stats.waiting == 1
             bench.release(lease)
             assert await patient is lease
             bench.release(lease)
@@ -150,7 +150,7 @@ class TestWaiters:
             for each in patient:
                 bench.release(await each)
             await asyncio.wait([impatient])
-            await bench.until(lambda: bench.pool.figures.waiting == 0)
+            await bench.until(lambda: bench.pool.stats.waiting == 0)
             (later,) = bench.asking()
             bench.release(await later)
             await bench.is_whole()

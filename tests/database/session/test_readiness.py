@@ -115,7 +115,7 @@ class TestReadiness:
                 await until(database.ready)
 
         asyncio.run(test(Limits(statement_timeout=0.1, connect_timeout=0.1, wait_timeout=0.2)))
-        monkeypatch.setattr(module, "ASK_TIMEOUT", 0.1)
+        monkeypatch.setattr(module, "PING_TIMEOUT", 0.1)
         asyncio.run(test(Limits(statement_timeout=3600, connect_timeout=3600, wait_timeout=3600)))
 
     def test_of_a_database_that_refuses_is_bad(self, url: str) -> None:

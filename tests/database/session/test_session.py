@@ -22,9 +22,9 @@ ADD = prepare(insert(note).values(text=bindparam("text")))
 NOTES = prepare(select(note.c.text).order_by(note.c.text))
 # Sleeps until there is a note. The sequence tells how often it was sent, for nothing undoes that.
 READ = Statement(
-    "SELECT nextval('sent') AS sent, pg_sleep(CASE WHEN EXISTS (SELECT FROM note) THEN 0 ELSE 600 END)", repeatable=True
+    "SELECT nextval('sent') AS sent, pg_sleep(CASE WHEN EXISTS (SELECT FROM note) THEN 0 ELSE 600 END)", retryable=True
 )
-WRITE = replace(READ, repeatable=False)
+WRITE = replace(READ, retryable=False)
 
 
 async def notes(database: Database) -> list[str]:
@@ -214,7 +214,7 @@ class TestLostStatement:
         ids=str,
     )
     def test_may_be_known_to_have_reached_no_server(self, error: Exception, never_sent: bool) -> None:
-        assert StatementLostError(error).nothing_done is never_sent
+        assert StatementLostError(error).safe_to_retry is never_sent
 
 
 class TestStatementTimeout:
