@@ -120,7 +120,7 @@ def plain() -> Iterator[Postgres]:
         (socket.gaierror(socket.EAI_AGAIN, "hunter2"), "the host's name cannot be resolved now"),
         (ssl.SSLError(1, "hunter2"), "the TLS handshake failed"),
         (asyncpg.TooManyConnectionsError("hunter2"), "the server has too many connections"),
-        (asyncpg.CannotConnectNowError("hunter2"), "the server starts or shuts down"),
+        (asyncpg.CannotConnectNowError("hunter2"), "the server is starting or shutting down"),
         (asyncpg.ConnectionDoesNotExistError("hunter2"), "the connection was closed"),
         (asyncpg.InvalidAuthorizationSpecificationError('no pg_hba.conf entry for "x", SSL off'), "requires TLS"),
         (asyncpg.InternalServerError("password authentication failed for user 'hunter2'"), "password is wrong"),

@@ -37,7 +37,7 @@ class TestClose:
             await bench.waiting(2)
             closing = asyncio.create_task(bench.pool.close())
             for each in waiting:
-                with pytest.raises(DatabaseUnavailableError, match="ends"):
+                with pytest.raises(DatabaseUnavailableError, match="shutting down"):
                     await each
             with pytest.raises(DatabaseUnavailableError, match="closed"):
                 await bench.acquire()
