@@ -144,10 +144,10 @@ class Structure:
                 self._check(each, fields.get(name) or fields["*"], (*place, name))
             elif not name.startswith("x-") and not (name == "$ref" and kind == "Schema"):
                 hint = _suggestion(name, fields)
-                self._malformed((*place, name), f"has `{name}`, which is not a field of a {kind} object. {hint}")
+                self._malformed((*place, name), f"has `{name}`, which is not a field of {_named(kind)}. {hint}")
         for name in _REQUIRED[kind]:
             if name not in value:
-                self._malformed(place, f"has no `{name}`, which a {kind} object requires: add it.")
+                self._malformed(place, f"has no `{name}`, which {_named(kind)} requires: add it.")
         if place == ("components",):
             groups = ((group, names) for group, names in value.items() if isinstance(names, dict))
             for group, name in ((group, name) for group, names in groups for name in names):
@@ -163,10 +163,10 @@ class Structure:
         elif found == kind:
             self._graph.setdefault(place, []).append(target)
         elif found is not None:
-            self._malformed((*place, "$ref"), f"refers to {ref}, which is a {found} object and not a {kind} object.")
+            self._malformed((*place, "$ref"), f"refers to {ref}, which is {_named(found)} and not {_named(kind)}.")
         else:
             names = [_pointer(each) for each, other in self.kinds.items() if other == kind and each[0] == "components"]
-            text = f"refers to {ref}, which is not a {kind} object of this file. {_suggestion(ref, names)}"
+            text = f"refers to {ref}, which is not {_named(kind)} of this file. {_suggestion(ref, names)}"
             self._malformed((*place, "$ref"), text)
 
     def _find_circles(self) -> None:
@@ -183,6 +183,10 @@ class Structure:
                 )
             else:
                 return
+
+
+def _named(kind: str) -> str:
+    return f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind} object"
 
 
 def _suggestion(name: str, names: Iterable[str]) -> str:
