@@ -1,6 +1,5 @@
 """What the engine does not carry is rejected by name and line, and everything else is accepted."""
 
-
 import pytest
 import yaml
 

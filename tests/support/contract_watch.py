@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import schemathesis
-import yaml
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import FailureGroup
 from schemathesis.schemas import APIOperation
@@ -18,6 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from fastapi_contract.document import read
 from support import ROOT
 
 CHECKS = [
@@ -39,7 +39,7 @@ class ContractWatch:
     """Checks responses against a contract, and records operation and status of each in `seen`."""
 
     def __init__(self, path: Path = ROOT / "openapi.yaml") -> None:
-        self.document: dict[str, Any] = yaml.safe_load(path.read_text())
+        self.document: dict[str, Any] = read(path.read_bytes()).root
         # Without an explicit configuration, schemathesis would load the fuzzer's.
         self.schema = schemathesis.openapi.from_path(path, config=SchemathesisConfig())
         self.seen: set[Promise] = set()
