@@ -111,15 +111,18 @@ SNIPPETS += [
 ]
 
 
-def edited(source: bytes, document: Any, seed: int) -> bytes:
-    """The contract with one to three random edits: of its values in every other case, otherwise of its text."""
+def edited(source: bytes, document: str, seed: int) -> bytes:
+    """Returns the contract with one to three random edits: of its text if `seed` is odd, otherwise of its values.
+
+    `source` is the contract in YAML, and `document` the same in JSON.
+    """
     chance = random.Random(seed)  # noqa: S311 (Not for secrets.)
     if seed % 2:
         return _edited_text(source.decode(), chance).encode()
-    document = copy.deepcopy(document)
+    root = json.loads(document)
     for _ in range(chance.choice([1, 1, 2, 3])):
-        _edit_value(document, chance)
-    return json.dumps(document).encode()
+        _edit_value(root, chance)
+    return json.dumps(root).encode()
 
 
 def _edited_text(text: str, chance: random.Random) -> str:
