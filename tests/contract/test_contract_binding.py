@@ -58,9 +58,9 @@ def operation(path: str, method: str, **changes: Any) -> Callable[[Document], ob
 
 
 def add_operation(document: Document) -> None:
-    document["paths"][f"{ITEM}/archive"] = {
+    document["paths"][f"{ITEM}/path-of-this-test"] = {
         "parameters": document["paths"][ITEM]["parameters"],
-        "post": {**document["paths"][ITEM]["get"], "operationId": "archiveTask"},
+        "post": {**document["paths"][ITEM]["get"], "operationId": "operationOfThisTest"},
     }
 
 
@@ -121,7 +121,7 @@ def change_success(document: Document) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (add_operation, "not implemented: archiveTask (POST /api/{user_id}/tasks/{task_id}/archive)"),
+        (add_operation, "not implemented: operationOfThisTest (POST /api/{user_id}/tasks/{task_id}/path-of-this-test)"),
         (remove_operation, "not in openapi.yaml: deleteTask"),
         (rename_operation, "not implemented: readTask"),
         (change_method, 'updateTask / method: openapi.yaml says "POST", the code "PUT"'),

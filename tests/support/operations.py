@@ -14,7 +14,9 @@ from support import ROOT
 
 CONTRACT = Contract.parse((ROOT / "openapi.yaml").read_bytes())
 SECURED = [operation for operation in CONTRACT.operations.values() if operation.security]
-ON_A_TASK = [operation for operation in SECURED if "{task_id}" in operation.path]
+OF_TASKS = [each for each in CONTRACT.operations.values() if {"tasks", "service"} & set(each.spec["tags"])]
+"""Those that succeed for a user with a task. Another resource brings tests of its own."""
+ON_A_TASK = [operation for operation in OF_TASKS if "{task_id}" in operation.path]
 
 
 def resolve(node: Any) -> Any:
@@ -72,8 +74,18 @@ def send(
         headers = others.get("headers", {})
         given = headers.items() if isinstance(headers, dict) else headers
         others["headers"] = [*given, ("Content-Type", form.media_type)]
-    url = operation.path.format(user_id=user_id, task_id=task_id)
-    return client.request(operation.method, url, **others)
+    return client.request(operation.method, path_of(operation, user_id=user_id, task_id=task_id), **others)
+
+
+def path_of(operation: Operation, **values: object) -> str:
+    """Return the path with `values`, and with the contract's examples of its other parameters."""
+    examples = {each["name"]: _example(each) for each in operation.parameters if each["in"] == "path"}
+    return operation.path.format_map({**examples, **values})
+
+
+def _example(parameter: Any) -> object:
+    holder = parameter if "example" in parameter else parameter["schema"]
+    return holder["example"] if "example" in holder else next(iter(holder.get("examples", [1])))
 
 
 def tasks(user: str) -> str:
