@@ -1,6 +1,6 @@
-"""The database fails under traffic: what was acknowledged is there, once, and the service recovers with it.
+"""The database fails under load: every acknowledged write is stored once, and the service recovers within a second.
 
-Every request is counted, and the run ends with the counts.
+Every request is counted, and the counts are printed at the end of the run.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from support.traffic import Traffic
 from todo_api.database import migrate
 
 BEFORE, AFTER = 300, 300
-"""Requests that must have succeeded before the fault, and once it is over."""
+"""Requests that must succeed before the fault, and after the recovery."""
 RECOVERY = 1
-"""Seconds after the database's return from which on every request must succeed."""
+"""Seconds for which requests may still fail after the database answers again."""
 
 Survive = Callable[[str, Callable[[], object]], Traffic]
 
@@ -41,44 +41,44 @@ def pooler(postgres: Postgres) -> Iterator[PgBouncer]:
 
 
 @contextmanager
-def _using(database_url: str, directory: Path) -> Iterator[str]:
-    """One service for all faults, as in production. In a process of its own, for the traffic wants one too."""
+def _serving(database_url: str, directory: Path) -> Iterator[str]:
+    """Starts one service for all faults, as in production, in its own process, because the traffic uses this one."""
     with serving(directory, DATABASE_URL=database_url, BETTER_AUTH_SECRET=SECRET) as service:
         yield f"http://127.0.0.1:{service.port}"
 
 
 @pytest.fixture(scope="module")
 def direct(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with _using(postgres.url, tmp_path_factory.mktemp("direct")) as url:
+    with _serving(postgres.url, tmp_path_factory.mktemp("direct")) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def pooled(pooler: PgBouncer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with _using(pooler.url, tmp_path_factory.mktemp("pooled")) as url:
+    with _serving(pooler.url, tmp_path_factory.mktemp("pooled")) as url:
         yield url
 
 
 @pytest.fixture
 def survive(postgres: Postgres, user: str, request: pytest.FixtureRequest) -> Survive:
-    """Uses a service before, during and after a fault. Nothing but 503 is forgiven, and nothing after the recovery."""
+    """Sends requests before, during and after a fault. Only 503 may occur, and only until the recovery."""
 
     def survive(service: str, fault: Callable[[], object]) -> Traffic:
-        traffic, back = Traffic(service, user), None
+        traffic, restored_at = Traffic(service, user), None
         try:
             with traffic.flowing():
                 traffic.wait_until(lambda: traffic.succeeded() >= BEFORE)
                 fault()
                 postgres.wait_until_it_answers()
-                back = time.monotonic()
-                recovered = back + RECOVERY
-                traffic.wait_until(lambda: traffic.succeeded(since=recovered) >= AFTER)
+                restored_at = time.monotonic()
+                recovered_at = restored_at + RECOVERY
+                traffic.wait_until(lambda: traffic.succeeded(since=recovered_at) >= AFTER)
         finally:
-            name = f"{request.cls.__name__[4:]} {request.node.name[5:].replace('_', ' ')}"
-            request.node.user_properties.append(("faults", f"{name}: {traffic.counts(back)}"))
-        failed = [each for each in traffic.sent if not each.succeeded]
+            name = request.node.name.removeprefix("test_service_survives_").replace("_", " ")
+            request.node.user_properties.append(("faults", f"{name}: {traffic.counts(restored_at)}"))
+        failed = [request for request in traffic.sent if not request.succeeded]
         assert [each for each in failed if each.status != 503] == []
-        assert [each for each in failed if each.at >= recovered] == []
+        assert [each for each in failed if each.at >= recovered_at] == []
         assert asyncio.run(traffic.lost_or_doubled(postgres.url)) == []
         return traffic
 
@@ -86,11 +86,15 @@ def survive(postgres: Postgres, user: str, request: pytest.FixtureRequest) -> Su
 
 
 class TestPostgres:
-    def test_ends_all_connections(self, postgres: Postgres, direct: str, survive: Survive) -> None:
+    def test_service_survives_the_end_of_all_connections(
+        self, postgres: Postgres, direct: str, survive: Survive
+    ) -> None:
         survive(direct, postgres.end_connections)
 
-    def test_ends_connections_after_the_commit(self, postgres: Postgres, direct: str, survive: Survive) -> None:
-        """Sent again, each of these writes would be there twice."""
+    def test_service_survives_connections_that_end_after_the_commit(
+        self, postgres: Postgres, direct: str, survive: Survive
+    ) -> None:
+        """A retry of one of these writes would store it twice."""
 
         def end() -> None:
             with postgres.commits_unanswered(10):
@@ -100,32 +104,40 @@ class TestPostgres:
         assert len(traffic.sent) - traffic.succeeded() >= 10
 
     @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
-    def test_restarts(self, postgres: Postgres, direct: str, survive: Survive, ending: signal.Signals) -> None:
+    def test_service_survives_a_restart_of_postgres(
+        self, postgres: Postgres, direct: str, survive: Survive, ending: signal.Signals
+    ) -> None:
         def restart() -> None:
             with postgres.stopped(ending):
                 pass
 
         survive(direct, restart)
 
-    def test_pauses_for_5_s(self, postgres: Postgres, direct: str, survive: Survive) -> None:
+    def test_service_survives_a_pause_of_postgres_for_5_s(
+        self, postgres: Postgres, direct: str, survive: Survive
+    ) -> None:
         def pause() -> None:
             with postgres.paused():
                 time.sleep(5)
 
         traffic = survive(direct, pause)
-        assert traffic.succeeded() == len(traffic.sent), "it was only slow"
+        assert traffic.succeeded() == len(traffic.sent), "requests are slow, and none fails"
 
-    def test_refuses_connections_for_3_s(self, postgres: Postgres, direct: str, survive: Survive) -> None:
-        def sleep() -> None:
+    def test_service_survives_an_outage_of_postgres_for_3_s(
+        self, postgres: Postgres, direct: str, survive: Survive
+    ) -> None:
+        def stop() -> None:
             with postgres.stopped(signal.SIGQUIT):
                 time.sleep(3)
 
-        survive(direct, sleep)
+        survive(direct, stop)
 
 
 class TestPooler:
-    def test_restarts(self, pooler: PgBouncer, pooled: str, survive: Survive) -> None:
+    def test_service_survives_a_restart_of_the_pooler(self, pooler: PgBouncer, pooled: str, survive: Survive) -> None:
         survive(pooled, pooler.restart)
 
-    def test_loses_its_connections(self, postgres: Postgres, pooled: str, survive: Survive) -> None:
+    def test_service_survives_the_end_of_the_connections_of_the_pooler(
+        self, postgres: Postgres, pooled: str, survive: Survive
+    ) -> None:
         survive(pooled, postgres.end_connections)

@@ -1,4 +1,4 @@
-"""Behind PgBouncer in transaction mode nothing is used that it can't carry, and all holds that holds without it."""
+"""Through PgBouncer in transaction mode requests work as on a direct connection, and leave no session state."""
 
 import asyncio
 import logging
@@ -27,12 +27,12 @@ from todo_api.database.limits import Limits
 from todo_api.database.statement import Statement
 from todo_api.database.url import DatabaseUrl
 
-AT_ONCE = 50
+CONCURRENCY = 50
 SLEEP = Statement("SELECT pg_sleep(600)")
 
-# What PgBouncer itself sets for each client that it lends a connection to.
-KEPT_BY_PGBOUNCER = ["application_name", "client_encoding", "DateStyle", "standard_conforming_strings", "TimeZone"]
-LEFT_OVER = """
+# Settings that PgBouncer itself sets when it assigns a server connection to a client.
+SET_BY_PGBOUNCER = ["application_name", "client_encoding", "DateStyle", "standard_conforming_strings", "TimeZone"]
+SESSION_STATE = """
     SELECT 'prepared statement', name FROM pg_prepared_statements WHERE name <> ''
     UNION ALL SELECT 'setting', name FROM pg_settings WHERE source = 'session' AND name <> ALL ($1)
     UNION ALL SELECT 'channel', channel FROM pg_listening_channels() AS channel
@@ -40,8 +40,8 @@ LEFT_OVER = """
     UNION ALL SELECT 'table', relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()
 """
 
-# A column more, and another type for one that is in use: this is what a prepared statement does not outlive.
-CHANGES = [
+# A new column, and another type of a column in use: each invalidates prepared statements.
+ALTERATIONS = [
     "ALTER TABLE task ADD COLUMN added integer NOT NULL DEFAULT 0",
     "ALTER TABLE task ALTER COLUMN title TYPE varchar(201)",
     "ALTER TABLE task ALTER COLUMN title TYPE varchar(200)",
@@ -53,57 +53,57 @@ async def connect(url: str) -> asyncpg.Connection:
     return await asyncpg.connect(**DatabaseUrl.parse(url).arguments())
 
 
-def answered(response: httpx.Response) -> httpx.Response:
+def successful(response: httpx.Response) -> httpx.Response:
     assert response.is_success, response.text
     return response
 
 
-def live(service: Service) -> None:
-    """All that a user does; every answer must be this user's."""
+def use(service: Service) -> None:
+    """Calls every operation as a new user. Every response must contain only this user's tasks."""
     user = f"user-{uuid.uuid4().hex}"
     client, url = service.client(user), f"/api/{user}/tasks"
     for number in range(2):
-        created = answered(client.post(url, json={"title": f"{user} {number}"})).json()
+        created = successful(client.post(url, json={"title": f"{user} {number}"})).json()
         assert (created["user_id"], created["title"]) == (user, f"{user} {number}")
         one = f"{url}/{created['id']}"
-        assert answered(client.get(one)).json() == created
-        listed = answered(client.get(url, params={"include_total": "true", "completed": "false"})).json()
+        assert successful(client.get(one)).json() == created
+        listed = successful(client.get(url, params={"include_total": "true", "completed": "false"})).json()
         assert (listed["items"], listed["total"]) == ([created], 1)
-        assert answered(client.put(one, json={"description": user})).json()["description"] == user
-        assert answered(client.patch(f"{one}/complete")).json()["completed"] is True
-    answered(client.delete(one))
-    assert [task["title"] for task in answered(client.get(url)).json()["items"]] == [f"{user} 0"]
+        assert successful(client.put(one, json={"description": user})).json()["description"] == user
+        assert successful(client.patch(f"{one}/complete")).json()["completed"] is True
+    successful(client.delete(one))
+    assert [task["title"] for task in successful(client.get(url)).json()["items"]] == [f"{user} 0"]
 
 
-def live_at_once(service: Service) -> None:
-    """Many users, each with another statement under way."""
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        list(threads.map(live, [service] * AT_ONCE))
+def use_concurrently(service: Service) -> None:
+    """Calls every operation as 50 users at once."""
+    with ThreadPoolExecutor(CONCURRENCY) as threads:
+        list(threads.map(use, [service] * CONCURRENCY))
 
 
 @contextmanager
-def changing(url: str) -> Iterator[Callable[[], int]]:
-    """Changes the table of the tasks again and again. Tells how often."""
-    stopping, changes = threading.Event(), 0
+def altering(url: str) -> Iterator[Callable[[], int]]:
+    """Alters the table of tasks repeatedly. Yields a function that returns the number of alterations."""
+    stopping, count = threading.Event(), 0
 
-    async def change() -> None:
-        nonlocal changes
+    async def alter() -> None:
+        nonlocal count
         connection = await connect(url)
         while not stopping.is_set():
-            for statement in CHANGES:
+            for statement in ALTERATIONS:
                 await connection.execute(statement)
-                changes += 1
-                # A table can have had 1600 columns in its life.
+                count += 1
+                # A table can have 1600 columns, and dropped ones count.
                 await asyncio.sleep(0.005)
         await connection.close()
 
     with ThreadPoolExecutor(1) as thread:
-        changed = thread.submit(asyncio.run, change())
+        altered = thread.submit(asyncio.run, alter())
         try:
-            yield lambda: changes
+            yield lambda: count
         finally:
             stopping.set()
-        changed.result()
+        altered.result()
 
 
 @pytest.fixture
@@ -112,66 +112,66 @@ def migrated_url(empty_database_url: str) -> str:
     return empty_database_url
 
 
-class TestFiftyAtOnce:
-    def test_get_their_own_answers(self, pooled_service: Service) -> None:
-        live_at_once(pooled_service)
+class TestFiftyConcurrentUsers:
+    def test_concurrent_users_get_only_their_own_tasks(self, pooled_service: Service) -> None:
+        use_concurrently(pooled_service)
 
-    @pytest.mark.parametrize("pooled", [True, False])
-    def test_do_not_notice_that_the_table_changes(self, migrated_url: str, pooled: bool) -> None:
+    @pytest.mark.parametrize("pooled", [True, False], ids=["pooled", "direct"])
+    def test_concurrent_users_get_no_error_while_the_table_is_altered(self, migrated_url: str, pooled: bool) -> None:
         with pgbouncer(migrated_url) as pooler:
             app = create_app(settings_for(pooler.url if pooled else migrated_url))
-            with running(app) as service, changing(migrated_url) as changes:
-                live_at_once(service)
-                assert changes() > len(CHANGES)
+            with running(app) as service, altering(migrated_url) as alterations:
+                use_concurrently(service)
+                assert alterations() > len(ALTERATIONS)
 
-    def test_leave_nothing_to_the_next_client(self, pooled_service: Service, pooler: PgBouncer) -> None:
-        async def left_over() -> tuple[int, list[asyncpg.Record]]:
+    def test_concurrent_users_leave_no_session_state(self, pooled_service: Service, pooler: PgBouncer) -> None:
+        async def session_state() -> tuple[int, list[asyncpg.Record]]:
             async with AsyncExitStack() as stack:
                 servers, found = set(), []
-                # Within a transaction each has a connection of its own to the server: these are all.
+                # In a transaction each client holds its own server connection, so these are all of them.
                 for _ in range(SERVER_CONNECTIONS):
                     connection = await connect(pooler.url)
                     stack.push_async_callback(connection.close)
                     await stack.enter_async_context(connection.transaction())
                     servers.add(await connection.fetchval("SELECT pg_backend_pid()"))
-                    found += await connection.fetch(LEFT_OVER, KEPT_BY_PGBOUNCER)
+                    found += await connection.fetch(SESSION_STATE, SET_BY_PGBOUNCER)
                 return len(servers), found
 
-        live_at_once(pooled_service)
-        assert asyncio.run(left_over()) == (SERVER_CONNECTIONS, [])
+        use_concurrently(pooled_service)
+        assert asyncio.run(session_state()) == (SERVER_CONNECTIONS, [])
 
 
-class TestWithoutItsMark:
-    """A URL that does not say that it names a pooler: the errors of the pooler do."""
+class TestUndeclaredPooler:
+    """If the URL lacks pgbouncer=true, the service recognizes the pooler by its errors."""
 
-    def test_three_hundred_requests_at_once_succeed(
+    def test_requests_through_an_undeclared_pooler_succeed_with_one_warning(
         self, pooler: PgBouncer, user: str, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
     ) -> None:
-        unmarked = pooler.url.replace("&pgbouncer=true", "")
-        assert not DatabaseUrl.parse(unmarked).pooled
-        with caplog.at_level(logging.WARNING), running(create_app(settings_for(unmarked))) as service:
+        undeclared = pooler.url.replace("&pgbouncer=true", "")
+        assert not DatabaseUrl.parse(undeclared).pooled
+        with caplog.at_level(logging.WARNING), running(create_app(settings_for(undeclared))) as service:
             client, url = service.client(user), f"/api/{user}/tasks"
-            one = f"{url}/{answered(client.post(url, json={'title': 'x'})).json()['id']}"
-            kinds: list[Callable[[], httpx.Response]] = [
+            one = f"{url}/{successful(client.post(url, json={'title': 'x'})).json()['id']}"
+            requests: list[Callable[[], httpx.Response]] = [
                 lambda: client.get(one),
                 lambda: client.get(url, params={"include_total": "true"}),
                 lambda: client.post(url, json={"title": "y"}),
                 lambda: client.put(one, json={"title": "z"}),
                 lambda: client.patch(f"{one}/complete"),
             ]
-            with ThreadPoolExecutor(AT_ONCE) as threads:
-                statuses = list(threads.map(lambda number: kinds[number % len(kinds)]().status_code, range(300)))
+            with ThreadPoolExecutor(CONCURRENCY) as threads:
+                statuses = list(threads.map(lambda number: requests[number % len(requests)]().status_code, range(300)))
             listed = client.get(url, params={"include_total": "true"}).json()
-        told = [record.getMessage() for record in caplog.records if "pgbouncer=true" in record.getMessage()]
-        figures = f"pooler without its mark: 300 requests, {dict(Counter(statuses))}, told {len(told)} times"
+        warnings = [record.getMessage() for record in caplog.records if "pgbouncer=true" in record.getMessage()]
+        figures = f"undeclared pooler: 300 requests, {dict(Counter(statuses))}, {len(warnings)} warning(s)"
         request.node.user_properties.append(("figures", figures))
         assert set(statuses) == {200, 201}
-        assert listed["total"] == 61, "each creation is carried out once"
-        assert len(told) == 1
-        assert "DATABASE_URL_UNPOOLED" in told[0]
+        assert listed["total"] == 61, "each task is created once"
+        assert len(warnings) == 1
+        assert "DATABASE_URL_UNPOOLED" in warnings[0]
 
-    def test_a_leftover_of_another_process_is_not_run(self) -> None:
-        """Behind a pooler processes share the server's connections: the same name would be another's statement."""
+    def test_prepared_statements_have_other_names_in_each_process(self) -> None:
+        """Processes share the server connections of a pooler: the same name could run another process's statement."""
         script = "import asyncpg.connection, todo_api.database.database; print(asyncpg.connection._uid)"
         first, second = (
             int(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout)
@@ -181,7 +181,7 @@ class TestWithoutItsMark:
 
 
 class TestMigrations:
-    def test_take_the_direct_url(self, empty_database_url: str, tmp_path: Path) -> None:
+    def test_migration_uses_the_unpooled_url(self, empty_database_url: str, tmp_path: Path) -> None:
         with pgbouncer(empty_database_url) as pooler:
             urls = {"DATABASE_URL": pooler.url, "DATABASE_URL_UNPOOLED": empty_database_url}
             pooler.stop()
@@ -189,21 +189,21 @@ class TestMigrations:
             assert (migrated.returncode, migrated.stderr) == (0, "")
             pooler.start()
             with running(create_app(settings_for(pooler.url))) as service:
-                live(service)
+                use(service)
                 migrate.downgrade(empty_database_url, "base")
                 migrate.upgrade(empty_database_url)
-                live(service)
+                use(service)
 
 
 class TestStatementTimeout:
-    """Of a statement that takes longer nothing is left."""
+    """After the timeout the statement no longer runs on the server."""
 
     @staticmethod
     async def sleepers(connection: asyncpg.Connection) -> int:
         running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
         return int(await connection.fetchval(running))
 
-    def ends(self, direct_url: str, sleep: Callable[[], Awaitable[None]]) -> None:
+    def assert_ends(self, direct_url: str, sleep: Callable[[], Awaitable[None]]) -> None:
         async def main() -> None:
             await sleep()
             connection = await connect(direct_url)
@@ -214,8 +214,10 @@ class TestStatementTimeout:
 
         asyncio.run(main())
 
-    @pytest.mark.parametrize("in_transaction", [False, True])
-    def test_is_the_clients(self, pooler: PgBouncer, database_url: str, in_transaction: bool) -> None:
+    @pytest.mark.parametrize("in_transaction", [False, True], ids=["statement", "transaction"])
+    def test_timeout_of_the_client_ends_the_statement_on_the_server(
+        self, pooler: PgBouncer, database_url: str, in_transaction: bool
+    ) -> None:
         async def sleep() -> None:
             async with Database(pooler.url, Limits(statement_timeout=0.2)) as database:
                 with pytest.raises(DatabaseUnavailableError):
@@ -225,9 +227,9 @@ class TestStatementTimeout:
                     else:
                         await database.session().fetch_one(SLEEP)
 
-        self.ends(database_url, sleep)
+        self.assert_ends(database_url, sleep)
 
-    def test_is_the_servers_too(self, empty_database_url: str) -> None:
+    def test_timeout_of_the_server_ends_the_statement(self, empty_database_url: str) -> None:
         migrate.upgrade(empty_database_url, Limits(statement_timeout=0.2))
         with pgbouncer(empty_database_url) as pooler:
 
@@ -237,4 +239,4 @@ class TestStatementTimeout:
                     await connection.fetch(SLEEP.sql)
                 await connection.close()
 
-            self.ends(empty_database_url, sleep)
+            self.assert_ends(empty_database_url, sleep)
