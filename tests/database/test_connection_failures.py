@@ -1,4 +1,4 @@
-"""Without a connection the message names the address, the cause and what to do, and no credentials."""
+"""The message of a failed connection names the address, the cause and the remedy, and contains no credentials."""
 
 import asyncio
 import errno
@@ -24,7 +24,7 @@ from todo_api.database.statement import Statement
 LIMITS = Limits(wait_timeout=0.5, connect_timeout=0.2)
 
 
-def by_service(url: str) -> None:
+def connect_service(url: str) -> None:
     async def run() -> None:
         async with Database(url, LIMITS) as database:
             await database.session().fetch_one(Statement("SELECT 1"))
@@ -32,11 +32,13 @@ def by_service(url: str) -> None:
     asyncio.run(run())
 
 
-def by_migration(url: str) -> None:
+def connect_migration(url: str) -> None:
     migrate.upgrade(url, LIMITS)
 
 
-both = pytest.mark.parametrize("connect", [by_service, by_migration], ids=["service", "migration"])
+service_and_migration = pytest.mark.parametrize(
+    "connect", [connect_service, connect_migration], ids=["service", "migration"]
+)
 
 
 def message(connect: Callable[[str], None], url: str) -> str:
@@ -51,51 +53,55 @@ def message(connect: Callable[[str], None], url: str) -> str:
 
 
 @pytest.fixture
-def silent() -> Iterator[int]:
-    """A port that takes connections and never answers."""
+def silent_port() -> Iterator[int]:
+    """A port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
-@both
-class TestMessage:
+@service_and_migration
+class TestConnectionFailureMessage:
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-    def test_of_a_refused_connection(self, connect: Callable[[str], None], host: str) -> None:
+    def test_message_names_connection_refused(self, connect: Callable[[str], None], host: str) -> None:
         port = next_port()
-        said = f"Cannot connect to the database at {host}:{port} within 0.5 s: connection refused. Check DATABASE_URL."
-        assert message(connect, f"postgresql://todo:hunter2@{host}:{port}/todo") == said
+        expected = (
+            f"Cannot connect to the database at {host}:{port} within 0.5 s: connection refused. Check DATABASE_URL."
+        )
+        assert message(connect, f"postgresql://todo:hunter2@{host}:{port}/todo") == expected
 
-    def test_of_an_unknown_host(self, connect: Callable[[str], None]) -> None:
+    def test_message_names_unknown_host(self, connect: Callable[[str], None]) -> None:
         text = message(connect, "postgresql://todo:hunter2@nothing.invalid/todo")
         assert text.startswith("Cannot connect to the database at nothing.invalid:5432 within 0.5 s: ")
         assert "there is no such host" in text or "cannot be resolved now" in text
 
-    def test_of_a_silent_server(self, connect: Callable[[str], None], silent: int) -> None:
-        text = message(connect, f"postgresql://todo:hunter2@127.0.0.1:{silent}/todo")
-        assert text.endswith(f"at 127.0.0.1:{silent} within 0.5 s: no answer. Check DATABASE_URL.")
+    def test_message_names_silent_server(self, connect: Callable[[str], None], silent_port: int) -> None:
+        text = message(connect, f"postgresql://todo:hunter2@127.0.0.1:{silent_port}/todo")
+        assert text.endswith(f"at 127.0.0.1:{silent_port} within 0.5 s: no answer. Check DATABASE_URL.")
 
-    def test_of_a_socket_that_is_not_there(self, connect: Callable[[str], None], tmp_path: Path) -> None:
+    def test_message_names_missing_socket(self, connect: Callable[[str], None], tmp_path: Path) -> None:
         text = message(connect, f"postgresql://todo:hunter2@/todo?host={tmp_path}")
         assert "/.s.PGSQL.5432 within 0.5 s: there is no such socket. " in text
 
-    def test_of_a_wrong_password(self, connect: Callable[[str], None], database_url: str) -> None:
+    def test_message_names_wrong_password(self, connect: Callable[[str], None], database_url: str) -> None:
         wrong = database_url.replace(f":{urlsplit(database_url).password}@", ":hunter2@")
         assert message(connect, wrong).endswith(": the user or the password is wrong. Check DATABASE_URL.")
 
-    def test_of_an_unknown_database(self, connect: Callable[[str], None], database_url: str) -> None:
+    def test_message_names_unknown_database(self, connect: Callable[[str], None], database_url: str) -> None:
         wrong = urlsplit(database_url)._replace(path="/nothing").geturl()
         assert message(connect, wrong).endswith(": there is no such database. Check DATABASE_URL.")
 
-    def test_of_tls_that_is_not_offered(self, connect: Callable[[str], None], plain: Postgres) -> None:
-        text = message(connect, f"{plain.url}?sslmode=require")
-        address = urlsplit(plain.url).netloc.rpartition("@")[2]
+    def test_message_names_server_without_tls(
+        self, connect: Callable[[str], None], server_without_tls: Postgres
+    ) -> None:
+        text = message(connect, f"{server_without_tls.url}?sslmode=require")
+        address = urlsplit(server_without_tls.url).netloc.rpartition("@")[2]
         assert text.startswith(f"Cannot connect to the database at {address}: the server offers no TLS. ")
 
-    def test_of_tls_that_is_required(self, connect: Callable[[str], None], pooler: PgBouncer) -> None:
+    def test_message_names_required_tls(self, connect: Callable[[str], None], pooler: PgBouncer) -> None:
         text = message(connect, pooler.url.partition("?")[0] + "?sslmode=disable")
         assert "the server requires TLS. Add sslmode=require" in text
 
-    def test_of_a_certificate_that_is_not_verified(self, connect: Callable[[str], None], pooler: PgBouncer) -> None:
+    def test_message_names_unverified_certificate(self, connect: Callable[[str], None], pooler: PgBouncer) -> None:
         text = message(connect, pooler.url.partition("?")[0] + "?sslmode=verify-full")
         assert "the server's certificate is not verified (" in text
         assert "sslrootcert" in text
@@ -105,8 +111,8 @@ class TestMessage:
 
 
 @pytest.fixture(scope="module")
-def plain() -> Iterator[Postgres]:
-    """On a port, without TLS."""
+def server_without_tls() -> Iterator[Postgres]:
+    """A server on a TCP port."""
     with new_postgres() as server:
         yield server
 
@@ -127,11 +133,12 @@ def plain() -> Iterator[Postgres]:
         (KeyError("hunter2"), "the connection failed"),
     ],
     ids=[
-        "unreachable", "several addresses", "unknown", "name server", "TLS", "too many", "starting", "closed",
-        "TLS required", "Neon's password", "unforeseen",
+        "host unreachable", "several addresses", "unknown OSError", "temporary DNS failure", "TLS handshake",
+        "too many connections", "starting up", "connection closed", "TLS required", "wrong password at Neon",
+        "unexpected error",
     ],
 )  # fmt: skip
-def test_each_cause_is_named_in_plain_words(error: Exception, cause: str) -> None:
+def test_cause_is_named_without_the_text_of_the_error(error: Exception, cause: str) -> None:
     text = connection_failure("the.host:5432", error)
     assert cause in text
     assert "hunter2" not in text

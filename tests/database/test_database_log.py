@@ -1,4 +1,4 @@
-"""The log tells what a request asked of the database, which statements are slow, and how the pool is used."""
+"""The log reports the statements of each request, slow statements, and the use of the pool."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ def lines() -> Iterator[list[EventDict]]:
 
 
 class TestRequestLine:
-    def test_has_the_statements_and_their_time(
+    def test_request_line_has_the_number_and_time_of_statements(
         self, service: Service, client: httpx.Client, user: str, lines: list[EventDict]
     ) -> None:
         url = f"/api/{user}/tasks"
@@ -41,7 +41,7 @@ class TestRequestLine:
         assert [(line["statements"], line["repeated"]) for line in found] == [(1, 0), (1, 0), (2, 0), (1, 0)]
         assert all(0 < line["database_ms"] <= line["duration_ms"] for line in found)
 
-    def test_of_a_request_that_needs_no_database_has_none(
+    def test_request_line_without_statements_has_zeros(
         self, service: Service, user: str, lines: list[EventDict]
     ) -> None:
         for path in ("/health", f"/api/{user}/tasks", "/nothing"):
@@ -51,8 +51,10 @@ class TestRequestLine:
 
 
 class TestSlowStatement:
-    @pytest.mark.parametrize("limit", [0.02, 3600], ids=["slow", "fast"])
-    def test_has_a_line_with_operation_and_text(self, user: str, lines: list[EventDict], limit: float) -> None:
+    @pytest.mark.parametrize("limit", [0.02, 3600], ids=["above limit", "below limit"])
+    def test_only_a_slow_statement_is_logged_with_operation_and_text(
+        self, user: str, lines: list[EventDict], limit: float
+    ) -> None:
         with new_database() as url:
             migrate.upgrade(url)
             execute(
@@ -71,7 +73,7 @@ class TestSlowStatement:
             assert "hunter2" not in str(line)
             assert user not in str(line)
 
-    def test_that_fails_or_is_part_of_a_transaction_has_one_too(
+    def test_slow_statement_is_logged_if_it_fails_or_is_in_a_transaction(
         self, database_url: str, lines: list[EventDict]
     ) -> None:
         sleep, fail = (Statement(f"SELECT pg_sleep(0.05), {part} AS part") for part in ("1", "1 / (random() * 0)::int"))
@@ -91,57 +93,57 @@ class TestSlowStatement:
 
 
 class TestPoolFigures:
-    def test_are_a_line_as_long_as_the_pool_is_used(
+    def test_pool_line_is_logged_while_the_pool_is_in_use(
         self, database_url: str, lines: list[EventDict], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(module, "STATS_INTERVAL", 0.05)
 
-        def told() -> list[EventDict]:
+        def logged() -> list[EventDict]:
             return [line for line in lines if line["event"] == "pool"]
 
         async def run() -> None:
             async with Database(database_url) as database, asyncio.timeout(30):
                 await database.session().fetch_one(ONE)
-                while not told():
+                while not logged():
                     await asyncio.sleep(0.005)
-                # Unused, it is silent, and the next use is told again.
-                count = len(told())
+                # No line is logged while the pool is unused; the next use logs one again.
+                count = len(logged())
                 await asyncio.sleep(0.3)
-                assert len(told()) == count
+                assert len(logged()) == count
                 await database.session().fetch_one(ONE)
-                while len(told()) == count:
+                while len(logged()) == count:
                     await asyncio.sleep(0.005)
 
         asyncio.run(run())
-        assert told()[0].items() >= {"limit": 15, "open": 1, "idle": 1, "waiting": 0}.items()
-        assert sum(line["loans"] for line in told()) >= 2
+        assert logged()[0].items() >= {"limit": 15, "open": 1, "idle": 1, "waiting": 0}.items()
+        assert sum(line["loans"] for line in logged()) >= 2
 
 
 class TestConnectFailures:
-    def test_are_logged_once_a_minute_with_their_number(
+    def test_connect_failures_are_logged_once_a_minute_with_their_number(
         self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def failures(line: str) -> int:
+        def failure_count(line: str) -> int:
             number = re.search(r"failures\x1b\[0m=\x1b\[35m(\d+)", line)
             assert number is not None
             return int(number[1])
 
-        def told() -> list[str]:
+        def logged() -> list[str]:
             return [record.getMessage() for record in caplog.records if "database unreachable" in record.getMessage()]
 
         async def run() -> None:
             async with Database("postgresql://a:hunter2@127.0.0.1:1/b", Limits(wait_timeout=0.5)) as database:
                 assert not await database.ready()
-                assert len(told()) == 1
-                assert failures(told()[0]) == 1
+                assert len(logged()) == 1
+                assert failure_count(logged()[0]) == 1
                 monkeypatch.setattr(connector, "CONNECT_FAILURE_INTERVAL", 0)
                 assert not await database.ready(check=True)
                 with pytest.raises(Exception, match="connection refused"):
                     await database.session().fetch_one(ONE)
-                assert failures(told()[1]) >= 2
+                assert failure_count(logged()[1]) >= 2
 
         with caplog.at_level(logging.INFO):
             asyncio.run(run())
-        assert "Cannot connect to the database at 127.0.0.1:1: connection refused. " in told()[0]
+        assert "Cannot connect to the database at 127.0.0.1:1: connection refused. " in logged()[0]
         assert "database lost" in caplog.text
         assert "hunter2" not in caplog.text

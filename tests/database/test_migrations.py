@@ -1,4 +1,4 @@
-"""The migrations make the tables that the code describes, go both ways, and may be run by several at once."""
+"""Migrations create the tables that the code describes, run up and down, and can run concurrently."""
 
 import asyncio
 import sys
@@ -26,7 +26,7 @@ from todo_api.migrations import HEAD
 from todo_api.tasks.table import task
 
 
-def inspected(url: str, look: Callable[[Connection], Any]) -> Any:
+def inspect_database(url: str, inspection: Callable[[Connection], Any]) -> Any:
     async def run() -> Any:
         engine = create_async_engine(
             "postgresql+asyncpg://",
@@ -34,7 +34,7 @@ def inspected(url: str, look: Callable[[Connection], Any]) -> Any:
             poolclass=NullPool,
         )
         async with engine.connect() as connection:
-            return await connection.run_sync(look)
+            return await connection.run_sync(inspection)
 
     return asyncio.run(run())
 
@@ -48,10 +48,10 @@ def revision(url: str) -> str | None:
 
 
 def tables(url: str) -> set[str]:
-    return set(inspected(url, lambda connection: inspect(connection).get_table_names()))
+    return set(inspect_database(url, lambda connection: inspect(connection).get_table_names()))
 
 
-def test_up_down_and_up_again(empty_database_url: str) -> None:
+def test_migrations_run_up_down_and_up_again(empty_database_url: str) -> None:
     assert revision(empty_database_url) is None
     upgrade(empty_database_url)
     assert revision(empty_database_url) == HEAD
@@ -64,33 +64,33 @@ def test_up_down_and_up_again(empty_database_url: str) -> None:
     assert revision(empty_database_url) == HEAD
 
 
-def test_end_where_the_code_says() -> None:
+def test_last_migration_is_the_revision_that_the_code_requires() -> None:
     folder = Path(migrations.__file__).parent
     assert ScriptDirectory(str(folder)).get_current_head() == HEAD
 
 
-def test_make_the_tables_that_the_code_describes(database_url: str) -> None:
+def test_migrated_tables_match_the_metadata(database_url: str) -> None:
     def differences(connection: Connection) -> Any:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         return compare_metadata(context, SQLModel.metadata)
 
-    assert inspected(database_url, differences) == []
+    assert inspect_database(database_url, differences) == []
 
 
-def test_make_the_checks_that_the_code_describes(database_url: str) -> None:
-    """Alembic's comparison leaves them out."""
-    found = inspected(database_url, lambda connection: inspect(connection).get_check_constraints("task"))
+def test_migrated_check_constraints_match_the_metadata(database_url: str) -> None:
+    """Alembic's comparison ignores check constraints."""
+    found = inspect_database(database_url, lambda connection: inspect(connection).get_check_constraints("task"))
     described = [c for c in task.constraints if isinstance(c, CheckConstraint)]
     assert {check["name"] for check in found} == {check.name for check in described}
 
 
-def test_may_be_run_by_several_at_once(empty_database_url: str) -> None:
+def test_concurrent_migrations_in_several_processes_succeed(empty_database_url: str) -> None:
     program = "import sys; from todo_api.database.migrate import upgrade; upgrade(sys.argv[1])"
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
     async def run() -> list[int]:
         holder, observer = [await asyncpg.connect(empty_database_url) for _ in range(2)]
-        # Nobody gets past this until it is undone: then all are at the same place at the same time.
+        # This transaction blocks every process at the same statement, until all continue at the same time.
         obstacle = holder.transaction()
         await obstacle.start()
         await holder.execute("CREATE TABLE alembic_version ()")
@@ -109,7 +109,7 @@ def test_may_be_run_by_several_at_once(empty_database_url: str) -> None:
     assert revision(empty_database_url) == HEAD
 
 
-def test_may_be_run_in_several_threads_at_once(empty_database_url: str) -> None:
+def test_concurrent_migrations_in_several_threads_succeed(empty_database_url: str) -> None:
     async def run() -> None:
         await asyncio.gather(*(asyncio.to_thread(upgrade, empty_database_url) for _ in range(3)))
 
@@ -117,11 +117,11 @@ def test_may_be_run_in_several_threads_at_once(empty_database_url: str) -> None:
     assert revision(empty_database_url) == HEAD
 
 
-# Of migrations/env.py.
+# The key of the advisory lock in migrations/env.py.
 LOCK = 0x746F646F
 
 
-def test_leave_the_time_that_a_statement_may_take(empty_database_url: str) -> None:
+def test_migration_sets_the_statement_timeout_of_the_database(empty_database_url: str) -> None:
     async def shown() -> Any:
         connection = await asyncpg.connect(empty_database_url)
         try:
@@ -135,8 +135,12 @@ def test_leave_the_time_that_a_statement_may_take(empty_database_url: str) -> No
         assert asyncio.run(shown()) == text
 
 
-@pytest.mark.parametrize("obstacle", ["LOCK TABLE alembic_version", f"SELECT pg_advisory_xact_lock({LOCK})"])
-def test_take_longer_than_a_statement_may(empty_database_url: str, obstacle: str) -> None:
+@pytest.mark.parametrize(
+    "obstacle",
+    ["LOCK TABLE alembic_version", f"SELECT pg_advisory_xact_lock({LOCK})"],
+    ids=["table lock", "advisory lock"],
+)
+def test_migration_waits_for_a_lock_beyond_the_statement_timeout(empty_database_url: str, obstacle: str) -> None:
     waiting = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
         "AND clock_timestamp() > query_start + interval '0.2 s'"
@@ -159,6 +163,6 @@ def test_take_longer_than_a_statement_may(empty_database_url: str, obstacle: str
     asyncio.run(run())
 
 
-def test_say_that_no_database_answers() -> None:
+def test_migration_without_a_database_raises_database_unavailable() -> None:
     with pytest.raises(DatabaseUnavailableError):
         upgrade("postgresql://user:password@127.0.0.1:1/nothing", Limits(wait_timeout=0.1))

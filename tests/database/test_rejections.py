@@ -1,6 +1,6 @@
-"""What PostgreSQL rejects for a reason that passes by itself is retried or 503; only what is our fault is 500.
+"""A transient error of PostgreSQL is retried or becomes 503; any other error becomes 500.
 
-A trigger raises each SQLSTATE, so that a real error comes from a real server, directly and through a pooler.
+A trigger raises each SQLSTATE, so that a real server returns it, directly and through a pooler.
 """
 
 import asyncio
@@ -28,25 +28,26 @@ from todo_api.database.failures import DatabaseUnavailableError
 from todo_api.database.limits import Limits
 from todo_api.tasks import queries
 
-# A description names the write, the SQLSTATE, and how often it is raised: nothing undoes what a sequence has counted.
+# The description of a task names the write, the SQLSTATE and how often it is raised. A sequence counts the attempts,
+# because a rollback does not reset it.
 RAISE = """
     CREATE SEQUENCE tries;
     CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
         task task := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
-        wanted text[] := regexp_match(task.description, '^reject ' || TG_OP || ' (\\w{5}) (\\d+)$');
+        rule text[] := regexp_match(task.description, '^reject ' || TG_OP || ' (\\w{5}) (\\d+)$');
     BEGIN
-        IF nextval('tries') <= wanted[2]::int THEN
-            RAISE EXCEPTION 'injected' USING ERRCODE = wanted[1], DETAIL = 'hunter2';
+        IF nextval('tries') <= rule[2]::int THEN
+            RAISE EXCEPTION 'injected' USING ERRCODE = rule[1], DETAIL = 'hunter2';
         END IF;
         RETURN task;
     END $$;
     CREATE TRIGGER reject BEFORE INSERT OR UPDATE OR DELETE ON task FOR EACH ROW EXECUTE FUNCTION reject();
 """
-FORGET = "SELECT setval('tries', 1, false)"
+RESET_TRIES = "SELECT setval('tries', 1, false)"
 ALWAYS = 1_000_000
 
-PASSING = [
+TRANSIENT = [
     "40000", "40001", "40P01", "40003",
     "53000", "53100", "53200", "53300", "53400",
     "55006", "55P03",
@@ -55,7 +56,7 @@ PASSING = [
     "25006", "25P03", "25P04",
 ]  # fmt: skip
 RETRIED = ["40000", "40001", "40P01"]
-OURS = [
+PERMANENT = [
     "40002", "55000", "55P04", "54000", "25000", "25P02", "22P02", "23502", "23505", "23514", "42501", "42703", "42P01",
     "0A000", "P0001", "XX000", "XX001", "99999",
 ]  # fmt: skip
@@ -70,20 +71,20 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module", params=["direct", "pooled"])
-def rejecting(request: pytest.FixtureRequest, url: str) -> Iterator[Service]:
+def rejecting_service(request: pytest.FixtureRequest, url: str) -> Iterator[Service]:
     with ExitStack() as stack:
         if request.param == "direct":
             settings = settings_for(url, database_wait_timeout=0.2)
         else:
-            # A connection to the pooler takes longer.
+            # Opening a connection through the pooler takes longer.
             settings = settings_for(stack.enter_context(pgbouncer(url)).url, database_wait_timeout=2)
         yield stack.enter_context(running(create_app(settings)))
 
 
 @pytest.fixture
-def client(rejecting: Service, user: str, url: str) -> httpx.Client:
-    execute(url, FORGET)
-    return rejecting.client(user)
+def client(rejecting_service: Service, user: str, url: str) -> httpx.Client:
+    execute(url, RESET_TRIES)
+    return rejecting_service.client(user)
 
 
 def create(client: httpx.Client, user: str, write: str, sqlstate: str, times: int = ALWAYS) -> httpx.Response:
@@ -95,7 +96,7 @@ def count(client: httpx.Client, user: str) -> int:
     return len(client.get(f"/api/{user}/tasks").json()["items"])
 
 
-async def ask(url: str, sql: str) -> object:
+async def fetch_value(url: str, sql: str) -> object:
     connection = await asyncpg.connect(url)
     try:
         return await connection.fetchval(sql)
@@ -104,8 +105,8 @@ async def ask(url: str, sql: str) -> object:
 
 
 class TestSqlstate:
-    @pytest.mark.parametrize("sqlstate", PASSING)
-    def test_that_passes_is_503(
+    @pytest.mark.parametrize("sqlstate", TRANSIENT)
+    def test_transient_sqlstate_is_503(
         self, client: httpx.Client, user: str, sqlstate: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         with caplog.at_level(logging.INFO):
@@ -117,8 +118,8 @@ class TestSqlstate:
         assert "hunter2" not in caplog.text
         assert count(client, user) == 0
 
-    @pytest.mark.parametrize("sqlstate", OURS)
-    def test_that_is_our_fault_is_500(self, client: httpx.Client, user: str, sqlstate: str) -> None:
+    @pytest.mark.parametrize("sqlstate", PERMANENT)
+    def test_permanent_sqlstate_is_500(self, client: httpx.Client, user: str, sqlstate: str) -> None:
         rejected = create(client, user, "INSERT", sqlstate)
         assert (rejected.status_code, rejected.json()["type"]) == (500, "/problems/internal-error")
         assert "Retry-After" not in rejected.headers
@@ -126,23 +127,25 @@ class TestSqlstate:
         assert count(client, user) == 0
 
     @pytest.mark.parametrize("sqlstate", RETRIED)
-    def test_of_a_conflict_is_retried(self, client: httpx.Client, user: str, sqlstate: str) -> None:
+    def test_sqlstate_of_a_conflict_is_retried(self, client: httpx.Client, user: str, sqlstate: str) -> None:
         with capture_logs() as lines:
             created = create(client, user, "INSERT", sqlstate, times=1)
         assert created.status_code == 201
         assert count(client, user) == 1
         (line,) = [line for line in lines if line["event"] == "request" and line["operation"] == "createTask"]
         assert (line["statements"], line["repeated"]) == (1, 1)
-        assert line["database_ms"] >= 50, "the pause before the retry counts"
+        assert line["database_ms"] >= 50, "includes the pause before the retry"
 
-    @pytest.mark.parametrize("sqlstate", sorted({*PASSING} - {*RETRIED}))
-    def test_of_anything_else_is_sent_once(self, client: httpx.Client, user: str, url: str, sqlstate: str) -> None:
+    @pytest.mark.parametrize("sqlstate", sorted({*TRANSIENT} - {*RETRIED}))
+    def test_transient_sqlstate_other_than_a_conflict_is_not_retried(
+        self, client: httpx.Client, user: str, url: str, sqlstate: str
+    ) -> None:
         assert create(client, user, "INSERT", sqlstate, times=1).status_code == 503
-        assert asyncio.run(ask(url, "SELECT last_value FROM tries")) == 1
+        assert asyncio.run(fetch_value(url, "SELECT last_value FROM tries")) == 1
 
 
 class TestWrite:
-    """Each of them, and not the creation alone."""
+    """The writes other than createTask."""
 
     WRITES: ClassVar[dict[str, Callable[[httpx.Client, str], httpx.Response]]] = {
         "update": lambda client, one: client.put(one, json={"title": "y"}),
@@ -152,7 +155,7 @@ class TestWrite:
     }
 
     @pytest.mark.parametrize("write", WRITES)
-    def test_that_is_rejected_changes_nothing(self, client: httpx.Client, user: str, write: str) -> None:
+    def test_rejected_write_changes_nothing(self, client: httpx.Client, user: str, write: str) -> None:
         trigger = "DELETE" if write == "delete" else "UPDATE"
         created = create(client, user, trigger, "55P03").json()
         one = f"/api/{user}/tasks/{created['id']}"
@@ -161,20 +164,22 @@ class TestWrite:
         assert client.get(one).json() == created
 
     @pytest.mark.parametrize("write", WRITES)
-    def test_with_a_conflict_is_carried_out_once(self, client: httpx.Client, user: str, url: str, write: str) -> None:
+    def test_write_with_a_conflict_takes_effect_once(
+        self, client: httpx.Client, user: str, url: str, write: str
+    ) -> None:
         trigger = "DELETE" if write == "delete" else "UPDATE"
         created = create(client, user, trigger, "40001", times=1).json()
-        execute(url, FORGET)
+        execute(url, RESET_TRIES)
         one = f"/api/{user}/tasks/{created['id']}"
         assert self.WRITES[write](client, one).is_success
-        assert asyncio.run(ask(url, "SELECT last_value FROM tries")) == 2
+        assert asyncio.run(fetch_value(url, "SELECT last_value FROM tries")) == 2
         if write == "toggle":
             assert client.get(one).json()["completed"] is True
 
 
 class TestTransaction:
     @pytest.mark.parametrize("sqlstate", RETRIED)
-    def test_with_a_conflict_is_not_retried(self, url: str, user: str, sqlstate: str) -> None:
+    def test_transaction_with_a_conflict_is_not_retried(self, url: str, user: str, sqlstate: str) -> None:
         async def run() -> None:
             async with Database(url) as database:
                 with pytest.raises(DatabaseUnavailableError):
@@ -182,15 +187,15 @@ class TestTransaction:
                         await queries.create(session, user, "kept?", None, completed=False)
                         await queries.create(session, user, "x", f"reject INSERT {sqlstate} {ALWAYS}", completed=False)
                 assert await queries.count(database.session(), user, completed=None) == 0
-                assert await ask(url, "SELECT last_value FROM tries") == 2
+                assert await fetch_value(url, "SELECT last_value FROM tries") == 2
 
-        execute(url, FORGET)
+        execute(url, RESET_TRIES)
         asyncio.run(run())
 
 
 class TestLockTimeout:
-    def test_of_a_locked_task_is_503(self, database_url: str, user: str) -> None:
-        """PostgreSQL's own 55P03."""
+    def test_lock_timeout_of_a_locked_task_is_503(self, database_url: str, user: str) -> None:
+        """PostgreSQL itself raises 55P03."""
         separator = "&" if urlsplit(database_url).query else "?"
 
         async def run(service: Service, task_id: int) -> httpx.Response:
@@ -214,20 +219,20 @@ class TestLockTimeout:
             execute(database_url, f'ALTER ROLE "{role}" IN DATABASE "{name}" RESET lock_timeout')
 
 
-# --- a database that is read-only: a standby after a failover, a setting of the role or of the database
+# --- read-only database: a standby after a failover, or a setting of the role or the database
 
 
 @pytest.fixture
-def switch(empty_database_url: str) -> Callable[..., None]:
-    """Makes the database of this test read-only, or writable, for each connection that is made afterwards."""
+def switch_mode(empty_database_url: str) -> Callable[..., None]:
+    """Makes the test's database read-only or writable for every connection that is opened afterwards."""
     name = urlsplit(empty_database_url).path[1:]
 
-    def switch(*, read_only: bool) -> None:
+    def switch_mode(*, read_only: bool) -> None:
         state = "on" if read_only else "off"
         execute(os.environ["TEST_ADMIN_URL"], f'ALTER DATABASE "{name}" SET default_transaction_read_only = {state}')
 
     migrate.upgrade(empty_database_url)
-    return switch
+    return switch_mode
 
 
 def end_connections(url: str) -> None:
@@ -239,10 +244,10 @@ def end_connections(url: str) -> None:
 
 
 class TestReadOnlyDatabase:
-    def test_is_not_ready_serves_reads_and_comes_back(
+    def test_read_only_database_serves_reads_and_is_not_ready_until_it_is_writable(
         self,
         empty_database_url: str,
-        switch: Callable[..., None],
+        switch_mode: Callable[..., None],
         user: str,
         caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch,
@@ -254,9 +259,9 @@ class TestReadOnlyDatabase:
             created = client.post(url, json={"title": "x"}).json()
             one = f"{url}/{created['id']}"
             assert client.get("/health/ready").status_code == 200
-            switch(read_only=True)
+            switch_mode(read_only=True)
             end_connections(empty_database_url)
-            # The connections that ended are noticed first.
+            # Replaces the ended connection.
             assert client.get(one).json() == created
             monkeypatch.setattr(module, "READ_ONLY_INTERVAL", 0.05)
             for _ in range(3):
@@ -273,33 +278,35 @@ class TestReadOnlyDatabase:
                 assert client.get(url).json()["items"] == [created]
                 assert client.get("/health/ready").status_code == 503
             assert client.get("/health").status_code == 200
-            switch(read_only=False)
+            switch_mode(read_only=False)
             deadline = time.monotonic() + 30
             while client.get("/health/ready").status_code != 200:
-                assert time.monotonic() < deadline, "it does not come back"
+                assert time.monotonic() < deadline, "the service is not ready again"
                 time.sleep(0.01)
             assert client.put(one, json={"title": "y"}).status_code == 200
-        # Each service has a thread of its own, and another one may still be waiting for the end of an injected error.
+        # Each service logs in its own thread. Another test's service may still log its recovery from an injected 25006.
         threads = {record.thread for record in caplog.records if "database read-only" in record.getMessage()}
         assert len(threads) == 1
         logged = [record.getMessage() for record in caplog.records if record.thread in threads]
         assert sum("database read-only" in line for line in logged) == 1
         assert sum("database writable" in line for line in logged) == 1
 
-    @pytest.mark.parametrize("query", ["", "?check=true"], ids=["nothing known", "check"])
-    def test_is_found_before_a_write_fails(
-        self, empty_database_url: str, switch: Callable[..., None], query: str
+    @pytest.mark.parametrize("query", ["", "?check=true"], ids=["state unknown", "check=true"])
+    def test_read_only_database_is_not_ready_before_any_write_fails(
+        self, empty_database_url: str, switch_mode: Callable[..., None], query: str
     ) -> None:
-        switch(read_only=True)
+        switch_mode(read_only=True)
         with running(create_app(settings_for(empty_database_url))) as service:
             assert service.client().get(f"/health/ready{query}").status_code == 503
 
-    def test_does_not_hold_up_the_end(self, empty_database_url: str, switch: Callable[..., None]) -> None:
+    def test_read_only_database_does_not_delay_closing(
+        self, empty_database_url: str, switch_mode: Callable[..., None]
+    ) -> None:
         async def run() -> None:
             async with asyncio.timeout(10), Database(empty_database_url, Limits()) as database:
                 assert not await database.ready()
             remaining = asyncio.all_tasks() - {asyncio.current_task()}
             await asyncio.wait_for(asyncio.gather(*remaining, return_exceptions=True), 10)
 
-        switch(read_only=True)
+        switch_mode(read_only=True)
         asyncio.run(run())
