@@ -1,4 +1,4 @@
-"""Certificates of each module's own, and a home without the machine's."""
+"""Certificates for each module, and a home directory without certificates."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from support.certificates import Certificates
 
 @pytest.fixture(scope="module", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """libpq looks there for certificates, and so do we: none of the machine's."""
+    """An empty home directory, because libpq and the service read certificates from ~/.postgresql."""
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("home")
         patch.setenv("HOME", str(home))
@@ -25,5 +25,5 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture(scope="module")
 def others(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Of another authority."""
+    """Certificates of another authority."""
     return certificates.issue(tmp_path_factory.mktemp("others"))
