@@ -1,4 +1,4 @@
-"""A pool of each test's own, in both kinds of event loops."""
+"""A pool for each test, in both event loops."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +15,7 @@ from todo_api.database.limits import Limits
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest, database_url: str) -> Run:
-    """Runs a test with a pool of its own, in both kinds of event loops, and sees that nothing is left of it."""
+    """Runs a test with its own pool, in asyncio and in uvloop, and asserts that no connection is left."""
 
     @asynccontextmanager
     async def bench(url: str, limits: Limits) -> AsyncIterator[Bench]:

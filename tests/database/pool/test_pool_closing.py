@@ -1,4 +1,4 @@
-"""A pool that closes, and a pool used in every way at random, lose no connection."""
+"""A pool loses no connection when it is closed, and when it is used at random."""
 
 import asyncio
 import random
@@ -14,25 +14,25 @@ from todo_api.database.pool import PoolStats
 
 
 class TestClose:
-    def test_waits_for_what_is_lent_and_no_longer(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_close_waits_until_connections_in_use_are_released(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "CLOSE_TIMEOUT", 3600)
 
         async def test(bench: Bench) -> None:
-            idle, lent = [await bench.acquire() for _ in range(2)]
+            idle, in_use = [await bench.acquire() for _ in range(2)]
             bench.release(idle)
             closing = asyncio.create_task(bench.pool.close())
-            await bench.until_on_server(lent)
+            await bench.until_on_server(in_use)
             assert not closing.done()
-            assert await lent.connection.fetchval("SELECT 1") == 1
-            bench.release(lent)
+            assert await in_use.connection.fetchval("SELECT 1") == 1
+            bench.release(in_use)
             await closing
             assert await bench.on_server() == set()
 
         run(test)
 
-    def test_sends_those_away_that_wait(self, run: Run) -> None:
+    def test_close_rejects_waiting_requests(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
-            lent = await bench.acquire()
+            in_use = await bench.acquire()
             waiting = bench.asking(2)
             await bench.waiting(2)
             closing = asyncio.create_task(bench.pool.close())
@@ -41,27 +41,29 @@ class TestClose:
                     await each
             with pytest.raises(DatabaseUnavailableError, match="closed"):
                 await bench.acquire()
-            bench.release(lent)
+            bench.release(in_use)
             await closing
             assert bench.pool.stats == PoolStats(limit=1, open=0, idle=0, waiting=0)
 
         run(test, size=1, overflow=0)
 
-    def test_does_not_wait_for_ever(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_close_terminates_connections_in_use_after_its_timeout(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.01)
 
         async def test(bench: Bench) -> None:
-            lent = [await bench.acquire() for _ in range(2)]
+            in_use = [await bench.acquire() for _ in range(2)]
             await bench.pool.close()
-            assert all(lease.connection.is_closed() for lease in lent)
+            assert all(lease.connection.is_closed() for lease in in_use)
             await bench.until_on_server()
-            # Whoever has it may still give it back.
-            bench.release(*lent)
+            # A terminated connection can still be released.
+            bench.release(*in_use)
             await bench.pool.close()
 
         run(test)
 
-    def test_may_come_twice_and_without_any_use(self, run: Run) -> None:
+    def test_unused_pool_can_be_closed_twice(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             await bench.pool.close()
             await bench.pool.close()
@@ -70,47 +72,47 @@ class TestClose:
 
 
 class Chaos:
-    """Uses a pool in every way that there is."""
+    """Uses a pool at random: cancels, fails, and leaves connections closed, in a transaction or slow."""
 
     def __init__(self, bench: Bench, seed: int) -> None:
         self._bench = bench
-        self._chance = random.Random(seed)  # noqa: S311
+        self._random = random.Random(seed)  # noqa: S311
 
     async def fail_sometimes(self) -> None:
-        chance = self._chance.random()
-        if chance < 0.05:
+        number = self._random.random()
+        if number < 0.05:
             raise asyncpg.InvalidPasswordError("no")
-        if chance < 0.25:
+        if number < 0.25:
             raise ConnectionResetError
 
     async def use_often(self) -> None:
         for _ in range(15):
             with suppress(DatabaseUnavailableError, TimeoutError):
-                # Which cancels, wherever it is.
-                async with asyncio.timeout(self._chance.choice([0, 0.001, 0.01, LIMIT])):
+                # The timeout cancels at any point.
+                async with asyncio.timeout(self._random.choice([0, 0.001, 0.01, LIMIT])):
                     await self._use()
             assert self._bench.pool.stats.open <= self._bench.pool.stats.limit
 
     async def _use(self) -> None:
-        lease = await self._bench.acquire(self._chance.choice([0, 0.01, LIMIT]))
+        lease = await self._bench.acquire(self._random.choice([0, 0.01, LIMIT]))
         reusable = False
         try:
-            match self._chance.randrange(6):
+            match self._random.randrange(6):
                 case 0:
                     lease.connection.terminate()
                 case 1:
                     await lease.connection.execute("BEGIN")
                 case 2:
-                    await asyncio.sleep(self._chance.random() / 100)
+                    await asyncio.sleep(self._random.random() / 100)
                 case _:
                     await lease.connection.fetchval("SELECT 1")
-            reusable = self._chance.random() < 0.8
+            reusable = self._random.random() < 0.8
         finally:
             self._bench.pool.release(lease, reusable=reusable)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_everything_at_random_loses_nothing(run: Run, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seed", range(3), ids=lambda seed: f"seed {seed}")
+def test_pool_used_at_random_loses_no_connection(run: Run, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SWEEP_INTERVAL", 0.001)
     monkeypatch.setattr(module, "OVERFLOW_LIFETIME", 0.001)
 

@@ -17,7 +17,7 @@ from todo_api.database.pool import PoolStats
 
 
 @pytest.mark.parametrize(
-    ("error", "passes"),
+    ("error", "transient"),
     [
         (ConnectionRefusedError(), True),
         (FileNotFoundError(), True),
@@ -35,14 +35,14 @@ from todo_api.database.pool import PoolStats
         (ConnectionError('PostgreSQL server at "a:5432" rejected SSL upgrade'), False),
         (KeyError("getpwuid(): uid not found: 1000"), False),
     ],
-    ids=repr,
+    ids=lambda value: repr(value) if isinstance(value, Exception) else "transient" if value else "permanent",
 )
-def test_what_may_pass_is_told_from_what_stays(error: Exception, passes: bool) -> None:
-    assert is_transient(error) is passes
+def test_transient_connection_error_is_recognized(error: Exception, transient: bool) -> None:
+    assert is_transient(error) is transient
 
 
-class TestConnecting:
-    def test_that_fails_gives_up_its_place(self, run: Run) -> None:
+class TestOpening:
+    def test_failed_connection_frees_its_slot(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             failing = asyncio.Event()
 
@@ -52,10 +52,10 @@ class TestConnecting:
                 raise asyncpg.InvalidPasswordError("no")
 
             bench.before_connect = fail
-            refused = bench.asking(2)
+            rejected = bench.asking(2)
             await bench.waiting(2)
             failing.set()
-            for each in refused:
+            for each in rejected:
                 with pytest.raises(PermanentDatabaseError):
                     await each
             bench.release(await bench.acquire())
@@ -63,15 +63,15 @@ class TestConnecting:
 
         run(test, size=1, overflow=0)
 
-    def test_is_tried_again_until_the_deadline(self, run: Run) -> None:
+    def test_failed_connection_is_retried_until_the_deadline(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             async def fail() -> None:
                 raise ConnectionRefusedError
 
             bench.before_connect = fail
-            with pytest.raises(DatabaseUnavailableError) as refused:
+            with pytest.raises(DatabaseUnavailableError) as rejected:
                 await bench.acquire(0.2)
-            assert not isinstance(refused.value, PermanentDatabaseError)
+            assert not isinstance(rejected.value, PermanentDatabaseError)
             assert bench.tries > 1
             assert bench.pool.stats == PoolStats(limit=1, open=0, idle=0, waiting=0)
             (later,) = bench.asking()
@@ -83,16 +83,16 @@ class TestConnecting:
 
         run(test, size=1, overflow=0)
 
-    def test_with_a_wrong_password_is_tried_once(self, run: Run, database_url: str) -> None:
+    def test_connection_with_a_wrong_password_is_not_retried(self, run: Run, database_url: str) -> None:
         async def test(bench: Bench) -> None:
-            with pytest.raises(PermanentDatabaseError) as refused:
+            with pytest.raises(PermanentDatabaseError) as rejected:
                 await bench.acquire()
-            assert "hunter2" not in str(refused.value)
+            assert "hunter2" not in str(rejected.value)
             assert bench.tries == 1
 
         run(test, url=database_url.replace(f":{urlsplit(database_url).password}@", ":hunter2@"))
 
-    def test_that_ends_at_once_is_tried_again(self, run: Run) -> None:
+    def test_connection_that_is_closed_at_once_is_replaced(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             async def dead() -> asyncpg.Connection:
                 bench.before_connect = None
@@ -109,13 +109,13 @@ class TestConnecting:
         run(test)
 
 
-class TestLending:
-    def test_sees_a_dead_connection_before_the_event_loop_does(self, run: Run, database_url: str) -> None:
+class TestReuse:
+    def test_dead_connection_is_detected_before_the_event_loop_reads_it(self, run: Run, database_url: str) -> None:
         async def test(bench: Bench) -> None:
             leases = [await bench.acquire() for _ in range(3)]
             bench.release(*leases)
             assert all(lease.is_alive() for lease in leases)
-            # The loop stands still meanwhile.
+            # result() blocks the event loop meanwhile.
             with ThreadPoolExecutor(1) as thread:
                 for pid in await bench.on_server():
                     thread.submit(execute, database_url, f"SELECT pg_terminate_backend({pid}, 60000)").result()
@@ -130,7 +130,7 @@ class TestLending:
 
         run(test)
 
-    def test_goes_on_after_a_statement_of_any_kind(self, run: Run) -> None:
+    def test_connection_is_reused_after_any_statement(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             for sql in ("SELECT 1", "SET work_mem = '1MB'", "SELECT 1 / 0", "SELECT repeat('x', 1000000)"):
                 lease = await bench.acquire()
@@ -143,7 +143,7 @@ class TestLending:
         run(test)
 
     @pytest.mark.parametrize("fault", ["transaction", "failed transaction", "closed", "busy"])
-    def test_is_the_last_time_where_something_is_left(self, run: Run, fault: str) -> None:
+    def test_connection_in_an_unclean_state_is_not_reused(self, run: Run, fault: str) -> None:
         async def test(bench: Bench) -> None:
             lease = await bench.acquire()
             connection, reusable = lease.connection, True
@@ -169,13 +169,13 @@ class TestLending:
 
 
 @pytest.mark.usefixtures("quick_sweeps")
-class TestUnused:
-    def test_beyond_the_size_are_ended_soon(self, run: Run) -> None:
+class TestIdle:
+    def test_idle_connections_beyond_the_size_are_closed_soon(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             leases = [await bench.acquire() for _ in range(3)]
             bench.release(*leases)
             oldest, *others = leases
-            assert await bench.acquire() is leases[-1], "the longest unused ones are left alone"
+            assert await bench.acquire() is leases[-1], "the most recently used connection is reused first"
             bench.release(leases[-1])
             for lease in leases:
                 lease.idle_since -= module.OVERFLOW_LIFETIME + 1
@@ -186,7 +186,7 @@ class TestUnused:
 
         run(test)
 
-    def test_beyond_the_size_stay_for_the_next_wave(self, run: Run) -> None:
+    def test_recently_used_connection_beyond_the_size_stays_open(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             young, old = [await bench.acquire() for _ in range(2)]
             bench.release(old, young)
@@ -201,17 +201,17 @@ class TestUnused:
 
         run(test, size=1, overflow=1)
 
-    def test_count_with_those_in_use(self, run: Run) -> None:
+    def test_connections_in_use_count_toward_the_size(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
-            used, unused = [await bench.acquire() for _ in range(2)]
-            bench.release(unused)
-            unused.idle_since -= module.OVERFLOW_LIFETIME + 1
-            await bench.until_on_server(used)
-            bench.release(used)
+            in_use, idle = [await bench.acquire() for _ in range(2)]
+            bench.release(idle)
+            idle.idle_since -= module.OVERFLOW_LIFETIME + 1
+            await bench.until_on_server(in_use)
+            bench.release(in_use)
 
         run(test, size=1, overflow=1)
 
-    def test_are_all_ended_after_their_lifetime(self, run: Run) -> None:
+    def test_all_idle_connections_are_closed_after_their_lifetime(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             leases = [await bench.acquire() for _ in range(3)]
             bench.release(*leases)
@@ -223,7 +223,9 @@ class TestUnused:
 
         run(test, idle_lifetime=60)
 
-    def test_may_have_less_time_than_those_beyond_the_size(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_idle_lifetime_can_be_shorter_than_the_overflow_lifetime(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(module, "OVERFLOW_LIFETIME", 3600)
 
         async def test(bench: Bench) -> None:

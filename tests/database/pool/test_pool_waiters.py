@@ -13,7 +13,7 @@ from todo_api.database.pool import PoolStats
 
 
 class TestSize:
-    def test_is_the_limit(self, run: Run) -> None:
+    def test_pool_opens_no_more_connections_than_its_limit(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             assert bench.pool.stats == PoolStats(limit=3, open=0, idle=0, waiting=0)
             assert await bench.on_server() == set()
@@ -32,7 +32,7 @@ class TestSize:
 
         run(test)
 
-    def test_is_not_reached_where_one_after_the_other_is_needed(self, run: Run) -> None:
+    def test_sequential_requests_share_one_connection(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             for _ in range(20):
                 bench.release(await bench.acquire())
@@ -40,7 +40,7 @@ class TestSize:
 
         run(test)
 
-    def test_counts_those_that_the_server_has_not_let_go(self, run: Run) -> None:
+    def test_connection_counts_until_the_server_has_closed_it(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             for _ in range(20):
                 bench.pool.release(await bench.acquire(), reusable=False)
@@ -50,8 +50,8 @@ class TestSize:
         run(test, size=1, overflow=0)
 
 
-class TestWaiters:
-    def test_are_served_in_order(self, run: Run) -> None:
+class TestWaitingRequests:
+    def test_waiting_requests_are_served_in_order(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             first, served = await bench.acquire(), []
 
@@ -68,7 +68,7 @@ class TestWaiters:
 
         run(test, size=1, overflow=0)
 
-    def test_have_a_deadline(self, run: Run) -> None:
+    def test_waiting_request_times_out(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             lease = await bench.acquire()
             with pytest.raises(DatabaseUnavailableError, match=r"limit=1, open=1, idle=0"):
@@ -78,41 +78,41 @@ class TestWaiters:
 
         run(test, size=1, overflow=0)
 
-    def test_that_give_up_lose_nothing(self, run: Run) -> None:
+    def test_request_cancelled_while_it_waits_loses_nothing(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
-            lease, (impatient, patient) = await bench.acquire(), bench.asking(2)
+            lease, (cancelled, other) = await bench.acquire(), bench.asking(2)
             await bench.waiting(2)
-            impatient.cancel()
+            cancelled.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await impatient
+                await cancelled
             assert bench.pool.stats.waiting == 1
             bench.release(lease)
-            assert await patient is lease
+            assert await other is lease
             bench.release(lease)
             await bench.is_whole()
 
         run(test, size=1, overflow=0)
 
-    @pytest.mark.parametrize("others", [0, 1])
-    def test_that_give_up_when_they_are_handed_a_connection_lose_nothing(self, run: Run, others: int) -> None:
+    @pytest.mark.parametrize("others", [0, 1], ids=["no other waits", "another waits"])
+    def test_request_cancelled_while_it_gets_a_connection_loses_nothing(self, run: Run, others: int) -> None:
         async def test(bench: Bench) -> None:
-            lease, (impatient, *patient) = await bench.acquire(), bench.asking(1 + others)
+            lease, (cancelled, *remaining) = await bench.acquire(), bench.asking(1 + others)
             await bench.waiting(1 + others)
             bench.release(lease)
-            impatient.cancel()
+            cancelled.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await impatient
-            for each in patient:
+                await cancelled
+            for each in remaining:
                 assert await each is lease
                 bench.release(lease)
             await bench.is_whole()
 
         run(test, size=1, overflow=0)
 
-    def test_get_what_is_given_back_while_others_are_still_connecting(self, run: Run) -> None:
+    def test_waiting_request_gets_a_released_connection_before_a_new_one(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             lease = await bench.acquire()
-            bench.before_connect = asyncio.Event().wait  # Never.
+            bench.before_connect = asyncio.Event().wait  # Never set.
             (waiter,) = bench.asking()
             await bench.until(lambda: bench.tries == 2)
             bench.release(lease)
@@ -121,7 +121,7 @@ class TestWaiters:
 
         run(test)
 
-    def test_get_another_where_one_is_given_up_before_its_first_step(self, run: Run) -> None:
+    def test_waiting_request_is_served_if_an_opening_task_is_cancelled(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             (waiter,) = bench.asking()
             await asyncio.sleep(0)
@@ -133,23 +133,23 @@ class TestWaiters:
 
         run(test, size=1, overflow=0)
 
-    @pytest.mark.parametrize("others", [0, 1])
-    def test_that_give_up_while_one_is_made_leave_it_to_others(self, run: Run, others: int) -> None:
+    @pytest.mark.parametrize("others", [0, 1], ids=["no other waits", "another waits"])
+    def test_request_cancelled_while_connecting_leaves_the_connection(self, run: Run, others: int) -> None:
         async def test(bench: Bench) -> None:
-            made = asyncio.Event()
+            proceed = asyncio.Event()
 
             async def wait() -> None:
-                await made.wait()
+                await proceed.wait()
 
             bench.before_connect = wait
-            impatient, *patient = bench.asking(1 + others)
+            cancelled, *remaining = bench.asking(1 + others)
             await bench.waiting(1 + others)
             bench.before_connect = None
-            impatient.cancel()
-            made.set()
-            for each in patient:
+            cancelled.cancel()
+            proceed.set()
+            for each in remaining:
                 bench.release(await each)
-            await asyncio.wait([impatient])
+            await asyncio.wait([cancelled])
             await bench.until(lambda: bench.pool.stats.waiting == 0)
             (later,) = bench.asking()
             bench.release(await later)
@@ -159,40 +159,42 @@ class TestWaiters:
 
 
 class TestExhaustion:
-    def test_is_logged_once_in_a_while(
+    def test_pool_exhaustion_is_logged_once_per_interval(
         self, run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def logged() -> list[str]:
             return [record.getMessage() for record in caplog.records if "pool exhausted" in record.getMessage()]
 
         async def test(bench: Bench) -> None:
-            lent = [await bench.acquire() for _ in range(3)]
+            in_use = [await bench.acquire() for _ in range(3)]
             assert logged() == []
             for _ in range(3):
                 with pytest.raises(DatabaseUnavailableError):
                     await bench.acquire(0.001)
             (line,) = logged()
             figures = {"limit": 3, "open": 3, "idle": 0, "waiting": 1}
-            # The console's form: names and numbers in colours.
+            # The console renderer colours names and numbers.
             found = dict(re.findall(r"\x1b\[36m(\w+)\x1b\[0m=\x1b\[35m(\d+)", line))
             assert found == {name: str(number) for name, number in figures.items()}
             monkeypatch.setattr(module, "EXHAUSTION_INTERVAL", 0)
             with pytest.raises(DatabaseUnavailableError):
                 await bench.acquire(0.001)
             assert len(logged()) == 2
-            bench.release(*lent)
+            bench.release(*in_use)
 
         with caplog.at_level(logging.WARNING):
             run(test)
 
-    def test_is_not_told_where_the_database_is_missing(self, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    def test_pool_exhaustion_is_not_logged_if_the_database_is_unreachable(
+        self, run: Run, caplog: pytest.LogCaptureFixture
+    ) -> None:
         async def test(bench: Bench) -> None:
             async def fail() -> None:
                 raise ConnectionRefusedError
 
             bench.before_connect = fail
-            asking = [bench.acquire(0.05) for _ in range(5)]
-            errors = await asyncio.gather(*asking, return_exceptions=True)
+            requests = [bench.acquire(0.05) for _ in range(5)]
+            errors = await asyncio.gather(*requests, return_exceptions=True)
             assert {type(error) for error in errors} == {DatabaseUnavailableError}
 
         with caplog.at_level(logging.WARNING):

@@ -1,4 +1,4 @@
-"""A database with a table of each test."""
+"""A database with a new table for each test."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from support.databases import execute
 
 @pytest.fixture
 def url(database_url: str) -> Iterator[str]:
-    """With a table of this test."""
+    """The URL of a database with an empty table `note` and a new sequence `sent`."""
     execute(database_url, "CREATE SEQUENCE sent; CREATE TABLE note (text varchar NOT NULL CHECK (text <> 'bad'))")
     yield database_url
     execute(database_url, "DROP SEQUENCE sent; DROP TABLE note")

@@ -19,48 +19,50 @@ from todo_api.database.statement import Statement
 
 class TestReadiness:
     @pytest.fixture
-    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[Statement]:
-        """Every statement that a session is given."""
-        asked, fetch_one = [], Session.fetch_one
+    def sent(self, monkeypatch: pytest.MonkeyPatch) -> list[Statement]:
+        """The statements that sessions were called with."""
+        sent, fetch_one = [], Session.fetch_one
 
-        async def watch(session: Session, statement: Statement, /, **parameters: Any) -> Any:
-            asked.append(statement)
+        async def record(session: Session, statement: Statement, /, **parameters: Any) -> Any:
+            sent.append(statement)
             return await fetch_one(session, statement, **parameters)
 
-        monkeypatch.setattr(Session, "fetch_one", watch)
-        return asked
+        monkeypatch.setattr(Session, "fetch_one", record)
+        return sent
 
-    def test_is_asked_once_by_many(self, url: str, asked: list[Statement]) -> None:
+    def test_concurrent_readiness_checks_share_one_statement(self, url: str, sent: list[Statement]) -> None:
         async def good(database: Database) -> None:
-            assert asked == []
+            assert sent == []
             assert await asyncio.gather(*(database.ready() for _ in range(20))) == [True] * 20
 
         async def bad(database: Database) -> None:
             assert await asyncio.gather(*(database.ready(check=True) for _ in range(20))) == [False] * 20
 
         run(url, good)
-        assert len(asked) == 1
+        assert len(sent) == 1
         run("postgresql://nobody@127.0.0.1:1/nothing", bad, wait_timeout=0.1)
-        assert len(asked) == 2
+        assert len(sent) == 2
 
-    def test_is_the_last_known_state(self, url: str, asked: list[Statement], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_readiness_is_the_last_known_state(
+        self, url: str, sent: list[Statement], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         async def test(database: Database) -> None:
-            # What others asked counts as well.
+            # The statement of a request updates the state too.
             await database.session().fetch_one(ONE)
-            asked.clear()
+            sent.clear()
             for _ in range(3):
                 assert await database.ready()
                 assert await database.ready(check=True)
-            assert asked == []
+            assert sent == []
             monkeypatch.setattr(module, "STATE_LIFETIME", -1)
             assert await database.ready()
-            assert asked == []
+            assert sent == []
             assert await database.ready(check=True)
-            assert len(asked) == 1
+            assert len(sent) == 1
 
         run(url, test)
 
-    def test_of_a_database_that_is_left_is_bad(self, url: str) -> None:
+    def test_closed_database_is_not_ready_after_a_failed_statement(self, url: str) -> None:
         async def test(database: Database) -> None:
             assert await database.ready()
             await database.close()
@@ -71,7 +73,7 @@ class TestReadiness:
 
         run(url, test)
 
-    def test_comes_back_by_itself(
+    def test_database_is_ready_again_without_a_request(
         self, url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(module, "RECOVERY_INTERVAL", 0.01)
@@ -101,7 +103,7 @@ class TestReadiness:
         with caplog.at_level(logging.WARNING):
             asyncio.run(test())
 
-    def test_of_a_silent_database_is_bad(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_silent_database_is_not_ready(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "RECOVERY_INTERVAL", 0.01)
         monkeypatch.setattr(module, "STATE_LIFETIME", -1)
 
@@ -118,7 +120,7 @@ class TestReadiness:
         monkeypatch.setattr(module, "PING_TIMEOUT", 0.1)
         asyncio.run(test(Limits(statement_timeout=3600, connect_timeout=3600, wait_timeout=3600)))
 
-    def test_of_a_database_that_refuses_is_bad(self, url: str) -> None:
+    def test_database_that_rejects_the_password_is_not_ready(self, url: str) -> None:
         async def test(database: Database) -> None:
             assert not await database.ready()
 
@@ -126,7 +128,7 @@ class TestReadiness:
 
 
 class TestRevision:
-    def test_is_none_before_the_first_migration(self, empty_database_url: str) -> None:
+    def test_revision_is_none_before_the_first_migration(self, empty_database_url: str) -> None:
         async def test(database: Database) -> None:
             assert await database.revision() is None
 

@@ -1,4 +1,4 @@
-"""A session gives its connection back whatever happens, and tells a lost database from a fault."""
+"""A session always returns its connection, retries lost reads, and distinguishes a lost database from other errors."""
 
 import asyncio
 from dataclasses import replace
@@ -20,7 +20,7 @@ PID = Statement("SELECT pg_backend_pid() AS pid")
 note = table("note", column("text"))
 ADD = prepare(insert(note).values(text=bindparam("text")))
 NOTES = prepare(select(note.c.text).order_by(note.c.text))
-# Sleeps until there is a note. The sequence tells how often it was sent, for nothing undoes that.
+# Sleeps until a note exists. The sequence counts how often it was sent, because a rollback does not reset it.
 READ = Statement(
     "SELECT nextval('sent') AS sent, pg_sleep(CASE WHEN EXISTS (SELECT FROM note) THEN 0 ELSE 600 END)", retryable=True
 )
@@ -31,12 +31,12 @@ async def notes(database: Database) -> list[str]:
     return [row["text"] for row in await database.session().fetch_all(NOTES)]
 
 
-def test_a_value_written_into_a_statement_is_refused() -> None:
+def test_statement_with_a_literal_value_is_rejected() -> None:
     with pytest.raises(ValueError, match="not a bindparam"):
         prepare(select(note).where(note.c.text == "x"))
 
 
-def test_a_missing_parameter_is_an_error(url: str) -> None:
+def test_missing_parameter_raises_key_error(url: str) -> None:
     async def test(database: Database) -> None:
         with pytest.raises(KeyError):
             await database.session().fetch_one(ADD)
@@ -45,18 +45,18 @@ def test_a_missing_parameter_is_an_error(url: str) -> None:
 
 
 class TestTransaction:
-    def test_keeps_all(self, url: str) -> None:
+    def test_transaction_commits_every_statement(self, url: str) -> None:
         async def test(database: Database) -> None:
             async with database.session().transaction() as session:
                 await session.fetch_one(ADD, text="a")
                 await session.fetch_one(ADD, text="b")
-                assert await notes(database) == [], "others see nothing before the end"
+                assert await notes(database) == [], "uncommitted rows are not visible to another session"
             assert await notes(database) == ["a", "b"]
 
         run(url, test)
 
     @pytest.mark.parametrize("failure", [RuntimeError, asyncpg.CheckViolationError, asyncio.CancelledError])
-    def test_or_nothing(self, url: str, failure: type[BaseException]) -> None:
+    def test_transaction_rolls_back_on_error(self, url: str, failure: type[BaseException]) -> None:
         async def test(database: Database) -> None:
             with pytest.raises(failure):
                 async with database.session().transaction() as session:
@@ -68,7 +68,7 @@ class TestTransaction:
 
         run(url, test)
 
-    def test_within_another_is_a_savepoint(self, url: str) -> None:
+    def test_nested_transaction_is_a_savepoint(self, url: str) -> None:
         async def test(database: Database) -> None:
             async with database.session().transaction() as outer:
                 await outer.fetch_one(ADD, text="a")
@@ -83,7 +83,7 @@ class TestTransaction:
 
 
 class TestConnections:
-    def test_come_back_from_what_is_cancelled_and_what_fails(self, url: str) -> None:
+    def test_connections_return_after_cancelled_and_failed_statements(self, url: str) -> None:
         async def test(database: Database) -> None:
             session = database.session()
             for _ in range(2):
@@ -92,15 +92,15 @@ class TestConnections:
                 for task in asleep:
                     task.cancel()
                 await asyncio.gather(*asleep, return_exceptions=True)
-                refused = [session.fetch_one(ADD, text="bad") for _ in range(MAX_CONNECTIONS)]
-                errors = await asyncio.gather(*refused, return_exceptions=True)
+                failing = [session.fetch_one(ADD, text="bad") for _ in range(MAX_CONNECTIONS)]
+                errors = await asyncio.gather(*failing, return_exceptions=True)
                 assert {type(error) for error in errors} == {asyncpg.CheckViolationError}
             rows = await asyncio.gather(*(session.fetch_one(ONE) for _ in range(50)))
             assert [row and row["one"] for row in rows] == [1] * 50
 
         run(url, test)
 
-    def test_that_are_all_in_use_are_no_hang(self, url: str) -> None:
+    def test_statement_times_out_if_all_connections_are_in_use(self, url: str) -> None:
         async def test(database: Database) -> None:
             session = database.session()
             asleep = [asyncio.create_task(session.fetch_one(SLEEP)) for _ in range(MAX_CONNECTIONS)]
@@ -114,7 +114,7 @@ class TestConnections:
 
         run(url, test, wait_timeout=0.5)
 
-    def test_that_the_server_ends_are_replaced(self, url: str) -> None:
+    def test_connection_ended_by_the_server_is_replaced(self, url: str) -> None:
         async def test(database: Database) -> None:
             row = await database.session().fetch_one(PID)
             assert row is not None
@@ -127,18 +127,18 @@ class TestConnections:
 
         run(url, test)
 
-    def test_that_are_given_up_while_they_are_made_are_closed(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        made: list[asyncpg.Connection] = []
+    def test_connection_is_closed_if_its_opening_is_cancelled(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        opened: list[asyncpg.Connection] = []
 
         async def never_ends(connection: asyncpg.Connection, *_: object, **__: object) -> None:
-            made.append(connection)
+            opened.append(connection)
             await asyncio.Future()
 
         async def test(database: Database) -> None:
-            asking = asyncio.create_task(database.session().fetch_one(ONE))
-            await until(lambda: asyncio.sleep(0, bool(made)))
-            asking.cancel()
-            await until(lambda: asyncio.sleep(0, made[0].is_closed()))
+            opening = asyncio.create_task(database.session().fetch_one(ONE))
+            await until(lambda: asyncio.sleep(0, bool(opened)))
+            opening.cancel()
+            await until(lambda: asyncio.sleep(0, opened[0].is_closed()))
 
         monkeypatch.setattr(asyncpg.Connection, "set_type_codec", never_ends)
         run(url, test)
@@ -146,15 +146,15 @@ class TestConnections:
 
 class TestTimes:
     @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
-    def test_are_of_utc_whatever_the_server_has(self, empty_database_url: str, zone: str) -> None:
+    def test_times_are_utc_in_any_time_zone_of_the_server(self, empty_database_url: str, zone: str) -> None:
         times = ["0001-01-01T00:00:00+00:00", "2026-01-01T12:00:00.500000+00:00", "9999-12-31T23:59:59.999999+00:00"]
         columns = ", ".join(f"TIMESTAMPTZ '{time}'" for time in times)
 
         async def test(database: Database) -> None:
             row = await database.session().fetch_one(Statement(f"SELECT {columns}, current_setting('TimeZone')"))
             assert row is not None
-            *found, set_to = row
-            assert set_to == zone
+            *found, current_zone = row
+            assert current_zone == zone
             assert [time.isoformat() for time in found] == times
 
         name = urlsplit(empty_database_url).path[1:]
@@ -163,7 +163,7 @@ class TestTimes:
 
 
 class TestLostStatement:
-    def test_that_reads_is_sent_again(self, url: str) -> None:
+    def test_lost_read_is_retried(self, url: str) -> None:
         async def test(database: Database) -> None:
             reading = asyncio.create_task(database.session().fetch_one(READ))
             await asleep_on_server(url, 1)
@@ -175,7 +175,7 @@ class TestLostStatement:
 
         run(url, test)
 
-    def test_that_writes_is_not(self, url: str) -> None:
+    def test_lost_write_is_not_retried(self, url: str) -> None:
         async def test(database: Database) -> None:
             writing = asyncio.create_task(database.session().fetch_one(WRITE))
             await asleep_on_server(url, 1)
@@ -186,7 +186,7 @@ class TestLostStatement:
 
         run(url, test)
 
-    def test_of_a_transaction_is_not(self, url: str) -> None:
+    def test_lost_transaction_is_not_retried(self, url: str) -> None:
         async def test(database: Database) -> None:
             async def transact() -> None:
                 async with database.session().transaction() as session:
@@ -211,14 +211,17 @@ class TestLostStatement:
             (asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"), False),
             (ConnectionResetError("query_wait_timeout"), False),
         ],
-        ids=str,
-    )
-    def test_may_be_known_to_have_reached_no_server(self, error: Exception, never_sent: bool) -> None:
+        ids=[
+            "PgBouncer queue timeout", "PgBouncer login failure", "PgBouncer server crash", "closed in operation",
+            "reset",
+        ],
+    )  # fmt: skip
+    def test_lost_statement_is_safe_to_retry_only_if_never_sent(self, error: Exception, never_sent: bool) -> None:
         assert StatementLostError(error).safe_to_retry is never_sent
 
 
 class TestStatementTimeout:
-    def test_is_told_and_not_tried_again(self, url: str) -> None:
+    def test_statement_timeout_is_reported_and_not_retried(self, url: str) -> None:
         async def test(database: Database) -> None:
             with pytest.raises(DatabaseUnavailableError, match="timed out") as late:
                 await database.session().fetch_one(READ)
@@ -230,7 +233,7 @@ class TestStatementTimeout:
 
         run(url, test, statement_timeout=0.1)
 
-    def test_may_be_the_servers(self, empty_database_url: str) -> None:
+    def test_statement_timeout_of_the_server_is_reported(self, empty_database_url: str) -> None:
         async def test(database: Database) -> None:
             with pytest.raises(DatabaseUnavailableError, match="timed out"):
                 await database.session().fetch_one(SLEEP)
