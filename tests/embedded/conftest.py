@@ -1,4 +1,4 @@
-"""Data directories, of which no process may be left."""
+"""Data directories. Every process that uses one must end with its test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from todo_api.embedded import embedded_postgres
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    """A new directory, of which no process may be left."""
+    """A new data directory."""
     with temporary_directory() as path:
         yield path
 
@@ -26,6 +26,6 @@ def used() -> Iterator[Path]:
 
 @pytest.fixture
 def existing(used: Path) -> Iterator[Path]:
-    """A data directory that was used before: one for all tests, which leave it as it was."""
+    """A data directory that was used before. All tests of a module share it, and leave it unchanged."""
     yield used
     wait_for(lambda: is_deserted(used), "every process has ended")

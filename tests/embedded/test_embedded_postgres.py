@@ -1,7 +1,7 @@
-"""The embedded server starts, is shared, survives what may happen, and leaves nothing behind.
+"""The embedded server starts, is shared by its users, and leaves no process and no socket behind.
 
-Everything here is real: processes, signals, files. Data directories lie directly beneath the
-system's temporary directory; the server's processes are known by them.
+Processes, signals and files are real. Data directories are directly below the system's temporary directory; the
+processes of a server are found by their path.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from support.embedded import is_deserted, postmaster_of, query, refusal, running
 from todo_api.embedded import embedded_postgres
 
 
-def test_first_start(data_dir: Path) -> None:
+def test_first_start_creates_a_private_database_configured_as_by_neon(data_dir: Path) -> None:
     home = data_dir / "home"
     home.mkdir(mode=0o700)
     path = home / 'it\'s "ünï" & $HOME' / ("long/" * 40)
@@ -36,14 +36,14 @@ def test_first_start(data_dir: Path) -> None:
             assert mode == (0o700 if each.is_dir() else 0o600), each
         assert query(server.url, "SELECT current_user || '@' || current_database()") == "todo@todo"
         assert query(server.admin_url, "SELECT current_user") == "postgres"
-        # It can migrate, and nothing beyond.
+        # The role can migrate, and has no other privilege.
         query(server.url, "CREATE TABLE tasks (id bigint)")
         assert not query(
             server.url,
             "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls "
             "FROM pg_roles WHERE rolname = current_user",
         )
-        # As Neon does it.
+        # Encoding and collation are those of Neon.
         assert (
             query(
                 server.url,
@@ -65,7 +65,7 @@ def test_first_start(data_dir: Path) -> None:
     assert not socket_directory.exists()
 
 
-def test_only_the_password_opens(existing: Path) -> None:
+def test_wrong_password_is_rejected(existing: Path) -> None:
     with embedded_postgres(existing) as server:
         for url in (server.url, server.admin_url):
             parts = urlsplit(url)
@@ -74,7 +74,7 @@ def test_only_the_password_opens(existing: Path) -> None:
                 query(url.replace(parts.password, "wrong"), "SELECT 1")
 
 
-def test_url_is_understood_by_sqlalchemy(existing: Path) -> None:
+def test_url_can_be_parsed_by_sqlalchemy(existing: Path) -> None:
     with embedded_postgres(existing) as server:
         url = make_url(server.url).set(drivername="postgresql+asyncpg")
         _, arguments = url.get_dialect()().create_connect_args(url)
@@ -89,13 +89,13 @@ def test_url_is_understood_by_sqlalchemy(existing: Path) -> None:
         assert asyncio.run(fetch()) == 7
 
 
-def test_data_is_kept(existing: Path) -> None:
+def test_data_survives_a_restart(existing: Path) -> None:
     assert is_deserted(existing)
     with embedded_postgres(existing) as server:
         assert query(server.url, "SELECT number FROM kept") == 7
 
 
-def test_users_share_one_server(existing: Path) -> None:
+def test_users_of_one_directory_share_one_server(existing: Path) -> None:
     with running_user(existing) as (user, url):
         with embedded_postgres(existing) as server:
             assert server.url == url
@@ -112,15 +112,14 @@ def test_two_directories_have_two_servers(existing: Path, data_dir: Path) -> Non
         assert query(second.url, "SELECT number FROM kept") == 8
 
 
-def test_pid_of_a_former_server_is_another_process_now(existing: Path) -> None:
-    """As after a crash of the machine: pids begin anew."""
+def test_pid_file_with_the_pid_of_an_unrelated_process_is_ignored(existing: Path) -> None:
+    """As after a reboot, when pids are assigned again."""
     (existing / "cluster" / "postmaster.pid").write_text(f"{os.getpid()}\n/proc/self/cwd\n")
     with embedded_postgres(existing) as server:
         assert query(server.url, "SELECT number FROM kept") == 7
 
 
-def test_server_of_somebody_else(existing: Path) -> None:
-    """What is not ours is neither ended nor shared."""
+def test_server_of_another_program_is_rejected_and_keeps_running(existing: Path) -> None:
     pid_file = existing / "cluster" / "postmaster.pid"
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, cwd=existing / "cluster") as other:
         try:
@@ -131,14 +130,14 @@ def test_server_of_somebody_else(existing: Path) -> None:
             other.kill()
 
 
-def test_relative_path(existing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_path_survives_a_change_of_directory(existing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(existing.parent)
     with embedded_postgres(Path(existing.name)) as server:
         monkeypatch.chdir("/")
         assert query(server.url, "SELECT number FROM kept") == 7
 
 
-def test_hostile_environment(data_dir: Path) -> None:
+def test_server_ignores_wrong_locale_and_postgres_variables(data_dir: Path) -> None:
     environment = {
         **dict.fromkeys(("LC_ALL", "LC_MESSAGES", "LANG", "LANGUAGE"), "xx_YY.wrong"),
         **dict.fromkeys(("PGDATA", "PGHOST", "PGPORT", "PGUSER", "PGOPTIONS", "TZ"), "wrong"),

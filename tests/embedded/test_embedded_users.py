@@ -1,4 +1,4 @@
-"""As root and as an ordinary user."""
+"""Root and an ordinary user can run the embedded server."""
 
 import os
 import pwd
@@ -31,8 +31,8 @@ def copy_wheel(site: Path, version: str) -> None:
 
 
 @needs_root
-def test_root_in_its_private_home(existing: Path, data_dir: Path) -> None:
-    """Neither the data nor the wheel is within reach of the account that the server runs as."""
+def test_root_runs_a_server_with_data_and_wheel_in_a_private_home(existing: Path, data_dir: Path) -> None:
+    """The account that the server runs as can read neither the data nor the wheel."""
     home = data_dir / "home"
     home.mkdir(mode=0o700)
     copy_wheel(home, version="0.test")
@@ -56,7 +56,7 @@ def test_root_in_its_private_home(existing: Path, data_dir: Path) -> None:
 
 
 @needs_root
-def test_ordinary_user(data_dir: Path) -> None:
+def test_server_of_an_ordinary_user_can_be_used_by_root(data_dir: Path) -> None:
     account = pwd.getpwnam("nobody")
 
     def runs_python(program: str) -> bool:
@@ -68,7 +68,7 @@ def test_ordinary_user(data_dir: Path) -> None:
     programs = (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3")
     program = next(filter(runs_python, programs), None)
     if program is None:
-        pytest.skip("there is no Python that an ordinary user may run")
+        pytest.skip("no Python that an ordinary user can run")
 
     data_dir.chmod(0o755)
     site = data_dir / "site"
@@ -95,7 +95,7 @@ def test_ordinary_user(data_dir: Path) -> None:
         }
         user.communicate()
         assert user.returncode == 0
-    # Root may use it too, and does not take it away from its owner.
+    # Root can use the server too, and it still runs as its owner.
     with embedded_postgres(home / "data") as server:
         assert query(server.url, "SELECT number FROM kept") == 9
         owners = {process.uids().real for process in processes_of(home / "data")["server"]}

