@@ -1,4 +1,4 @@
-"""Each task operation is tested twice: with PostgreSQL itself, and through PgBouncer."""
+"""Each test runs twice: directly on PostgreSQL, and through PgBouncer."""
 
 import httpx
 import pytest
