@@ -1,4 +1,4 @@
-"""The cursor carries a position exactly, and everything that the service did not make for that list is refused."""
+"""A cursor encodes a position exactly, and a text that the service did not encode for that user is rejected."""
 
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
@@ -23,15 +23,15 @@ positions = st.builds(
 
 
 @given(owners, positions)
-def test_carries_a_position_exactly(owner: str, position: Position) -> None:
+def test_cursor_encodes_a_position_exactly(owner: str, position: Position) -> None:
     cursor = encode(owner, position)
     assert len(cursor) == 27
     assert set(cursor) <= set(ALPHABET)
     assert decode(owner, cursor) == position
 
 
-@pytest.mark.parametrize("place", range(len(CURSOR)))
-def test_refuses_any_other_character(place: int) -> None:
+@pytest.mark.parametrize("place", range(len(CURSOR)), ids=lambda place: f"character {place}")
+def test_cursor_with_one_other_character_is_rejected(place: int) -> None:
     for character in ALPHABET + "+/= \n\0é":
         mistyped = CURSOR[:place] + character + CURSOR[place + 1 :]
         if mistyped != CURSOR:
@@ -40,14 +40,14 @@ def test_refuses_any_other_character(place: int) -> None:
 
 
 @given(owners, owners, positions)
-def test_refuses_that_of_another_user(owner: str, other: str, position: Position) -> None:
+def test_cursor_of_another_user_is_rejected(owner: str, other: str, position: Position) -> None:
     if owner != other:
         with pytest.raises(ValueError, match="not a cursor"):
             decode(other, encode(owner, position))
 
 
 @given(st.text() | st.text(ALPHABET, min_size=27, max_size=27))
-def test_refuses_any_other_text(text: str) -> None:
+def test_text_that_is_no_cursor_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="not a cursor"):
         decode(OWNER, text)
 
@@ -64,7 +64,11 @@ def test_refuses_any_other_text(text: str) -> None:
         urlsafe_b64encode(b"\x7f" + b"\xff" * 19).rstrip(b"=").decode(),
         urlsafe_b64encode(b"\x80" + b"\x00" * 19).rstrip(b"=").decode(),
     ],
-)
-def test_refuses_what_is_cut_longer_or_out_of_range(cursor: str) -> None:
+    ids=[
+        "last character missing", "first character missing", "one character more", "padding", "leading blank",
+        "line feed", "largest time and id", "smallest time",
+    ],
+)  # fmt: skip
+def test_malformed_or_out_of_range_cursor_is_rejected(cursor: str) -> None:
     with pytest.raises(ValueError, match="not a cursor"):
         decode(OWNER, cursor)

@@ -1,4 +1,4 @@
-"""A page of a list costs the same however many tasks there are: PostgreSQL walks an index, and sorts nothing."""
+"""A page of a list costs the same for any number of tasks: PostgreSQL reads an index in order, without a sort."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ FILL = """
 
     ANALYZE task;
 
-    -- Within a function the parameters of the statement have no values, as the option demands.
+    -- GENERIC_PLAN requires parameters without values, which asyncpg cannot send: a function explains the text instead.
     CREATE FUNCTION generic_plan(statement text) RETURNS json LANGUAGE plpgsql AS $$
     DECLARE plan json;
     BEGIN
@@ -40,7 +40,7 @@ FILL = """
 
 
 class ExplainingSession(Session):
-    """Asks how a statement would be run with these values, instead of running it."""
+    """Explains a statement with its values instead of running it."""
 
     plan: Any
 
@@ -55,7 +55,7 @@ class ExplainingSession(Session):
 
 
 class GenericExplainingSession(ExplainingSession):
-    """Asks for the plan for any values, which PostgreSQL may go over to once it has run a statement five times."""
+    """Explains a statement for any values. PostgreSQL may use this generic plan after five executions."""
 
     async def fetch_all(self, statement: Statement, /, **_: Any) -> list[asyncpg.Record]:
         await self._explain(Statement("SELECT generic_plan($1)", ("statement",)), statement=statement.sql)
@@ -68,16 +68,16 @@ def nodes(plan: Any) -> Iterator[Any]:
         yield from nodes(child)
 
 
-def test_a_page_is_read_from_an_index_in_order(empty_database_url: str) -> None:
+def test_page_of_a_list_is_read_from_an_index_in_order(empty_database_url: str) -> None:
     async def run() -> None:
         connection = await asyncpg.connect(empty_database_url)
         await connection.execute(FILL)
         await connection.close()
 
         async with Database(empty_database_url) as database:
-            await look(database)
+            await check_plans(database)
 
-    async def look(database: Database) -> None:
+    async def check_plans(database: Database) -> None:
         for kind in ExplainingSession, GenericExplainingSession:
             for completed in None, False, True:
                 for after in None, MIDDLE:
@@ -85,9 +85,9 @@ def test_a_page_is_read_from_an_index_in_order(empty_database_url: str) -> None:
                     await queries.list_page(session, OWNER, completed=completed, limit=50, offset=None, after=after)
                     limit, scan = nodes(session.plan)
                     assert (limit["Node Type"], scan["Node Type"]) == ("Limit", "Index Scan"), scan
-                    # The scan starts at the position: it does not walk there.
+                    # The scan starts at the position instead of reading the rows before it.
                     assert ("ROW(created_at, id) <" in scan["Index Cond"]) is (after is not None), scan
-                    # Nearly all are completed: these may be picked out, the others may not.
+                    # 99 % of the tasks are completed, so that a filter costs little for these only.
                     assert "Filter" not in scan or completed, scan
 
     migrate.upgrade(empty_database_url)

@@ -1,4 +1,4 @@
-"""Neon is a network away: an operation is one statement in one round trip, two behind a pooler, and nothing else."""
+"""An operation takes one round trip to the database, two through a pooler, because Neon is reached over a network."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ from todo_api.app import create_app
 
 @contextmanager
 def relayed(database_url: str) -> Iterator[Relay]:
-    """The relay has an event loop of its own."""
+    """Runs a relay in its own thread and event loop."""
     relay, ready = Relay(database_url), threading.Event()
 
     async def serve() -> None:
@@ -35,18 +35,20 @@ def relayed(database_url: str) -> Iterator[Relay]:
 
 
 @pytest.mark.parametrize(("pooler", "trips"), [("", 1), ("&pgbouncer=true", 2)], ids=["direct", "pooled"])
-def test_of_every_operation(database_url: str, user: str, pooler: str, trips: int) -> None:
+def test_each_operation_takes_one_round_trip_or_two_through_a_pooler(
+    database_url: str, user: str, pooler: str, trips: int
+) -> None:
     counted = {}
     with relayed(database_url) as relay, running(create_app(settings_for(relay.url + pooler))) as service:
         client = service.client(user)
         for operation in SECURED:
-            # The first time it connects, and prepares the statement.
+            # The first time, the service also connects and prepares the statement.
             for _ in range(2):
                 task = client.post(f"/api/{user}/tasks", json={"title": "x"}).json()
                 before = relay.trips
                 assert send(client, operation, user, task["id"]).status_code == operation.successes[0]
             counted[operation.id] = relay.trips - before
-        # Not as long as the state is known.
+        # Readiness takes no round trip while the state is known.
         before = relay.trips
         assert client.get("/health/ready").status_code == 200
         assert relay.trips == before

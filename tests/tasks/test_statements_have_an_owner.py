@@ -1,7 +1,7 @@
-"""Every statement about tasks is filtered by the owner: the ownership is in the SQL, whatever is sent.
+"""Every statement about tasks is filtered by the owner in SQL, whatever the request contains.
 
-The statements are found, not listed. What this file cannot reach or does not know fails, so that a new statement is
-seen here before it runs.
+The statements are found, not listed. A statement that is not found, or has an unknown form, fails a test, so that each
+new statement is checked.
 """
 
 import ast
@@ -54,12 +54,12 @@ MAKERS = {"prepare", "Statement"}
 class Prepared:
     clause: ClauseElement
     line: int
-    """Where prepare() was called."""
+    """The line that calls prepare()."""
 
 
 def prepared_in(path: Path) -> list[Prepared]:
-    """Every statement of a module: those that it makes when it is imported, and those of each cached function, for
-    every combination of its arguments."""
+    """Returns every statement of a module: those of its import, and those of each cached function with every
+    combination of its arguments."""
     found: list[Prepared] = []
     original = database_statement.prepare
 
@@ -72,7 +72,7 @@ def prepared_in(path: Path) -> list[Prepared]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database_statement, "prepare", prepare)
-        module = imported_again(path)
+        module = import_again(path)
         for function in vars(module).values():
             if hasattr(function, "cache_info") and function.__module__ == module.__name__:
                 for arguments in all_arguments(function):
@@ -80,7 +80,7 @@ def prepared_in(path: Path) -> list[Prepared]:
     return found
 
 
-def imported_again(path: Path) -> ModuleType:
+def import_again(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"{path.stem}_again", path)
     assert spec is not None
     assert spec.loader is not None
@@ -103,11 +103,11 @@ def all_values(function: Any, hint: object) -> list[Any]:
         columns = list(models.TaskUpdate.model_fields)
         sizes = range(1, len(columns) + 1)
         return [frozenset(some) for some in chain.from_iterable(combinations(columns, size) for size in sizes)]
-    raise AssertionError(f"{function.__name__} has an argument of {hint}: say here what values it has")
+    raise AssertionError(f"{function.__name__} has an argument of {hint}: add its values here")
 
 
 def calls(path: Path) -> dict[int, str]:
-    """The lines on which a module makes a statement."""
+    """Returns the lines of a module that create a statement."""
     return {
         node.lineno: node.func.id
         for node in ast.walk(ast.parse(path.read_text()))
@@ -119,7 +119,7 @@ def calls(path: Path) -> dict[int, str]:
 
 
 def is_owner(clause: object) -> bool:
-    """Whether it is `user_id = :owner`."""
+    """Whether the clause is `user_id = :owner`."""
     return (
         isinstance(clause, BinaryExpression)
         and clause.operator is operators.eq
@@ -130,7 +130,7 @@ def is_owner(clause: object) -> bool:
 
 
 def conditions(clause: object) -> Iterable[object]:
-    """What must all be true."""
+    """Returns the conditions that AND combines."""
     if isinstance(clause, Grouping):
         return conditions(clause.element)
     if isinstance(clause, BooleanClauseList) and clause.operator is operators.and_:
@@ -139,7 +139,7 @@ def conditions(clause: object) -> Iterable[object]:
 
 
 def is_of_owner(statement: ClauseElement) -> bool:
-    """Whether each part of a statement is filtered by the owner, or inserts rows of theirs."""
+    """Whether each part of a statement is filtered by the owner, or inserts rows of the owner."""
     parts = [part for part in iterate(statement) if isinstance(part, Select | Update | Delete | Insert)]
     return bool(parts) and all(map(part_is_of_owner, parts))
 
@@ -148,7 +148,7 @@ def part_is_of_owner(part: Select[Any] | Update | Delete | Insert) -> bool:
     if isinstance(part, Insert):
         values: dict[Any, Any] = {getattr(name, "name", name): value for name, value in (part._values or {}).items()}  # noqa: SLF001
         owner = values.get("user_id")
-        # ON CONFLICT could write somebody's row.
+        # ON CONFLICT could write a row of another user.
         return isinstance(owner, BindParameter) and owner.key == "owner" and part._post_values_clause is None  # noqa: SLF001
     return any(map(is_owner, conditions(part.whereclause)))
 
@@ -158,18 +158,19 @@ def part_is_of_owner(part: Select[Any] | Update | Delete | Insert) -> bool:
 
 QUERIES = Path(queries.__file__)
 PREPARED = prepared_in(QUERIES)
+IDS = [f"{n}. {each.clause.__visit_name__} in line {each.line}" for n, each in enumerate(PREPARED, 1)]
 
 
-@pytest.mark.parametrize("prepared", PREPARED, ids=lambda prepared: f"line {prepared.line}")
-def test_a_statement_is_filtered_by_the_owner(prepared: Prepared) -> None:
+@pytest.mark.parametrize("prepared", PREPARED, ids=IDS)
+def test_statement_is_filtered_by_the_owner(prepared: Prepared) -> None:
     assert is_of_owner(prepared.clause), prepared.clause
 
 
-def test_every_statement_of_the_queries_is_found() -> None:
+def test_every_statement_in_queries_is_found() -> None:
     assert calls(QUERIES) == {prepared.line: "prepare" for prepared in PREPARED}
 
 
-def test_statements_are_made_nowhere_else() -> None:
+def test_statements_are_created_only_in_queries() -> None:
     makers = {
         str(path.relative_to(SOURCE)): calls(path)
         for path in SOURCE.rglob("*.py")
@@ -183,7 +184,7 @@ ONE = task.c.id == bindparam("task_id")
 DONE = task.c.completed == bindparam("completed")
 
 
-class TestTheCheckItself:
+class TestOwnerCheck:
     @pytest.mark.parametrize(
         "clause",
         [
@@ -203,11 +204,12 @@ class TestTheCheckItself:
             text("DELETE FROM task WHERE user_id = :owner"),
         ],
         ids=[
-            "all", "one", "or", "not", "another operator", "another parameter", "another column", "a part without",
-            "update", "owner is written only", "delete", "insert without", "insert as another", "text",
+            "all rows", "by id", "owner in OR", "owner in NOT", "another operator", "another parameter",
+            "another column", "subquery without owner", "update by id", "owner only in SET", "delete by id",
+            "insert without owner", "insert with another owner", "text",
         ],
     )  # fmt: skip
-    def test_finds_a_statement_without_the_owner(self, clause: ClauseElement) -> None:
+    def test_statement_without_the_owner_is_detected(self, clause: ClauseElement) -> None:
         assert not is_of_owner(clause)
 
     @pytest.mark.parametrize(
@@ -218,7 +220,7 @@ class TestTheCheckItself:
             select(task).where(OWNED, or_(ONE, DONE)),
             select(task).where(OWNED, task.c.id.in_(select(task.c.id).where(OWNED))),
         ],
-        ids=["alone", "nested", "beside or", "in each part"],
+        ids=["owner alone", "nested AND", "AND with OR", "owner in subquery too"],
     )
-    def test_takes_a_statement_with_the_owner(self, clause: ClauseElement) -> None:
+    def test_statement_with_the_owner_is_accepted(self, clause: ClauseElement) -> None:
         assert is_of_owner(clause)

@@ -1,5 +1,5 @@
-"""The database never knows better than the contract: its columns are the contract's `Task`, it takes every value that
-the contract allows, and each of its constraints is a rule of the contract. What can't be told fails too."""
+"""The table agrees with the contract: its columns are the properties of `Task`, it accepts every value that the
+contract allows, and each of its constraints is a rule of the contract. What cannot be compared fails too."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -22,52 +22,54 @@ from todo_api.tasks.cursor import Position, encode
 
 @pytest.fixture(scope="module")
 def table_url() -> Iterator[str]:
-    """Without any row, which would stand in the way of the alterations."""
+    """The URL of a database without rows, which could prevent an alteration."""
     with new_database() as url:
         migrate.upgrade(url)
         yield url
 
 
 @pytest.mark.parametrize(
-    "alteration", [UNALTERED, "ALTER TABLE task ADD CHECK (length(title) > 0), ADD CHECK (id > 0), ADD CHECK (id >= 1)"]
+    "alteration",
+    [UNALTERED, "ALTER TABLE task ADD CHECK (length(title) > 0), ADD CHECK (id > 0), ADD CHECK (id >= 1)"],
+    ids=["as migrated", "with redundant checks"],
 )
-def test_the_table_is_what_the_contract_says(table_url: str, alteration: str) -> None:
+def test_table_agrees_with_the_contract(table_url: str, alteration: str) -> None:
     assert differences(table_url, alteration) == []
 
 
-@pytest.mark.parametrize(
-    ("alteration", "told"),
-    [
-        ("ALTER COLUMN title TYPE varchar(100)", "title is character varying(100)"),
-        ("ALTER COLUMN title TYPE varchar(201)", "title is character varying(201)"),
-        ("ALTER COLUMN description TYPE text", "description is text"),
-        ("ALTER COLUMN description SET NOT NULL", "description must be nullable"),
-        ("ALTER COLUMN title DROP NOT NULL", "title must not be nullable"),
-        ("ALTER COLUMN id TYPE integer", "id is integer, the contract wants bigint"),
-        ("ALTER COLUMN updated_at TYPE timestamptz(3)", "updated_at is timestamp(3) with time zone"),
-        ("ADD COLUMN note varchar(9)", "note is no property of Task"),
-        ("DROP COLUMN description", "description is no column"),
-        ("DROP CONSTRAINT task_pkey", "id is not the primary key"),
-        ("ADD UNIQUE (user_id, title)", "no answer for CREATE UNIQUE INDEX"),
-        ("ADD FOREIGN KEY (id) REFERENCES task", "no answer for FOREIGN KEY"),
-        ("ADD EXCLUDE (title WITH =)", "no answer for EXCLUDE"),
-        ("ADD CHECK (length(title) < 50)", "Task.title may be"),
-        ("ADD CHECK (octet_length(description) <= 2000)", "Task.description may be"),
-        ("ADD CHECK (description <> '')", "Task.description may be ''"),
-        ("ADD CHECK (title ~ '^[[:ascii:]]+$')", "Task.title may be"),
-        ("ADD CHECK (id < 1000000)", "Task.id may be 9007199254740991"),
-        ("ADD CHECK (updated_at >= created_at)", "Task.created_at may be"),
-        ("ADD CHECK (title <> 'Buy milk')", "refuses nothing that the contract refuses"),
-        ("DROP CONSTRAINT task_title_not_empty, ADD CHECK (title IS NOT NULL)", "refuses nothing that the contract"),
-        ("ALTER COLUMN title SET NOT NULL; CREATE INDEX ON task (description)", "Task.description may be"),
-    ],
-)
-def test_a_table_that_knows_better_is_told(table_url: str, alteration: str, told: str) -> None:
-    assert any(told in line for line in differences(table_url, f"ALTER TABLE task {alteration}"))
+ALTERATIONS = [
+    ("ALTER COLUMN title TYPE varchar(100)", "title is character varying(100)"),
+    ("ALTER COLUMN title TYPE varchar(201)", "title is character varying(201)"),
+    ("ALTER COLUMN description TYPE text", "description is text"),
+    ("ALTER COLUMN description SET NOT NULL", "description must be nullable"),
+    ("ALTER COLUMN title DROP NOT NULL", "title must not be nullable"),
+    ("ALTER COLUMN id TYPE integer", "id is integer, the contract wants bigint"),
+    ("ALTER COLUMN updated_at TYPE timestamptz(3)", "updated_at is timestamp(3) with time zone"),
+    ("ADD COLUMN note varchar(9)", "note is no property of Task"),
+    ("DROP COLUMN description", "description is no column"),
+    ("DROP CONSTRAINT task_pkey", "id is not the primary key"),
+    ("ADD UNIQUE (user_id, title)", "no answer for CREATE UNIQUE INDEX"),
+    ("ADD FOREIGN KEY (id) REFERENCES task", "no answer for FOREIGN KEY"),
+    ("ADD EXCLUDE (title WITH =)", "no answer for EXCLUDE"),
+    ("ADD CHECK (length(title) < 50)", "Task.title may be"),
+    ("ADD CHECK (octet_length(description) <= 2000)", "Task.description may be"),
+    ("ADD CHECK (description <> '')", "Task.description may be ''"),
+    ("ADD CHECK (title ~ '^[[:ascii:]]+$')", "Task.title may be"),
+    ("ADD CHECK (id < 1000000)", "Task.id may be 9007199254740991"),
+    ("ADD CHECK (updated_at >= created_at)", "Task.created_at may be"),
+    ("ADD CHECK (title <> 'Buy milk')", "refuses nothing that the contract refuses"),
+    ("DROP CONSTRAINT task_title_not_empty, ADD CHECK (title IS NOT NULL)", "refuses nothing that the contract"),
+    ("ALTER COLUMN title SET NOT NULL; CREATE INDEX ON task (description)", "Task.description may be"),
+]
+
+
+@pytest.mark.parametrize(("alteration", "message"), ALTERATIONS, ids=[alteration for alteration, _ in ALTERATIONS])
+def test_table_that_differs_from_the_contract_is_reported(table_url: str, alteration: str, message: str) -> None:
+    assert any(message in line for line in differences(table_url, f"ALTER TABLE task {alteration}"))
 
 
 @pytest.mark.parametrize(
-    ("shape", "member", "schema", "told"),
+    ("shape", "member", "schema", "message"),
     [
         ("Task", "title", {"type": "string", "maxLength": 300}, "title is character varying(200)"),
         ("Task", "title", {"type": "string"}, "Task.title can't be tried"),
@@ -85,19 +87,26 @@ def test_a_table_that_knows_better_is_told(table_url: str, alteration: str, told
         ("TaskUpdate", "title", {"type": "array"}, "TaskUpdate.title can't be tried"),
         ("TaskUpdate", "note", {"type": "boolean"}, "TaskUpdate.note is no property of Task"),
     ],
-)
-def test_a_contract_that_allows_more_is_told(
-    table_url: str, shape: str, member: str, schema: Schema, told: str
+    ids=[
+        "longer title", "title without bounds", "id beyond bigint", "nullable completed", "new property",
+        "empty title in TaskCreate", "longer title in TaskCreate", "null title in TaskUpdate",
+        "array as title in TaskUpdate", "new property in TaskUpdate",
+    ],
+)  # fmt: skip
+def test_contract_that_allows_more_than_the_table_is_reported(
+    table_url: str, shape: str, member: str, schema: Schema, message: str
 ) -> None:
     document = deepcopy(CONTRACT.document)
     document["components"]["schemas"][shape]["properties"][member] = schema
-    assert any(told in line for line in differences(table_url, document=document))
+    assert any(message in line for line in differences(table_url, document=document))
 
 
 @pytest.mark.parametrize(
-    ("members", "agree"), [("'low', 'high'", True), ("'low'", False), ("'low', 'high', ''", False)]
+    ("members", "agree"),
+    [("'low', 'high'", True), ("'low'", False), ("'low', 'high', ''", False)],
+    ids=["same members", "missing member", "additional member"],
 )
-def test_members_of_an_enum_are_compared(table_url: str, members: str, agree: bool) -> None:
+def test_enum_of_the_contract_is_compared_with_the_check(table_url: str, members: str, agree: bool) -> None:
     document = deepcopy(CONTRACT.document)
     task = document["components"]["schemas"]["Task"]
     task["properties"]["priority"] = {"type": "string", "enum": ["low", "high"]}
@@ -106,23 +115,23 @@ def test_members_of_an_enum_are_compared(table_url: str, members: str, agree: bo
     assert (differences(table_url, alteration, document) == []) is agree
 
 
-# --- the same through the service
+# --- values of the contract, sent to the service
 
 
 def bodies(operation: Operation) -> Iterator[Schema]:
-    """What httpx sends as the body: each bound of each of its properties."""
+    """Yields arguments of httpx: bodies with each bound of each property."""
     request = resolve(CONTRACT.document, operation.spec.get("requestBody", {}))
     if not request.get("required"):
         yield {}
     if request:
         schema = resolve(CONTRACT.document, request["content"]["application/json"]["schema"])
         values = {name: read(CONTRACT.document, member)[2] for name, member in schema["properties"].items()}
-        least = {name: values[name][0] for name in schema.get("required", ())}
-        yield from ({"json": least | {name: value}} for name in values for value in values[name])
+        required = {name: values[name][0] for name in schema.get("required", ())}
+        yield from ({"json": required | {name: value}} for name in values for value in values[name])
 
 
 def parameters(operation: Operation, user: str) -> Iterator[Schema]:
-    """Each bound of each parameter. Of the cursors those that the service could have made."""
+    """Yields each bound of each parameter. The values of `cursor` are encoded, because no other text is valid."""
     moments = [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)]
     positions = [Position(moment, number) for moment in moments for number in (-(2**63), 2**63 - 1)]
     for parameter in operation.parameters:
@@ -131,12 +140,12 @@ def parameters(operation: Operation, user: str) -> Iterator[Schema]:
             values = [encode(user, position) for position in positions]
         else:
             values = read(CONTRACT.document, parameter["schema"])[2]
-        assert values, f"{name} can't be tried: give it bounds, or teach describe() what it is"
+        assert values, f"{name} has no values: add bounds, or add its type to describe()"
         yield from ({name: value} for value in values)
 
 
 @pytest.mark.parametrize("operation", ON_TASKS, ids=lambda operation: operation.id)
-def test_every_bound_of_a_request_is_taken(service: Service, user: str, operation: Operation) -> None:
+def test_every_bound_of_a_request_is_accepted(service: Service, user: str, operation: Operation) -> None:
     nothing: Schema = {}
     some_body = next(bodies(operation))
     requests = [(nothing, body) for body in bodies(operation)]
@@ -148,10 +157,11 @@ def test_every_bound_of_a_request_is_taken(service: Service, user: str, operatio
         url = operation.path.replace("/api/{user_id}/tasks", tasks)
         url = url.format(task_id=changed.get("task_id", task["id"]))
         query = {name: value for name, value in changed.items() if name not in {"user_id", "task_id"}}
-        answer = client.request(operation.method, url, params=query, **body)
-        assert answer.is_success or ("task_id" in changed and answer.status_code == 404), (changed, body, answer.text)
-        if answer.is_success and body:
-            assert answer.json().items() >= body["json"].items()
+        response = client.request(operation.method, url, params=query, **body)
+        details = changed, body, response.text
+        assert response.is_success or ("task_id" in changed and response.status_code == 404), details
+        if response.is_success and body:
+            assert response.json().items() >= body["json"].items()
 
 
 def texts(name: str) -> st.SearchStrategy[str]:
@@ -159,13 +169,13 @@ def texts(name: str) -> st.SearchStrategy[str]:
     return st.text(max_size=schema["maxLength"]).filter(Draft202012Validator(schema).is_valid)
 
 
-def test_any_valid_task_is_kept(client: httpx.Client, user: str) -> None:
+def test_any_valid_task_is_stored_as_sent(client: httpx.Client, user: str) -> None:
     @settings(max_examples=100, derandomize=True, deadline=None)
     @given(texts("Title"), st.none() | texts("Description"), st.booleans())
-    def keep(title: str, description: str | None, completed: bool) -> None:
+    def create(title: str, description: str | None, completed: bool) -> None:
         body = {"title": title, "description": description, "completed": completed}
         created = client.post(f"/api/{user}/tasks", json=body)
         assert created.status_code == 201
         assert created.json().items() >= body.items()
 
-    keep()
+    create()
