@@ -1,5 +1,5 @@
 """The results of each task operation, and its own validation errors. 401, 403 and 404 of every operation are tested in
-test_authorization.py."""
+tests/auth/authorization."""
 
 from concurrent.futures import ThreadPoolExecutor
 
