@@ -40,7 +40,7 @@ class TestReadiness:
 
         run(url, good)
         assert len(sent) == 1
-        run("postgresql://nobody@127.0.0.1:1/nothing", bad, wait_timeout=0.1)
+        run("postgresql://user@127.0.0.1:1/nothing", bad, wait_timeout=0.1)
         assert len(sent) == 2
 
     def test_readiness_is_the_last_known_state(

@@ -131,7 +131,7 @@ DIRECT_URLS = [
     # A host without a pooler is unchanged, whatever its name.
     (f"{NEON}/neondb?sslmode=require", f"{NEON}/neondb?sslmode=require"),
     ("postgresql://alex:hunter2@db-pooler.example.com/x", "postgresql://alex:hunter2@db-pooler.example.com/x"),
-    # Nobody can tell where the database of a pooler is that is not Neon's.
+    # The direct URL of another pooler is not known.
     ("postgresql://alex:hunter2@pool.example.com:6432/x?pgbouncer=true", None),
     (f"postgresql:///neondb?host={POOLED}", None),
 ]
