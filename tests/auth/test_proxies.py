@@ -311,8 +311,8 @@ class TestCertificates:
         certificates = issue(tmp_path)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificates.chain, certificates.key)
-        issuer.go_down()
-        issuer.come_up(context)
+        issuer.stop()
+        issuer.start(context)
         url = f"https://localhost:{issuer.port}/api/auth/jwks"
         key = issuer.new_key()
         with pytest.raises(IssuerUnavailableError):

@@ -59,19 +59,19 @@ def authorize(token: str) -> dict[str, str]:
 
 
 REASONS = {
-    "no JWT": "shape",
+    "not a JWT": "shape",
     "not base64": "base64",
     "claims not JSON": "json",
     "crit": "crit",
     "another typ": "typ",
     "no signature": "base64",
-    "alg None, signed": "algorithm",
+    "alg: None, signed": "algorithm",
     "another secret": "signature",
     "expired": "expired",
     "exp missing": "exp",
     "not valid yet": "nbf",
     "issued in the future": "iat",
-    "lives too long": "lifetime",
+    "lifetime too long": "lifetime",
     "sub missing": "sub",
     "too long": "size",
 }

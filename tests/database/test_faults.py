@@ -66,20 +66,20 @@ def survive(postgres: Postgres, user: str, request: pytest.FixtureRequest) -> Su
     def survive(service: str, fault: Callable[[], object]) -> Traffic:
         traffic, restored_at = Traffic(service, user), None
         try:
-            with traffic.flowing():
+            with traffic.running():
                 traffic.wait_until(lambda: traffic.succeeded() >= BEFORE)
                 fault()
-                postgres.wait_until_it_answers()
+                postgres.wait_until_ready()
                 restored_at = time.monotonic()
                 recovered_at = restored_at + RECOVERY
                 traffic.wait_until(lambda: traffic.succeeded(since=recovered_at) >= AFTER)
         finally:
             name = request.node.name.removeprefix("test_service_survives_").replace("_", " ")
-            request.node.user_properties.append(("faults", f"{name}: {traffic.counts(restored_at)}"))
+            request.node.user_properties.append(("faults", f"{name}: {traffic.summary(restored_at)}"))
         failed = [request for request in traffic.sent if not request.succeeded]
         assert [each for each in failed if each.status != 503] == []
         assert [each for each in failed if each.at >= recovered_at] == []
-        assert asyncio.run(traffic.lost_or_doubled(postgres.url)) == []
+        assert asyncio.run(traffic.discrepancies(postgres.url)) == []
         return traffic
 
     return survive
@@ -97,7 +97,7 @@ class TestPostgres:
         """A retry of one of these writes would store it twice."""
 
         def end() -> None:
-            with postgres.commits_unanswered(10):
+            with postgres.unconfirmed_commits(10):
                 postgres.end_connections()
 
         traffic = survive(direct, end)

@@ -129,11 +129,11 @@ class TestFailureToConnect:
         self, front: NeonFront, list_tasks: Callable[[], httpx.Response], message: str
     ) -> None:
         front.suspend()
-        front.refuse(message)
+        front.reject_all(message)
         assert is_unavailable(list_tasks())
         # One attempt for the request, and one more if the readiness check ran meanwhile.
         assert len(front.startups) in {1 + 1, 1 + 2}
-        front.refuse(None)
+        front.reject_all(None)
         assert list_tasks().status_code == 200
 
 

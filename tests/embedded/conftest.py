@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.embedded import is_deserted, query, temporary_directory, wait_for
+from support.embedded import has_no_processes, query, temporary_directory, wait_for
 from todo_api.embedded import embedded_postgres
 
 
@@ -28,4 +28,4 @@ def used() -> Iterator[Path]:
 def existing(used: Path) -> Iterator[Path]:
     """A data directory that was used before. All tests of a module share it, and leave it unchanged."""
     yield used
-    wait_for(lambda: is_deserted(used), "every process has ended")
+    wait_for(lambda: has_no_processes(used), "every process has ended")

@@ -13,7 +13,7 @@ import pytest
 
 from support.embedded import (
     USER,
-    is_deserted,
+    has_no_processes,
     postmaster_of,
     processes_of,
     query,
@@ -56,10 +56,10 @@ def test_server_stops_when_its_user_is_ended_by_a_signal(
         user.wait(timeout=60)
         if status is None:
             # The user ended normally, which includes the wait until the server has stopped.
-            wait_for(lambda: is_deserted(existing), "the server has stopped", 2)
+            wait_for(lambda: has_no_processes(existing), "the server has stopped", 2)
         else:
             assert user.returncode == status
-            wait_for(lambda: is_deserted(existing), "the server has stopped")
+            wait_for(lambda: has_no_processes(existing), "the server has stopped")
     assert "shut down" in (existing / "server.log").read_text()
 
 
@@ -99,7 +99,7 @@ def test_server_stops_if_its_supervisor_is_killed(existing: Path) -> None:
     with running_user(existing):
         (process,) = processes_of(existing)["supervisor"]
         process.kill()
-        wait_for(lambda: is_deserted(existing), "the server has ended with its supervisor")
+        wait_for(lambda: has_no_processes(existing), "the server has ended with its supervisor")
     assert "immediate shutdown" in (existing / "server.log").read_text()
 
 
@@ -107,7 +107,7 @@ def test_server_stops_if_its_supervisor_is_terminated(existing: Path) -> None:
     with running_user(existing):
         (process,) = processes_of(existing)["supervisor"]
         process.terminate()
-        wait_for(lambda: is_deserted(existing), "both have ended")
+        wait_for(lambda: has_no_processes(existing), "both have ended")
     assert "database system is shut down" in (existing / "server.log").read_text()
 
 
@@ -137,6 +137,6 @@ def test_server_that_is_killed_repeatedly_is_given_up(existing: Path) -> None:
                 if (postmaster := postmaster_of(existing)) != killed:
                     os.kill(postmaster, signal.SIGKILL)
                     killed = postmaster
-        wait_for(lambda: is_deserted(existing), "its children have ended")
+        wait_for(lambda: has_no_processes(existing), "its children have ended")
         with embedded_postgres(existing) as server:
             assert query(server.url, "SELECT number FROM kept") == 7

@@ -18,7 +18,15 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
-from support.embedded import is_deserted, postmaster_of, query, refusal, running_user, socket_directory_of, wait_for
+from support.embedded import (
+    has_no_processes,
+    postmaster_of,
+    query,
+    rejection_message,
+    running_user,
+    socket_directory_of,
+    wait_for,
+)
 from todo_api.embedded import embedded_postgres
 
 
@@ -61,7 +69,7 @@ def test_first_start_creates_a_private_database_configured_as_by_neon(data_dir: 
         ):
             assert query(server.admin_url, f"SELECT current_setting('{name}')") == value
         assert "todo:" not in repr(server)
-    assert is_deserted(path)
+    assert has_no_processes(path)
     assert not socket_directory.exists()
 
 
@@ -90,7 +98,7 @@ def test_url_can_be_parsed_by_sqlalchemy(existing: Path) -> None:
 
 
 def test_data_survives_a_restart(existing: Path) -> None:
-    assert is_deserted(existing)
+    assert has_no_processes(existing)
     with embedded_postgres(existing) as server:
         assert query(server.url, "SELECT number FROM kept") == 7
 
@@ -102,7 +110,7 @@ def test_users_of_one_directory_share_one_server(existing: Path) -> None:
         assert query(url, "SELECT number FROM kept") == 7
         user.communicate()
         assert user.returncode == 0
-        wait_for(lambda: is_deserted(existing), "the last user has stopped the server", 2)
+        wait_for(lambda: has_no_processes(existing), "the last user has stopped the server", 2)
 
 
 def test_two_directories_have_two_servers(existing: Path, data_dir: Path) -> None:
@@ -124,7 +132,7 @@ def test_server_of_another_program_is_rejected_and_keeps_running(existing: Path)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, cwd=existing / "cluster") as other:
         try:
             pid_file.write_text(f"{other.pid}\n")
-            assert f"Process {other.pid}" in refusal(existing)
+            assert f"Process {other.pid}" in rejection_message(existing)
             assert other.poll() is None
         finally:
             other.kill()

@@ -38,16 +38,16 @@ def traffic(service: Serving, user: str, request: pytest.FixtureRequest) -> Iter
     traffic = Traffic(f"http://127.0.0.1:{service.port}", user, clients=CLIENTS)
     yield traffic
     name = request.node.name.removeprefix("test_").replace("_", " ")
-    request.node.user_properties.append(("faults", f"Service ends {name}: {traffic.counts()}"))
+    request.node.user_properties.append(("faults", f"Service ends {name}: {traffic.summary()}"))
 
 
 def test_by_kill_9_loses_no_acknowledged_write(service: Serving, traffic: Traffic, database_url: str) -> None:
-    with traffic.flowing():
+    with traffic.running():
         traffic.wait_until(lambda: traffic.succeeded() >= 500)
         service.process.kill()
         service.process.wait(LIMIT)
     assert {each.status for each in traffic.sent} <= {200, 201, None}
-    assert asyncio.run(traffic.lost_or_doubled(database_url)) == []
+    assert asyncio.run(traffic.discrepancies(database_url)) == []
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def refuses(service: Serving) -> bool:
 
 
 def test_by_sigterm_answers_what_has_begun(service: Serving, traffic: Traffic, database_url: str) -> None:
-    with traffic.flowing():
+    with traffic.running():
         traffic.wait_until(lambda: traffic.succeeded() >= 500)
         with all_held(database_url, CLIENTS):
             before = traffic.succeeded()
@@ -84,7 +84,7 @@ def test_by_sigterm_answers_what_has_begun(service: Serving, traffic: Traffic, d
     assert time.monotonic() - asked < SHUTDOWN_TIMEOUT
     assert traffic.succeeded() == before + CLIENTS
     assert {each.status for each in traffic.sent} <= {200, 201, None}, "None: sent after the end"
-    assert asyncio.run(traffic.lost_or_doubled(database_url)) == []
+    assert asyncio.run(traffic.discrepancies(database_url)) == []
 
 
 class Clients:
@@ -167,11 +167,11 @@ def test_held_listener_takes_no_more_connections(platform: str, accepted: int, m
 
 
 def test_by_sigterm_waits_for_no_answer_that_never_comes(service: Serving, traffic: Traffic, database_url: str) -> None:
-    with traffic.flowing():
+    with traffic.running():
         traffic.wait_until(lambda: traffic.succeeded() >= 50)
         with all_held(database_url, CLIENTS):
             service.process.terminate()
             assert service.process.wait(SHUTDOWN_TIMEOUT) == 0
     assert {each.status for each in traffic.sent} <= {200, 201, 503, None}
     assert sum(each.status == 503 for each in traffic.sent) == CLIENTS
-    assert asyncio.run(traffic.lost_or_doubled(database_url)) == []
+    assert asyncio.run(traffic.discrepancies(database_url)) == []

@@ -11,7 +11,7 @@ DIRECT = "ep-cool-rain-a1b2c3.eu-central-1.aws.neon.tech"
 POOLED = "ep-cool-rain-a1b2c3-pooler.eu-central-1.aws.neon.tech"
 
 # How the server's certificate is verified: verify_mode and check_hostname of the TLS context.
-NOTHING = (ssl.CERT_NONE, False)
+UNVERIFIED = (ssl.CERT_NONE, False)
 AUTHORITY = (ssl.CERT_REQUIRED, False)
 AUTHORITY_AND_NAME = (ssl.CERT_REQUIRED, True)
 
@@ -24,7 +24,7 @@ def arguments(url: str) -> dict[str, Any]:
     return found
 
 
-def refused(url: str) -> str:
+def rejection_message(url: str) -> str:
     """Return the message of the ValueError that rejects the URL. It must not contain the password."""
     with pytest.raises(ValueError, match=r".") as error:
         DatabaseUrl.parse(url).arguments()

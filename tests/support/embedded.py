@@ -67,7 +67,7 @@ def processes_of(data_dir: Path) -> dict[str, list[psutil.Process]]:
     return found
 
 
-def is_deserted(data_dir: Path) -> bool:
+def has_no_processes(data_dir: Path) -> bool:
     return not any(processes_of(data_dir).values())
 
 
@@ -116,11 +116,11 @@ def temporary_directory() -> Iterator[Path]:
     try:
         yield path
     finally:
-        wait_for(lambda: is_deserted(path), "every process has ended")
+        wait_for(lambda: has_no_processes(path), "every process has ended")
         shutil.rmtree(path)
 
 
-def refusal(path: Path) -> str:
+def rejection_message(path: Path) -> str:
     """Return the message of the error that rejects a data directory."""
     with pytest.raises(EmbeddedPostgresError) as raised, embedded_postgres(path):
         pytest.fail("the data directory was accepted")

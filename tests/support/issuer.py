@@ -131,7 +131,7 @@ class Issuer:
 
     def __post_init__(self) -> None:
         self._counting = threading.Lock()
-        self.come_up()
+        self.start()
 
     @property
     def url(self) -> str:
@@ -154,7 +154,7 @@ class Issuer:
     def document(self) -> bytes:
         return json.dumps({"keys": self.keys}).encode()
 
-    def come_up(self, tls: ssl.SSLContext | None = None) -> None:
+    def start(self, tls: ssl.SSLContext | None = None) -> None:
         """Listen, on the same port each time."""
         issuer = self
 
@@ -175,7 +175,7 @@ class Issuer:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
-    def go_down(self) -> None:
+    def stop(self) -> None:
         """Stop listening, so that new connections are rejected."""
         self._server.shutdown()
         self._server.server_close()
@@ -188,4 +188,4 @@ def issuer() -> Iterator[Issuer]:
     try:
         yield running
     finally:
-        running.go_down()
+        running.stop()

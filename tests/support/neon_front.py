@@ -77,7 +77,7 @@ class NeonFront:
         """Reject the next `count` connections with a transient error."""
         self._transient_errors.extend([message] * count)
 
-    def refuse(self, message: str | None) -> None:
+    def reject_all(self, message: str | None) -> None:
         """Reject all connections with a permanent error. None accepts connections again."""
         self._permanent_error = message
 

@@ -16,19 +16,19 @@ LIMIT = 30
 
 
 class Bench:
-    """A pool whose connections the server can list. `tries` counts its attempts to connect."""
+    """A pool whose connections the server can list. `attempts` counts its attempts to connect."""
 
     def __init__(self, url: str, limits: Limits, observer: asyncpg.Connection) -> None:
         self._name = f"pool-{uuid.uuid4().hex}"
         self._arguments = DatabaseUrl.parse(url).arguments() | {"server_settings": {"application_name": self._name}}
         self._observer = observer
-        self.tries = 0
+        self.attempts = 0
         self.before_connect: Callable[[], Awaitable[asyncpg.Connection | None]] | None = None
         """Called before each attempt. It may raise an error, or return another connection."""
         self.pool = Pool(Connector(self._connect, "the.host:5432"), limits)
 
     async def _connect(self) -> asyncpg.Connection:
-        self.tries += 1
+        self.attempts += 1
         other = await self.before_connect() if self.before_connect is not None else None
         return other or await self.connect()
 
@@ -42,10 +42,10 @@ class Bench:
         for lease in leases:
             self.pool.release(lease, reusable=True)
 
-    def asking(self, count: int = 1) -> list[asyncio.Task[Lease]]:
+    def start_acquiring(self, count: int = 1) -> list[asyncio.Task[Lease]]:
         return [asyncio.create_task(self.acquire()) for _ in range(count)]
 
-    async def waiting(self, count: int) -> None:
+    async def until_waiting(self, count: int) -> None:
         await self.until(lambda: self.pool.stats.waiting == count)
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -53,23 +53,23 @@ class Bench:
             while not condition():
                 await asyncio.sleep(0.001)
 
-    async def on_server(self) -> set[int]:
+    async def server_pids(self) -> set[int]:
         rows = await self._observer.fetch("SELECT pid FROM pg_stat_activity WHERE application_name = $1", self._name)
         return {row["pid"] for row in rows}
 
-    async def until_on_server(self, *leases: Lease) -> None:
+    async def until_server_has(self, *leases: Lease) -> None:
         async with asyncio.timeout(LIMIT):
-            while await self.on_server() != {lease.connection.get_server_pid() for lease in leases}:
+            while await self.server_pids() != {lease.connection.get_server_pid() for lease in leases}:
                 await asyncio.sleep(0.001)
 
-    async def is_whole(self) -> None:
+    async def assert_no_leak(self) -> None:
         """Assert that no connection is in use, and that the pool can open as many as its limit, and no more."""
         figures = self.pool.stats
         assert (figures.open, figures.waiting) == (figures.idle, 0)
-        leases = await asyncio.gather(*self.asking(figures.limit))
-        (one_more,) = self.asking()
-        await self.waiting(1)
-        assert await self.on_server() == {lease.connection.get_server_pid() for lease in leases}
+        leases = await asyncio.gather(*self.start_acquiring(figures.limit))
+        (one_more,) = self.start_acquiring()
+        await self.until_waiting(1)
+        assert await self.server_pids() == {lease.connection.get_server_pid() for lease in leases}
         self.release(*leases)
         self.release(await one_more)
         assert self.pool.stats == PoolStats(figures.limit, figures.limit, figures.limit, 0)

@@ -63,7 +63,7 @@ class Postgres:
                 stderr=log,
                 **account,  # type: ignore[call-overload]
             )
-        self.wait_until_it_answers()
+        self.wait_until_ready()
 
     def stop(self, ending: signal.Signals) -> None:
         """Stop with SIGINT (fast shutdown) or SIGQUIT (immediate shutdown, and recovery at the next start)."""
@@ -72,7 +72,7 @@ class Postgres:
             self._process.wait(LIMIT)
             self._process = None
 
-    def wait_until_it_answers(self) -> None:
+    def wait_until_ready(self) -> None:
         assert self._process is not None
         deadline = time.monotonic() + LIMIT
         while True:
@@ -101,7 +101,7 @@ class Postgres:
         )
 
     @contextmanager
-    def commits_unanswered(self, count: int) -> Iterator[None]:
+    def unconfirmed_commits(self, count: int) -> Iterator[None]:
         """Enter when at least `count` transactions are committed whose clients have not received the confirmation."""
         self._wait_for_standby("missing")
         try:

@@ -17,7 +17,7 @@ class Relay:
         self._target = f"{query['host']}/.s.PGSQL.{query['port']}"
         self._port = next_port()
         self.url = f"postgresql://{parts.username}:{parts.password}@127.0.0.1:{self._port}{parts.path}?sslmode=disable"
-        self.trips = 0
+        self.round_trips = 0
         """Number of round trips between client and server."""
         self._answered = True
         self.passing = asyncio.Event()
@@ -40,7 +40,7 @@ class Relay:
                 task.cancel()
 
     def _count(self, *, from_client: bool) -> None:
-        self.trips += from_client and self._answered
+        self.round_trips += from_client and self._answered
         self._answered = not from_client
 
     async def _pass(

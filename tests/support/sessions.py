@@ -26,7 +26,7 @@ def run(url: str, test: Callable[[Database], Awaitable[None]], **limits: Any) ->
     asyncio.run(main())
 
 
-async def ask(url: str, sql: str) -> Any:
+async def query(url: str, sql: str) -> Any:
     connection = await asyncpg.connect(url)
     try:
         return await connection.fetchval(sql)
@@ -34,7 +34,7 @@ async def ask(url: str, sql: str) -> Any:
         await connection.close()
 
 
-async def asleep_on_server(url: str, count: int) -> None:
+async def wait_for_sleepers(url: str, count: int) -> None:
     """Wait until `count` statements are asleep."""
     connection = await asyncpg.connect(url)
     sleepers = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
@@ -46,9 +46,9 @@ async def asleep_on_server(url: str, count: int) -> None:
         await connection.close()
 
 
-async def end_sleepers(url: str) -> None:
+async def terminate_sleepers(url: str) -> None:
     ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-    assert await ask(url, f"{ended} AND datname = current_database()")
+    assert await query(url, f"{ended} AND datname = current_database()")
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:

@@ -111,22 +111,22 @@ def differences_of_columns(rows: list[asyncpg.Record], document: Schema) -> Iter
     members = schemas["Task"]["properties"]
     columns = {name: (kind, not_null) for name, kind, not_null in rows}
     for name in columns.keys() - members.keys():
-        yield f"{name} is no property of Task: add it to openapi.yaml, or drop the column"
+        yield f"{name} is not a property of Task: add it to openapi.yaml, or drop the column"
     for name, schema in members.items():
         types, nullable, _, _ = read(document, schema)
         must = name in schemas["Task"]["required"] and not nullable
         kind, not_null = columns.get(name, (None, None))
         if kind not in types:
-            required = " or ".join(sorted(types)) or "no column that is known"
-            yield f"{name} is {kind or 'no column'}, the contract wants {required}: add a migration"
+            required = " or ".join(sorted(types)) or "no known type"
+            yield f"{name} is {kind or 'no column'}, the contract requires {required}: add a migration"
         elif not_null != must:
             yield f"{name} must {'not ' if must else ''}be nullable: add a migration"
     for shape in SHAPES:
         for name in schemas[shape]["properties"].keys() - members.keys():
-            yield f"{shape}.{name} is no property of Task: add it there, or name its column in this test"
+            yield f"{shape}.{name} is not a property of Task: add it there, or name its column in this test"
         for name, schema in schemas[shape]["properties"].items():
             if not read(document, schema)[2]:
-                yield f"{shape}.{name} can't be tried: give it bounds, or add its type to describe()"
+                yield f"{shape}.{name} has no test values: give it bounds, or add its type to describe()"
 
 
 def differences_of_others(rows: list[asyncpg.Record]) -> Iterator[str]:
@@ -134,7 +134,7 @@ def differences_of_others(rows: list[asyncpg.Record]) -> Iterator[str]:
     if PRIMARY_KEY not in definitions:
         yield "id is not the primary key: add a migration"
     for definition in definitions - {PRIMARY_KEY}:
-        yield f"the contract promises no answer for {definition}: drop it, or add a response and a case in this test"
+        yield f"the contract promises no response for {definition}: drop it, or add a response and a case in this test"
 
 
 async def differences_of_values(
@@ -160,7 +160,7 @@ async def differences_of_values(
                 del checks[error.constraint_name]
                 await connection.execute(f'ALTER TABLE task DROP CONSTRAINT "{error.constraint_name}"')
     for name, definition in checks.items():
-        yield f"{name} {definition} refuses nothing that the contract refuses: drop it, or add its values to describe()"
+        yield f"{name} {definition} rejects nothing that the contract rejects: drop it, or add its values to describe()"
 
 
 async def insertion_error(connection: asyncpg.Connection, row: Schema) -> asyncpg.PostgresError | None:

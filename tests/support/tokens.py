@@ -29,7 +29,7 @@ LATER = int(time.time()) + 3600
 GOOD = {"sub": "SUBJECT", "exp": LATER}
 
 BAD_TOKENS = {
-    "no JWT": "x",
+    "not a JWT": "x",
     "opaque": "Zq8XvbnM2kPw0aQ7fLr5tYcE1dHs9uGi",
     "two parts": "a.b",
     "empty parts": "..",
@@ -42,7 +42,7 @@ BAD_TOKENS = {
         [make_token(GOOD).split(".")[0], encode({**GOOD, "admin": True}), make_token(GOOD).split(".")[2]]
     ),
     "alg: none": f"{encode({'alg': 'none'})}.{encode(GOOD)}.",
-    "alg None, signed": make_token(GOOD, {"alg": "None"}),
+    "alg: None, signed": make_token(GOOD, {"alg": "None"}),
     "alg: HS512": make_token(GOOD, {"alg": "HS512"}, digest="sha512"),
     "alg: HS384, signed with HS256": make_token(GOOD, {"alg": "HS384"}),
     "alg: RS256": make_token(GOOD, {"alg": "RS256"}),
@@ -64,7 +64,7 @@ BAD_TOKENS = {
     "unused claim: NaN": make_token(b'{"sub":"SUBJECT","exp":%d,"x":NaN}' % LATER),
     "not valid yet": make_token({**GOOD, "nbf": LATER - 1}),
     "issued in the future": make_token({**GOOD, "iat": LATER - 1}),
-    "lives too long": make_token({**GOOD, "exp": LATER + 86400}),
+    "lifetime too long": make_token({**GOOD, "exp": LATER + 86400}),
     "duplicate name in the header": make_token(GOOD, b'{"alg":"none","alg":"HS256"}'),
     "duplicate name in the claims": make_token(b'{"sub":"SUBJECT","exp":1,"exp":%d}' % LATER),
     "crit": make_token(GOOD, {"alg": "HS256", "crit": ["b64"], "b64": True}),
@@ -84,13 +84,13 @@ BAD_TOKENS = {
 }
 
 
-class Refusal(NamedTuple):
+class Rejection(NamedTuple):
     status: int
     challenge: str | None
     type: str
 
 
-BAD_TOKEN = Refusal(
+BAD_TOKEN = Rejection(
     401,
     'Bearer realm="todo-api", error="invalid_token", '
     'error_description="The token is expired, malformed, or not signed with an accepted key. Get a new one."',

@@ -76,7 +76,7 @@ class Traffic:
         self._all: Future[None]
 
     @contextmanager
-    def flowing(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         with ThreadPoolExecutor(1) as thread:
             self._all = thread.submit(asyncio.run, self._run())
             try:
@@ -88,17 +88,17 @@ class Traffic:
     def wait_until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + LIMIT
         while not condition():
-            assert time.monotonic() < deadline, f"not within {LIMIT} s; {self.counts()}"
+            assert time.monotonic() < deadline, f"not within {LIMIT} s; {self.summary()}"
             if self._all.done():
                 self._all.result()
-                raise AssertionError(f"the clients have ended; {self.counts()}")
+                raise AssertionError(f"the clients have ended; {self.summary()}")
             time.sleep(0.01)
 
     def succeeded(self, since: float = 0) -> int:
         """Return the number of successful requests sent since a time."""
         return sum(each.succeeded for each in list(self.sent) if each.at >= since)
 
-    def counts(self, back: float | None = None) -> str:
+    def summary(self, back: float | None = None) -> str:
         """Return a summary. `back` is the time when the fault ended, and adds the time to recover."""
         rejected = [each for each in self.sent if each.status == 503]
         reads = sum(each.method == "GET" for each in rejected)
@@ -111,7 +111,7 @@ class Traffic:
             line += f", recovered in {max(each.answered for each in self.sent if each.at < back) - back:.2f} s"
         return line
 
-    async def lost_or_doubled(self, database_url: str) -> list[str]:
+    async def discrepancies(self, database_url: str) -> list[str]:
         """Return a line for each difference between the database and the acknowledged writes."""
         connection = await asyncpg.connect(database_url)
         try:
@@ -183,7 +183,7 @@ class Traffic:
         self, connection: "_Connection", method: str, path: str, body: dict[str, Any] | None = None
     ) -> dict[str, Any] | None:
         """Return the body of a successful response, or None. Raises ConnectionError if there is no response."""
-        assert len(self.sent) < MAX_REQUESTS, self.counts()
+        assert len(self.sent) < MAX_REQUESTS, self.summary()
         request = httpx.Request(method, self.url + path, headers=self._headers, json=body)
         at = time.monotonic()
         try:

@@ -50,7 +50,7 @@ def verifier(*secrets: VerificationKey, published: Published | None = None, **po
     return TokenVerifier(Policy(**policy), secrets, cast("PublishedKeys", published))
 
 
-def trusting() -> TokenVerifier:
+def standard_verifier() -> TokenVerifier:
     """Return a verifier that accepts HS256, EDDSA and ES256."""
     return verifier(shared_key(SECRET), published=publish(EDDSA, ES256))
 

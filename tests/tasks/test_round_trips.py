@@ -45,11 +45,11 @@ def test_each_operation_takes_one_round_trip_or_two_through_a_pooler(
             # The first time, the service also connects and prepares the statement.
             for _ in range(2):
                 task = client.post(f"/api/{user}/tasks", json={"title": "x"}).json()
-                before = relay.trips
+                before = relay.round_trips
                 assert send(client, operation, user, task["id"]).status_code == operation.successes[0]
-            counted[operation.id] = relay.trips - before
+            counted[operation.id] = relay.round_trips - before
         # Readiness takes no round trip while the state is known.
-        before = relay.trips
+        before = relay.round_trips
         assert client.get("/health/ready").status_code == 200
-        assert relay.trips == before
+        assert relay.round_trips == before
     assert counted == {operation.id: trips for operation in SECURED}

@@ -29,7 +29,7 @@ from support.operations import (
     send,
 )
 from support.service import SECRET, Service
-from support.tokens import BAD_TOKEN, OTHER_SECRET, Refusal
+from support.tokens import BAD_TOKEN, OTHER_SECRET, Rejection
 
 
 def test_everything_is_secured_but_what_is_for_everybody() -> None:
@@ -47,17 +47,17 @@ def test_an_operation_with_an_optional_body_has_two_forms() -> None:
     assert [form.media_type for form in FORMS if form.operation.id == "deleteTask"] == [None]
 
 
-def _malformed(fault: str) -> Refusal:
+def _malformed(fault: str) -> Rejection:
     challenge = f'Bearer realm="todo-api", error="invalid_request", error_description="{fault}"'
-    return Refusal(400, challenge, "/problems/invalid-request")
+    return Rejection(400, challenge, "/problems/invalid-request")
 
 
-NO_TOKEN = Refusal(401, 'Bearer realm="todo-api"', "/problems/authentication-required")
+NO_TOKEN = Rejection(401, 'Bearer realm="todo-api"', "/problems/authentication-required")
 TWO_HEADERS = _malformed("There is more than one Authorization header.")
 TWO_TOKENS = _malformed("The Authorization header has more than one token.")
 NOT_ASCII = _malformed("The Authorization header is not ASCII.")
-NOT_YOURS = Refusal(403, None, "/problems/forbidden")
-NO_SUCH_TASK = Refusal(404, None, "/problems/task-not-found")
+NOT_YOURS = Rejection(403, None, "/problems/forbidden")
+NO_SUCH_TASK = Rejection(404, None, "/problems/task-not-found")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _changed(token: str) -> str:
 
 SPKI, RAW = PublicFormat.SubjectPublicKeyInfo, PublicFormat.Raw
 
-MATRIX: dict[str, tuple[Callable[[Tokens], list[Any]], Refusal]] = {
+MATRIX: dict[str, tuple[Callable[[Tokens], list[Any]], Rejection]] = {
     "no token": (lambda it: [], NO_TOKEN),
     "an empty header": (lambda it: [""], NO_TOKEN),
     "a scheme alone": (lambda it: ["Bearer"], NO_TOKEN),
@@ -201,7 +201,7 @@ class TestMatrix:
         form: Form,
         kind: str,
         make: Callable[[Tokens], list[Any]],
-        refusal: Refusal,
+        refusal: Rejection,
     ) -> None:
         user = keys[kind].user
         headers = [("Authorization", value) for value in make(keys[kind])]

@@ -20,14 +20,14 @@ class TestIssuerDown:
         key = issuer.new_key()
 
         async def test(keys: PublishedKeys) -> None:
-            issuer.go_down()
+            issuer.stop()
             for now in (FRESHNESS_LIFETIME + 1, STALE_IF_ERROR / 2, STALE_IF_ERROR - 1):
                 clock.now = now
                 assert await keys.find(key.kid) is not None
             clock.now = STALE_IF_ERROR + 1
             with pytest.raises(IssuerUnavailableError):
                 await keys.find(key.kid)
-            issuer.come_up()
+            issuer.start()
             clock.now += RETRY_INTERVAL
             assert await keys.find(key.kid) is not None
 

@@ -231,11 +231,11 @@ class TestRotation:
 class TestIssuer:
     def test_may_be_down_at_the_start(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
         key = issuer.new_key()
-        issuer.go_down()
+        issuer.stop()
         with serve() as service:
             assert service.client().get("/health").status_code == 200
             assert_unavailable(call(service.client(), user, key.token(user)))
-            issuer.come_up()
+            issuer.start()
             clock.now += RETRY_INTERVAL
             assert status(service, user, key) == 200
 
@@ -257,7 +257,7 @@ class TestIssuer:
     def test_may_go_down_later(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
         key = issuer.new_key()
         with serve() as service:
-            issuer.go_down()
+            issuer.stop()
             assert status(service, user, key) == 200
             unpublished = make_key("EdDSA", issuer.url)
             assert_unavailable(call(service.client(), user, unpublished.token(user)))
@@ -265,7 +265,7 @@ class TestIssuer:
             assert status(service, user, key) == 200
             clock.now = STALE_IF_ERROR + 1
             assert_unavailable(call(service.client(), user, fresh(key, user)))
-            issuer.come_up()
+            issuer.start()
             clock.now += RETRY_INTERVAL
             assert status(service, user, key) == 200
             assert_refused(call(service.client(), user, unpublished.token(user)))

@@ -23,7 +23,7 @@ def run(request: pytest.FixtureRequest, database_url: str) -> Run:
         bench = Bench(url, limits, observer)
         yield bench
         await bench.pool.close()
-        await bench.until_on_server()
+        await bench.until_server_has()
         await observer.close()
 
     def run(

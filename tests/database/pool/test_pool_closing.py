@@ -21,20 +21,20 @@ class TestClose:
             idle, in_use = [await bench.acquire() for _ in range(2)]
             bench.release(idle)
             closing = asyncio.create_task(bench.pool.close())
-            await bench.until_on_server(in_use)
+            await bench.until_server_has(in_use)
             assert not closing.done()
             assert await in_use.connection.fetchval("SELECT 1") == 1
             bench.release(in_use)
             await closing
-            assert await bench.on_server() == set()
+            assert await bench.server_pids() == set()
 
         run(test)
 
     def test_close_rejects_waiting_requests(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             in_use = await bench.acquire()
-            waiting = bench.asking(2)
-            await bench.waiting(2)
+            waiting = bench.start_acquiring(2)
+            await bench.until_waiting(2)
             closing = asyncio.create_task(bench.pool.close())
             for each in waiting:
                 with pytest.raises(DatabaseUnavailableError, match="shutting down"):
@@ -56,7 +56,7 @@ class TestClose:
             in_use = [await bench.acquire() for _ in range(2)]
             await bench.pool.close()
             assert all(lease.connection.is_closed() for lease in in_use)
-            await bench.until_on_server()
+            await bench.until_server_has()
             # A terminated connection can still be released.
             bench.release(*in_use)
             await bench.pool.close()
@@ -124,6 +124,6 @@ def test_pool_used_at_random_loses_no_connection(run: Run, seed: int, monkeypatc
                 group.create_task(chaos.use_often())
         bench.before_connect = None
         monkeypatch.setattr(module, "OVERFLOW_LIFETIME", LIMIT)
-        await bench.is_whole()
+        await bench.assert_no_leak()
 
     run(test, size=2, overflow=3)

@@ -52,14 +52,14 @@ class TestOpening:
                 raise asyncpg.InvalidPasswordError("no")
 
             bench.before_connect = fail
-            rejected = bench.asking(2)
-            await bench.waiting(2)
+            rejected = bench.start_acquiring(2)
+            await bench.until_waiting(2)
             failing.set()
             for each in rejected:
                 with pytest.raises(PermanentDatabaseError):
                     await each
             bench.release(await bench.acquire())
-            await bench.is_whole()
+            await bench.assert_no_leak()
 
         run(test, size=1, overflow=0)
 
@@ -72,14 +72,14 @@ class TestOpening:
             with pytest.raises(DatabaseUnavailableError) as rejected:
                 await bench.acquire(0.2)
             assert not isinstance(rejected.value, PermanentDatabaseError)
-            assert bench.tries > 1
+            assert bench.attempts > 1
             assert bench.pool.stats == PoolStats(limit=1, open=0, idle=0, waiting=0)
-            (later,) = bench.asking()
-            tries = bench.tries
-            await bench.until(lambda: bench.tries > tries + 1)
+            (later,) = bench.start_acquiring()
+            tries = bench.attempts
+            await bench.until(lambda: bench.attempts > tries + 1)
             bench.before_connect = None
             bench.release(await later)
-            await bench.is_whole()
+            await bench.assert_no_leak()
 
         run(test, size=1, overflow=0)
 
@@ -88,7 +88,7 @@ class TestOpening:
             with pytest.raises(PermanentDatabaseError) as rejected:
                 await bench.acquire()
             assert "hunter2" not in str(rejected.value)
-            assert bench.tries == 1
+            assert bench.attempts == 1
 
         run(test, url=database_url.replace(f":{urlsplit(database_url).password}@", ":hunter2@"))
 
@@ -103,7 +103,7 @@ class TestOpening:
             bench.before_connect = dead
             lease = await bench.acquire()
             assert lease.is_alive()
-            assert bench.tries == 2
+            assert bench.attempts == 2
             bench.release(lease)
 
         run(test)
@@ -117,7 +117,7 @@ class TestReuse:
             assert all(lease.is_alive() for lease in leases)
             # result() blocks the event loop meanwhile.
             with ThreadPoolExecutor(1) as thread:
-                for pid in await bench.on_server():
+                for pid in await bench.server_pids():
                     thread.submit(execute, database_url, f"SELECT pg_terminate_backend({pid}, 60000)").result()
             assert not any(lease.connection.is_closed() for lease in leases)
             assert not any(lease.is_alive() for lease in leases)
@@ -125,8 +125,8 @@ class TestReuse:
             assert lease not in leases
             assert await lease.connection.fetchval("SELECT 1") == 1
             bench.release(lease)
-            await bench.until_on_server(lease)
-            await bench.is_whole()
+            await bench.until_server_has(lease)
+            await bench.assert_no_leak()
 
         run(test)
 
@@ -138,7 +138,7 @@ class TestReuse:
                     await lease.connection.fetch(sql)
                 assert lease.is_alive()
                 bench.release(lease)
-            assert bench.tries == 1
+            assert bench.attempts == 1
 
         run(test)
 
@@ -161,9 +161,9 @@ class TestReuse:
             bench.pool.release(lease, reusable=reusable)
             next_lease = await bench.acquire()
             assert next_lease is not lease
-            await bench.until_on_server(next_lease)
+            await bench.until_server_has(next_lease)
             bench.release(next_lease)
-            await bench.is_whole()
+            await bench.assert_no_leak()
 
         run(test, size=1, overflow=0)
 
@@ -179,10 +179,10 @@ class TestIdle:
             bench.release(leases[-1])
             for lease in leases:
                 lease.idle_since -= module.OVERFLOW_LIFETIME + 1
-            await bench.until_on_server(*others)
+            await bench.until_server_has(*others)
             assert bench.pool.stats == PoolStats(limit=3, open=2, idle=2, waiting=0)
             assert oldest.connection.is_closed()
-            await bench.is_whole()
+            await bench.assert_no_leak()
 
         run(test)
 
@@ -191,13 +191,13 @@ class TestIdle:
             young, old = [await bench.acquire() for _ in range(2)]
             bench.release(old, young)
             old.idle_since -= module.OVERFLOW_LIFETIME + 1
-            await bench.until_on_server(young)
+            await bench.until_server_has(young)
             old = await bench.acquire()
             second = await bench.acquire()
             bench.release(old, second)
             old.idle_since -= module.OVERFLOW_LIFETIME + 1
-            await bench.until_on_server(second)
-            await bench.is_whole()
+            await bench.until_server_has(second)
+            await bench.assert_no_leak()
 
         run(test, size=1, overflow=1)
 
@@ -206,7 +206,7 @@ class TestIdle:
             in_use, idle = [await bench.acquire() for _ in range(2)]
             bench.release(idle)
             idle.idle_since -= module.OVERFLOW_LIFETIME + 1
-            await bench.until_on_server(in_use)
+            await bench.until_server_has(in_use)
             bench.release(in_use)
 
         run(test, size=1, overflow=1)
@@ -217,9 +217,9 @@ class TestIdle:
             bench.release(*leases)
             for lease in leases:
                 lease.idle_since -= 61
-            await bench.until_on_server()
+            await bench.until_server_has()
             await bench.until(lambda: bench.pool.stats == PoolStats(limit=3, open=0, idle=0, waiting=0))
-            await bench.is_whole()
+            await bench.assert_no_leak()
 
         run(test, idle_lifetime=60)
 
@@ -231,6 +231,6 @@ class TestIdle:
         async def test(bench: Bench) -> None:
             leases = [await bench.acquire() for _ in range(3)]
             bench.release(*leases)
-            await bench.until_on_server()
+            await bench.until_server_has()
 
         run(test, idle_lifetime=0.001)

@@ -16,19 +16,19 @@ class TestSize:
     def test_pool_opens_no_more_connections_than_its_limit(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
             assert bench.pool.stats == PoolStats(limit=3, open=0, idle=0, waiting=0)
-            assert await bench.on_server() == set()
-            tasks = bench.asking(20)
-            await bench.waiting(17)
+            assert await bench.server_pids() == set()
+            tasks = bench.start_acquiring(20)
+            await bench.until_waiting(17)
             await bench.until(lambda: bench.pool.stats == PoolStats(limit=3, open=3, idle=0, waiting=17))
-            assert len(await bench.on_server()) == bench.tries == 3
+            assert len(await bench.server_pids()) == bench.attempts == 3
             pids = set()
             for task in asyncio.as_completed(tasks):
                 lease = await task
                 pids.add(lease.connection.get_server_pid())
                 bench.release(lease)
-            assert await bench.on_server() == pids
+            assert await bench.server_pids() == pids
             assert bench.pool.stats == PoolStats(limit=3, open=3, idle=3, waiting=0)
-            assert bench.tries == 3
+            assert bench.attempts == 3
 
         run(test)
 
@@ -36,7 +36,7 @@ class TestSize:
         async def test(bench: Bench) -> None:
             for _ in range(20):
                 bench.release(await bench.acquire())
-            assert bench.tries == 1
+            assert bench.attempts == 1
 
         run(test)
 
@@ -44,8 +44,8 @@ class TestSize:
         async def test(bench: Bench) -> None:
             for _ in range(20):
                 bench.pool.release(await bench.acquire(), reusable=False)
-                assert len(await bench.on_server()) <= 1
-            assert bench.tries == 20
+                assert len(await bench.server_pids()) <= 1
+            assert bench.attempts == 20
 
         run(test, size=1, overflow=0)
 
@@ -61,7 +61,7 @@ class TestWaitingRequests:
                 bench.release(lease)
 
             waiting = [asyncio.create_task(use(number)) for number in range(5)]
-            await bench.waiting(5)
+            await bench.until_waiting(5)
             bench.release(first)
             await asyncio.gather(*waiting)
             assert served == [0, 1, 2, 3, 4]
@@ -74,14 +74,14 @@ class TestWaitingRequests:
             with pytest.raises(DatabaseUnavailableError, match=r"limit=1, open=1, idle=0"):
                 await bench.acquire(0.01)
             bench.release(lease)
-            await bench.is_whole()
+            await bench.assert_no_leak()
 
         run(test, size=1, overflow=0)
 
     def test_request_cancelled_while_it_waits_loses_nothing(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
-            lease, (cancelled, other) = await bench.acquire(), bench.asking(2)
-            await bench.waiting(2)
+            lease, (cancelled, other) = await bench.acquire(), bench.start_acquiring(2)
+            await bench.until_waiting(2)
             cancelled.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await cancelled
@@ -89,15 +89,15 @@ class TestWaitingRequests:
             bench.release(lease)
             assert await other is lease
             bench.release(lease)
-            await bench.is_whole()
+            await bench.assert_no_leak()
 
         run(test, size=1, overflow=0)
 
     @pytest.mark.parametrize("others", [0, 1], ids=["no other waits", "another waits"])
     def test_request_cancelled_while_it_gets_a_connection_loses_nothing(self, run: Run, others: int) -> None:
         async def test(bench: Bench) -> None:
-            lease, (cancelled, *remaining) = await bench.acquire(), bench.asking(1 + others)
-            await bench.waiting(1 + others)
+            lease, (cancelled, *remaining) = await bench.acquire(), bench.start_acquiring(1 + others)
+            await bench.until_waiting(1 + others)
             bench.release(lease)
             cancelled.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -105,7 +105,7 @@ class TestWaitingRequests:
             for each in remaining:
                 assert await each is lease
                 bench.release(lease)
-            await bench.is_whole()
+            await bench.assert_no_leak()
 
         run(test, size=1, overflow=0)
 
@@ -113,8 +113,8 @@ class TestWaitingRequests:
         async def test(bench: Bench) -> None:
             lease = await bench.acquire()
             bench.before_connect = asyncio.Event().wait  # Never set.
-            (waiter,) = bench.asking()
-            await bench.until(lambda: bench.tries == 2)
+            (waiter,) = bench.start_acquiring()
+            await bench.until(lambda: bench.attempts == 2)
             bench.release(lease)
             assert await waiter is lease
             bench.release(lease)
@@ -123,13 +123,13 @@ class TestWaitingRequests:
 
     def test_waiting_request_is_served_if_an_opening_task_is_cancelled(self, run: Run) -> None:
         async def test(bench: Bench) -> None:
-            (waiter,) = bench.asking()
+            (waiter,) = bench.start_acquiring()
             await asyncio.sleep(0)
             (opening,) = bench.pool._opening  # noqa: SLF001
             assert opening.cancel()
-            assert bench.tries == 0
+            assert bench.attempts == 0
             bench.release(await waiter)
-            await bench.is_whole()
+            await bench.assert_no_leak()
 
         run(test, size=1, overflow=0)
 
@@ -142,8 +142,8 @@ class TestWaitingRequests:
                 await proceed.wait()
 
             bench.before_connect = wait
-            cancelled, *remaining = bench.asking(1 + others)
-            await bench.waiting(1 + others)
+            cancelled, *remaining = bench.start_acquiring(1 + others)
+            await bench.until_waiting(1 + others)
             bench.before_connect = None
             cancelled.cancel()
             proceed.set()
@@ -151,9 +151,9 @@ class TestWaitingRequests:
                 bench.release(await each)
             await asyncio.wait([cancelled])
             await bench.until(lambda: bench.pool.stats.waiting == 0)
-            (later,) = bench.asking()
+            (later,) = bench.start_acquiring()
             bench.release(await later)
-            await bench.is_whole()
+            await bench.assert_no_leak()
 
         run(test, size=1, overflow=0)
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import bindparam, column, insert, select, table
 
 from support.databases import execute
-from support.sessions import MAX_CONNECTIONS, ONE, SLEEP, ask, asleep_on_server, end_sleepers, run, until
+from support.sessions import MAX_CONNECTIONS, ONE, SLEEP, query, run, terminate_sleepers, until, wait_for_sleepers
 from todo_api.database import migrate
 from todo_api.database.database import Database
 from todo_api.database.failures import DatabaseUnavailableError, StatementLostError
@@ -88,7 +88,7 @@ class TestConnections:
             session = database.session()
             for _ in range(2):
                 asleep = [asyncio.create_task(session.fetch_one(SLEEP)) for _ in range(MAX_CONNECTIONS)]
-                await asleep_on_server(url, MAX_CONNECTIONS)
+                await wait_for_sleepers(url, MAX_CONNECTIONS)
                 for task in asleep:
                     task.cancel()
                 await asyncio.gather(*asleep, return_exceptions=True)
@@ -104,7 +104,7 @@ class TestConnections:
         async def test(database: Database) -> None:
             session = database.session()
             asleep = [asyncio.create_task(session.fetch_one(SLEEP)) for _ in range(MAX_CONNECTIONS)]
-            await asleep_on_server(url, MAX_CONNECTIONS)
+            await wait_for_sleepers(url, MAX_CONNECTIONS)
             with pytest.raises(DatabaseUnavailableError):
                 await session.fetch_one(ONE)
             for task in asleep:
@@ -119,8 +119,8 @@ class TestConnections:
             row = await database.session().fetch_one(PID)
             assert row is not None
             asleep = asyncio.create_task(database.session().fetch_one(SLEEP))
-            await asleep_on_server(url, 1)
-            await end_sleepers(url)
+            await wait_for_sleepers(url, 1)
+            await terminate_sleepers(url)
             with pytest.raises(DatabaseUnavailableError):
                 await asleep
             assert await database.session().fetch_one(ONE) is not None
@@ -166,9 +166,9 @@ class TestLostStatement:
     def test_lost_read_is_retried(self, url: str) -> None:
         async def test(database: Database) -> None:
             reading = asyncio.create_task(database.session().fetch_one(READ))
-            await asleep_on_server(url, 1)
+            await wait_for_sleepers(url, 1)
             await database.session().fetch_one(ADD, text="a")
-            await end_sleepers(url)
+            await terminate_sleepers(url)
             row = await reading
             assert row is not None
             assert row["sent"] == 2
@@ -178,11 +178,11 @@ class TestLostStatement:
     def test_lost_write_is_not_retried(self, url: str) -> None:
         async def test(database: Database) -> None:
             writing = asyncio.create_task(database.session().fetch_one(WRITE))
-            await asleep_on_server(url, 1)
-            await end_sleepers(url)
+            await wait_for_sleepers(url, 1)
+            await terminate_sleepers(url)
             with pytest.raises(StatementLostError):
                 await writing
-            assert await ask(url, "SELECT last_value FROM sent") == 1
+            assert await query(url, "SELECT last_value FROM sent") == 1
 
         run(url, test)
 
@@ -194,8 +194,8 @@ class TestLostStatement:
                     await session.fetch_one(SLEEP)
 
             transacting = asyncio.create_task(transact())
-            await asleep_on_server(url, 1)
-            await end_sleepers(url)
+            await wait_for_sleepers(url, 1)
+            await terminate_sleepers(url)
             with pytest.raises(StatementLostError):
                 await transacting
             assert await notes(database) == []
@@ -227,8 +227,8 @@ class TestStatementTimeout:
                 await database.session().fetch_one(READ)
             assert not isinstance(late.value, StatementLostError)
             assert isinstance(late.value.__cause__, TimeoutError), "not the server's limit"
-            await asleep_on_server(url, 0)
-            assert await ask(url, "SELECT last_value FROM sent") == 1
+            await wait_for_sleepers(url, 0)
+            assert await query(url, "SELECT last_value FROM sent") == 1
             assert await database.session().fetch_one(ONE) is not None
 
         run(url, test, statement_timeout=0.1)

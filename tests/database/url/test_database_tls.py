@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from support.certificates import Certificates
-from support.database_urls import AUTHORITY, AUTHORITY_AND_NAME, NEON, NOTHING, arguments
+from support.database_urls import AUTHORITY, AUTHORITY_AND_NAME, NEON, UNVERIFIED, arguments
 from todo_api.database.url import DatabaseUrl
 
 
@@ -35,14 +35,14 @@ class TestHome:
             raise PermissionError
 
         monkeypatch.setattr(Path, "is_file", forbid)
-        assert arguments(f"{NEON}/neondb?sslmode=require")["ssl"] == NOTHING
+        assert arguments(f"{NEON}/neondb?sslmode=require")["ssl"] == UNVERIFIED
 
     def test_missing_home_is_ignored(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail() -> Path:
             raise RuntimeError
 
         monkeypatch.setattr(Path, "home", fail)
-        assert arguments(f"{NEON}/neondb?sslmode=require")["ssl"] == NOTHING
+        assert arguments(f"{NEON}/neondb?sslmode=require")["ssl"] == UNVERIFIED
 
 
 def tls_context(url: str) -> ssl.SSLContext:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from support.certificates import Certificates
-from support.database_urls import AUTHORITY, AUTHORITY_AND_NAME, DIRECT, NEON, NOTHING, POOLED, arguments
+from support.database_urls import AUTHORITY, AUTHORITY_AND_NAME, DIRECT, NEON, POOLED, UNVERIFIED, arguments
 from todo_api.database.url import DatabaseUrl, unpooled
 
 SUPABASE = "aws-0-eu-central-1.pooler.supabase.com"
@@ -40,18 +40,18 @@ URLS: list[tuple[str, dict[str, Any]]] = [
     (f"{NEON}/neondb?sslmode=require&channel_binding=require", {"ssl": AUTHORITY_AND_NAME}),
     (
         f"postgresql://alex:hunter2@{POOLED}/neondb?sslmode=require",
-        {"host": [POOLED], "ssl": NOTHING, "statement_cache_size": 0},
+        {"host": [POOLED], "ssl": UNVERIFIED, "statement_cache_size": 0},
     ),
-    (f"{NEON}/neondb?sslmode=require", {"ssl": NOTHING}),
+    (f"{NEON}/neondb?sslmode=require", {"ssl": UNVERIFIED}),
     (
         f"{NEON}/neondb?sslmode=verify-full&sslrootcert=system&channel_binding=require",
         {"ssl": AUTHORITY_AND_NAME},
     ),
-    (f"{NEON}/neondb?sslmode=require&connect_timeout=15", {"ssl": NOTHING, "timeout": 15}),
-    (f"{NEON}/neondb?sslmode=require&pgbouncer=true", {"ssl": NOTHING, "statement_cache_size": 0}),
+    (f"{NEON}/neondb?sslmode=require&connect_timeout=15", {"ssl": UNVERIFIED, "timeout": 15}),
+    (f"{NEON}/neondb?sslmode=require&pgbouncer=true", {"ssl": UNVERIFIED, "statement_cache_size": 0}),
     # Other names of the scheme.
     (f"postgres://alex:hunter2@{DIRECT}/neondb", {}),
-    (f"postgresql+asyncpg://alex:hunter2@{DIRECT}/neondb?ssl=require", {"ssl": NOTHING}),
+    (f"postgresql+asyncpg://alex:hunter2@{DIRECT}/neondb?ssl=require", {"ssl": UNVERIFIED}),
     # Verification of the server's certificate.
     (f"{NEON}/neondb", {}),
     (f"{NEON}/neondb?", {}),
@@ -60,7 +60,7 @@ URLS: list[tuple[str, dict[str, Any]]] = [
     (f"{NEON}/neondb?sslmode=prefer", {"ssl": "prefer"}),
     (f"{NEON}/neondb?sslmode=verify-ca", {"ssl": AUTHORITY_AND_NAME}),
     (f"{NEON}/neondb?sslmode=verify-full", {"ssl": AUTHORITY_AND_NAME}),
-    (f"{NEON}/neondb?ssl=true", {"ssl": NOTHING}),
+    (f"{NEON}/neondb?ssl=true", {"ssl": UNVERIFIED}),
     (f"{NEON}/neondb?ssl=verify-full", {"ssl": AUTHORITY_AND_NAME}),
     (f"{NEON}/neondb?sslrootcert=system", {"ssl": AUTHORITY_AND_NAME}),
     (f"{NEON}/neondb?sslmode=require&sslrootcert={{authority}}", {"ssl": AUTHORITY}),
@@ -74,8 +74,8 @@ URLS: list[tuple[str, dict[str, Any]]] = [
         {"ssl": AUTHORITY_AND_NAME},
     ),
     (f"{NEON}/neondb?channel_binding=prefer&gssencmode=disable", {}),
-    (f"{NEON}/neondb?sslmode=require&sslnegotiation=direct", {"ssl": NOTHING, "direct_tls": True}),
-    (f"{NEON}/neondb?sslmode=require&sslcert={{chain}}&sslkey={{key}}", {"ssl": NOTHING}),
+    (f"{NEON}/neondb?sslmode=require&sslnegotiation=direct", {"ssl": UNVERIFIED, "direct_tls": True}),
+    (f"{NEON}/neondb?sslmode=require&sslcert={{chain}}&sslkey={{key}}", {"ssl": UNVERIFIED}),
     # Host and port.
     (f"{NEON}:6543/neondb", {"port": [6543]}),
     (f"{NEON}/neondb?port=6543", {"port": [6543]}),

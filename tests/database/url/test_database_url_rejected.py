@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from support.certificates import Certificates
-from support.database_urls import DIRECT, NEON, refused
+from support.database_urls import DIRECT, NEON, rejection_message
 from todo_api.database.url import DatabaseUrl
 
 
@@ -67,7 +67,7 @@ class TestRejectedUrl:
         ],
     )
     def test_message_names_the_rejected_parameter(self, parameters: str, named: str, issued: Certificates) -> None:
-        message = refused(f"{NEON}/neondb?{parameters.format(chain=issued.chain)}")
+        message = rejection_message(f"{NEON}/neondb?{parameters.format(chain=issued.chain)}")
         assert message.partition(":")[0] == named
 
     @pytest.mark.parametrize(
@@ -108,18 +108,18 @@ class TestRejectedUrl:
         ],
     )  # fmt: skip
     def test_message_says_what_is_wrong_with_the_url(self, url: str, expected: str) -> None:
-        assert refused(url).startswith(expected)
+        assert rejection_message(url).startswith(expected)
 
     @pytest.mark.parametrize(
         "password", ["1?hunter=two", "1?hunter=two&x=y", "1?hunter", "1#hunter", "1/hunter", "1@hunter", "1:hunter/"]
     )
     def test_message_contains_no_part_of_a_password_with_reserved_characters(self, password: str) -> None:
-        assert "hunter" not in refused(f"postgresql://alex:{password}@{DIRECT}/neondb")
-        assert "hunter" not in refused(f"postgresql://alex:{password}@{DIRECT}/neondb?nonsense=1")
+        assert "hunter" not in rejection_message(f"postgresql://alex:{password}@{DIRECT}/neondb")
+        assert "hunter" not in rejection_message(f"postgresql://alex:{password}@{DIRECT}/neondb?nonsense=1")
 
     @pytest.mark.parametrize("password", ["1&hunter=two", "1&hunter", "1&hunter=two&hunter=two"])
     def test_message_contains_no_part_of_a_password_in_the_parameters(self, password: str) -> None:
-        assert "hunter" not in refused(f"postgresql://alex@{DIRECT}/neondb?password={password}")
+        assert "hunter" not in rejection_message(f"postgresql://alex@{DIRECT}/neondb?password={password}")
 
     @pytest.mark.parametrize(
         ("name", "named"),
@@ -130,8 +130,8 @@ class TestRejectedUrl:
         ids=["letters", "40 letters", "41 letters", "upper case", "digit", "percent"],
     )  # fmt: skip
     def test_message_names_a_parameter_only_if_it_looks_like_a_name(self, name: str, named: str) -> None:
-        assert refused(f"{NEON}/neondb?{name}=1").startswith(f"{named}: not supported")
-        assert refused(f"{NEON}/neondb?{name}").startswith(f"{named}: must be given once")
+        assert rejection_message(f"{NEON}/neondb?{name}=1").startswith(f"{named}: not supported")
+        assert rejection_message(f"{NEON}/neondb?{name}").startswith(f"{named}: must be given once")
 
     def test_file_without_a_certificate_is_rejected(self, issued: Certificates, tmp_path: Path) -> None:
         (tmp_path / "hunter2").write_text("hunter2")
@@ -139,7 +139,7 @@ class TestRejectedUrl:
             f"sslmode=verify-full&sslrootcert={tmp_path}/hunter2",
             f"sslmode=require&sslcert={issued.chain}&sslkey={issued.authority}",
         ):
-            assert refused(f"{NEON}/neondb?{parameters}").startswith("the certificates cannot be loaded")
+            assert rejection_message(f"{NEON}/neondb?{parameters}").startswith("the certificates cannot be loaded")
 
     @given(st.text(), st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="%")))
     @example("postgresql://a/b?sslmode=verify-full&sslrootcert=/" + "a" * 5000, "")
