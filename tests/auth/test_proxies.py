@@ -280,7 +280,9 @@ class TestCertificates:
     URL = "https://app.example.com/api/auth/jwks"
 
     @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"], ids=str)
-    def test_missing_ones_are_named(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str) -> None:
+    def test_missing_certificates_are_named(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+    ) -> None:
         monkeypatch.setenv(variable, str(tmp_path / "hunter2"))
         load_settings()
         monkeypatch.setenv("BETTER_AUTH_JWKS_URL", self.URL)
@@ -299,7 +301,7 @@ class TestCertificates:
         with pytest.raises(SettingsError, match=r"^SSL_CERT_FILE: holds no PEM certificates"):
             load_settings()
 
-    def test_blank_variables_are_absent_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_blank_variables_are_ignored(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", "")
         monkeypatch.setenv("SSL_CERT_DIR", "")
         monkeypatch.setenv("BETTER_AUTH_JWKS_URL", self.URL)

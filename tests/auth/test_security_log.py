@@ -77,23 +77,27 @@ REASONS = {
 }
 
 
-class TestRefusedToken:
+class TestRejectedToken:
     @pytest.mark.parametrize(("token", "reason"), REASONS.items())
-    def test_is_logged_by_its_reason(self, service: Service, logged: Events, token: str, reason: str) -> None:
+    def test_rejected_token_is_logged_with_its_reason(
+        self, service: Service, logged: Events, token: str, reason: str
+    ) -> None:
         service.client().get("/api/SUBJECT/tasks", headers=authorize(BAD_TOKENS[token]))
         assert logged() == [
             {"event": "token refused", "operation": "listTasks", "reason": reason, "request_id": "the-id"}
         ]
 
     @secured
-    def test_is_logged_for_each_operation(self, service: Service, logged: Events, operation: Operation) -> None:
+    def test_rejected_token_is_logged_for_each_operation(
+        self, service: Service, logged: Events, operation: Operation
+    ) -> None:
         send(service.client(), operation, "SUBJECT", headers=authorize("x"))
         assert logged() == [
             {"event": "token refused", "operation": operation.id, "reason": "shape", "request_id": "the-id"}
         ]
 
     @pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
-    def test_is_logged_in_one_word(self, service: Service, logged: Events, token: str) -> None:
+    def test_reason_is_one_word(self, service: Service, logged: Events, token: str) -> None:
         service.client().get("/api/SUBJECT/tasks", headers=authorize(token))
         (event,) = logged()
         assert event.keys() == {"event", "operation", "reason", "request_id"}
@@ -102,7 +106,7 @@ class TestRefusedToken:
 
 class TestCrossUserAttempt:
     @secured
-    def test_is_logged_with_a_hash_of_who_it_was(
+    def test_cross_user_attempt_is_logged_with_a_hash_of_the_caller(
         self, service: Service, user: str, logged: Events, operation: Operation
     ) -> None:
         send(service.client(user), operation, f"{user}-other", headers={"X-Request-ID": "the-id"})
@@ -116,21 +120,21 @@ class TestCrossUserAttempt:
             }
         ]
 
-    def test_has_one_hash_for_each_caller(self, service: Service, user: str, logged: Events) -> None:
+    def test_hash_is_the_same_for_one_caller(self, service: Service, user: str, logged: Events) -> None:
         for caller in (user, user, f"{user}-2"):
             service.client(caller).get("/api/another/tasks")
         first, again, second = (event["subject"] for event in logged())
         assert first == again != second
 
 
-class TestNothingElse:
-    def test_is_logged_of_who_has_no_token_or_a_good_one(self, service: Service, user: str, logged: Events) -> None:
+class TestOtherRequests:
+    def test_missing_or_valid_token_is_not_logged(self, service: Service, user: str, logged: Events) -> None:
         service.client().get(f"/api/{user}/tasks")
         service.client(user).get(f"/api/{user}/tasks")
         service.client(user).get(f"/api/{user}/tasks/1")
         assert logged() == []
 
-    def test_is_told_of_tokens_claims_and_users(self, service: Service, lines: list[EventDict], clock: Clock) -> None:
+    def test_log_has_no_tokens_claims_or_users(self, service: Service, lines: list[EventDict], clock: Clock) -> None:
         """In no line of the service, that of the request included."""
         foreign = make_token({**GOOD, "sub": "my-subject", "email": "my-email"})
         for token in (foreign, foreign[:-4] + "AAAA", make_token({"sub": "my-subject", "exp": 1})):
@@ -150,13 +154,13 @@ class TestFlood:
                 answer = client.get("/api/SUBJECT/tasks", headers=authorize(f"x{number}"))
                 assert answer.status_code == 401
 
-    def test_leaves_so_many_lines_a_second(self, service: Service, logged: Events, clock: Clock) -> None:
+    def test_flood_is_limited_to_lines_per_second(self, service: Service, logged: Events, clock: Clock) -> None:
         self.flood(service)
         clock.now += 0.9
         self.flood(service, requests=1)
         assert [event["event"] for event in logged()] == ["token refused"] * MAX_LINES
 
-    def test_is_counted(self, service: Service, logged: Events, clock: Clock) -> None:
+    def test_dropped_lines_are_counted(self, service: Service, logged: Events, clock: Clock) -> None:
         self.flood(service)
         logged()
         clock.now += 1
@@ -167,7 +171,7 @@ class TestFlood:
         # Those left out belong to earlier requests.
         assert (count["kind"], count["request_id"], event["request_id"]) == ("token refused", None, "the-id")
 
-    def test_is_over_when_it_is_over(self, service: Service, logged: Events, clock: Clock) -> None:
+    def test_lines_are_logged_again_after_a_flood(self, service: Service, logged: Events, clock: Clock) -> None:
         self.flood(service, requests=MAX_LINES + 1)
         for _ in range(2):
             clock.now += 1
@@ -175,7 +179,7 @@ class TestFlood:
             self.flood(service, requests=MAX_LINES)
         assert [event["event"] for event in logged()] == ["token refused"] * MAX_LINES
 
-    def test_hides_no_event_of_another_kind(self, service: Service, logged: Events, clock: Clock) -> None:
+    def test_flood_does_not_drop_events_of_another_kind(self, service: Service, logged: Events, clock: Clock) -> None:
         self.flood(service, requests=MAX_LINES + 1)
         logged()
         assert service.client("somebody").get("/api/SUBJECT/tasks").status_code == 403

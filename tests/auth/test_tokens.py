@@ -95,14 +95,14 @@ PUBLISHED_EXAMPLES = {
 }
 
 
-class TestExamples:
+class TestExampleOfRfcs:
     """The keys and tokens of the RFCs. As tokens they are refused: they have no sub, or are no claims at all."""
 
     @pytest.fixture
     def secret(self) -> VerificationKey:
         return VerificationKey("HS256", jwk.construct(base64.urlsafe_b64decode(JOES_SECRET + "=="), "HS256"))
 
-    def test_of_a_shared_secret(self, secret: VerificationKey) -> None:
+    def test_example_with_a_shared_secret_is_verified(self, secret: VerificationKey) -> None:
         """RFC 7515, A.1."""
         assert _is_signed(A1, secret)
         assert not _is_signed(A1, shared_key(JOES_SECRET))
@@ -111,21 +111,21 @@ class TestExamples:
     @pytest.mark.parametrize(
         ("document", "token"), PUBLISHED_EXAMPLES.values(), ids=[name.partition(" (")[0] for name in PUBLISHED_EXAMPLES]
     )
-    def test_of_a_published_key(self, document: dict[str, str], token: str) -> None:
+    def test_example_with_a_published_key_is_verified(self, document: dict[str, str], token: str) -> None:
         key = published_key({**document, "kid": "example"}, list(ALGORITHMS))[1]
         assert _is_signed(token, key)
         signed, _, signature = token.rpartition(".")
         assert not _is_signed(f"{signed}.{signature[::-1]}", key)
         assert not _is_signed(f"{signed}AAAA.{signature}", key)
 
-    def test_get_as_far_as_their_claims(self, clock: Clock, secret: VerificationKey) -> None:
+    def test_example_without_usable_claims_fails_on_its_claims(self, clock: Clock, secret: VerificationKey) -> None:
         clock.now = JOES_EXPIRY - 1
         assert verify(verifier(secret), A1) == ["!sub"]
         clock.now = JOES_EXPIRY
         assert verify(verifier(secret), A1) == ["!expired"]
 
 
-class TestEdges:
+class TestLimits:
     @pytest.mark.parametrize(
         ("claims", "outcome"),
         [
@@ -142,13 +142,13 @@ class TestEdges:
         ],
         ids=str,
     )
-    def test_of_times_are_exact(self, clock: Clock, claims: dict[str, float], outcome: str) -> None:
+    def test_limits_of_exp_nbf_and_iat_are_exact(self, clock: Clock, claims: dict[str, float], outcome: str) -> None:
         times: dict[str, Any] = {
             name: clock.now + seconds for name, seconds in ({"iat": 0, "exp": 600} | claims).items()
         }
         assert verify(standard_verifier(), EDDSA.token("me", **times)) == [outcome]
 
-    def test_a_life_is_counted_from_now_where_it_has_no_begin(self, clock: Clock) -> None:
+    def test_lifetime_without_iat_is_counted_from_now(self, clock: Clock) -> None:
         issued = [EDDSA.token("me", iat=None, exp=clock.now + seconds) for seconds in (86400, 86401)]
         assert verify(standard_verifier(), *issued) == ["me", "!lifetime"]
 
@@ -156,19 +156,19 @@ class TestEdges:
         "value", [True, None, "1", [], -1, 2**53, 10**400, 1e300], ids=lambda value: repr(value)[:9]
     )
     @pytest.mark.parametrize("claim", ["exp", "iat", "nbf"])
-    def test_what_is_no_time_is_refused(self, claim: str, value: object) -> None:
+    def test_time_that_is_no_number_is_rejected(self, claim: str, value: object) -> None:
         claims = {"sub": "me", "exp": NOW + 600, claim: value}
         assert verify(standard_verifier(), token_of(SHARED, {"alg": "HS256"}, claims)) == [f"!{claim}"]
 
     @pytest.mark.parametrize("subject", ["1", "a b", "é", "😀", "x" * 255])
-    def test_a_subject_may_be_any_printable_text(self, subject: str) -> None:
+    def test_subject_of_printable_text_is_accepted(self, subject: str) -> None:
         assert verify(standard_verifier(), EDDSA.token(subject), SHARED.token(subject)) == [subject] * 2
 
     @pytest.mark.parametrize("subject", ["", "x" * 256, "a\0", "a\n", "a\x7f", "\u2028", "\u202e", "\ud800"])
-    def test_and_nothing_else(self, subject: str) -> None:
+    def test_other_subject_is_rejected(self, subject: str) -> None:
         assert verify(standard_verifier(), EDDSA.token(subject), SHARED.token(subject)) == ["!sub"] * 2
 
-    def test_of_the_size_are_exact(self) -> None:
+    def test_limit_of_the_size_is_exact(self) -> None:
         token = EDDSA.token("me")
         assert verify(verifier(published=publish(EDDSA), max_bytes=len(token)), token) == ["me"]
         assert verify(verifier(published=publish(EDDSA), max_bytes=len(token) - 1), token) == ["!size"]
@@ -176,18 +176,18 @@ class TestEdges:
 
 class TestKeys:
     @pytest.mark.parametrize("kid", [None, 1, [], "", "unknown", ES256.kid], ids=str)
-    def test_a_published_one_is_that_of_the_kid_or_none(self, kid: object) -> None:
+    def test_published_key_is_chosen_by_kid_only(self, kid: object) -> None:
         assert verify(standard_verifier(), EDDSA.token("me", {"kid": kid})) == ["!kid"]
 
-    def test_of_another_algorithm_is_not_tried(self) -> None:
+    def test_key_of_another_algorithm_is_not_tried(self) -> None:
         by = verifier(published=Published({"a": replace(publish(EDDSA).keys[EDDSA.kid], algorithm="ES256")}))
         assert verify(by, EDDSA.token("me", {"kid": "a"})) == ["!kid"]
 
-    def test_nor_is_a_published_one_that_would_do_for_hs256(self) -> None:
+    def test_published_symmetric_key_is_not_tried_for_hs256(self) -> None:
         by = verifier(published=Published({"a": shared_key(SECRET)}))
         assert verify(by, SHARED.token("me", {"kid": "a"})) == ["!algorithm"]
 
-    def test_a_secret_needs_no_issuer(self) -> None:
+    def test_hs256_token_needs_no_issuer(self) -> None:
         """Its kid is one that the issuer can't be asked for."""
         assert verify(standard_verifier(), SHARED.token("me"), EDDSA.token("me", {"kid": "away"})) == ["me", "?"]
 
@@ -204,7 +204,7 @@ class Counted(JoseKey):
         return self._key.verify(msg, sig)
 
 
-class TestMemory:
+class TestCache:
     @pytest.fixture
     def key(self) -> Counted:
         return Counted(shared_key(SECRET))
@@ -213,17 +213,17 @@ class TestMemory:
     def by(self, key: Counted) -> TokenVerifier:
         return verifier(VerificationKey("HS256", key))
 
-    def test_spares_the_signature(self, clock: Clock, key: Counted, by: TokenVerifier) -> None:
+    def test_cached_token_skips_the_signature_check(self, clock: Clock, key: Counted, by: TokenVerifier) -> None:
         token = SHARED.token("me")
         assert verify(by, token, token, token) == ["me"] * 3
         assert key.asked == 1
 
-    def test_is_of_the_whole_token(self, clock: Clock, key: Counted, by: TokenVerifier) -> None:
+    def test_cache_key_is_the_whole_token(self, clock: Clock, key: Counted, by: TokenVerifier) -> None:
         token = SHARED.token("me")
         forged = f"{token.rpartition('.')[0]}.{encode(b'x' * 32)}"
         assert verify(by, token, forged, token) == ["me", "!signature", "me"]
 
-    def test_lasts_a_while(self, clock: Clock, key: Counted, by: TokenVerifier) -> None:
+    def test_cache_entry_expires_after_its_lifetime(self, clock: Clock, key: Counted, by: TokenVerifier) -> None:
         token = SHARED.token("me")
         verify(by, token)
         clock.now += CACHE_LIFETIME - 1
@@ -233,7 +233,7 @@ class TestMemory:
         clock.now += CACHE_LIFETIME - 1
         assert (verify(by, token), key.asked) == (["me"], 2)
 
-    def test_ends_with_the_token(self, clock: Clock, by: TokenVerifier) -> None:
+    def test_cache_entry_expires_with_the_token(self, clock: Clock, by: TokenVerifier) -> None:
         token = SHARED.token("me", exp=clock.now + CACHE_LIFETIME / 2)
         verify(by, token)
         clock.now += CACHE_LIFETIME / 2 - 1
@@ -241,7 +241,7 @@ class TestMemory:
         clock.now += 1
         assert verify(by, token) == ["!expired"]
 
-    def test_outlasts_a_withdrawn_key_by_no_more_than_that(self, clock: Clock) -> None:
+    def test_cache_entry_outlasts_a_withdrawn_key_by_its_lifetime_at_most(self, clock: Clock) -> None:
         published, token = publish(EDDSA), EDDSA.token("me")
         by = verifier(published=published)
         verify(by, token)
@@ -251,7 +251,7 @@ class TestMemory:
         clock.now += 1
         assert verify(by, token) == ["!kid"]
 
-    def test_holds_so_many(
+    def test_cache_size_is_limited(
         self, monkeypatch: pytest.MonkeyPatch, clock: Clock, key: Counted, by: TokenVerifier
     ) -> None:
         monkeypatch.setattr(tokens, "MAX_CACHED_TOKENS", 3)
@@ -263,7 +263,7 @@ class TestMemory:
         verify(by, first)
         assert key.asked == 5
 
-    def test_has_no_place_for_what_is_refused(
+    def test_rejected_tokens_do_not_displace_cached_ones(
         self, monkeypatch: pytest.MonkeyPatch, clock: Clock, key: Counted, by: TokenVerifier
     ) -> None:
         monkeypatch.setattr(tokens, "MAX_CACHED_TOKENS", 1)
@@ -271,7 +271,7 @@ class TestMemory:
         assert verify(by, good, bad, bad, "x", "", good) == ["me", "!expired", "!expired", "!shape", "!shape", "me"]
         assert key.asked == 3
 
-    def test_never_keeps_a_refusal(self, clock: Clock) -> None:
+    def test_rejection_is_not_cached(self, clock: Clock) -> None:
         published = publish()
         by = verifier(published=published)
         token = EDDSA.token("me", nbf=clock.now + 31)

@@ -53,47 +53,47 @@ claims = st.dictionaries(
     max_size=3,
 )
 # Some of the good members may be missing.
-left_out = st.sets(st.sampled_from(["alg", "kid", "sub", "exp"]), max_size=1)
+omitted = st.sets(st.sampled_from(["alg", "kid", "sub", "exp"]), max_size=1)
 json_texts = st.one_of(json_values, headers, claims).map(lambda value: json.dumps(value).encode())
 base64_texts = st.text(string.ascii_letters + string.digits + "-_=", max_size=40)
 
 
-def good_header(key: SigningKey, others: dict[str, Any], left_out: set[str]) -> dict[str, Any]:
+def good_header(key: SigningKey, others: dict[str, Any], omitted: set[str]) -> dict[str, Any]:
     members = {"alg": key.jwk["alg"], "kid": key.kid, **others}
-    return {name: value for name, value in members.items() if name not in left_out}
+    return {name: value for name, value in members.items() if name not in omitted}
 
 
-def good_claims(others: dict[str, Any], left_out: set[str]) -> dict[str, Any]:
+def good_claims(others: dict[str, Any], omitted: set[str]) -> dict[str, Any]:
     members = {"sub": "me", "exp": NOW + 3600, **others}
-    return {name: value for name, value in members.items() if name not in left_out}
+    return {name: value for name, value in members.items() if name not in omitted}
 
 
-def is_refused(outcome: str) -> bool:
+def is_rejected(outcome: str) -> bool:
     return outcome[0] in "!?"
 
 
-class TestWhatever:
+class TestAnyToken:
     """`verify` above lets every exception pass that the verifier may not raise."""
 
     @many
     @given(st.text(st.characters()) | st.lists(base64_texts | st.text(st.characters()), max_size=5).map(".".join))
-    def test_text_is_refused(self, token: str) -> None:
-        assert is_refused(*verify(standard_verifier(), token))
+    def test_any_text_is_rejected(self, token: str) -> None:
+        assert is_rejected(*verify(standard_verifier(), token))
 
     @many
     @given(*[st.binary() | json_texts] * 3)
-    def test_parts_are_refused(self, header: bytes, payload: bytes, signature: bytes) -> None:
+    def test_any_parts_are_rejected(self, header: bytes, payload: bytes, signature: bytes) -> None:
         token = ".".join(map(encode, (header, payload, signature)))
-        assert is_refused(*verify(standard_verifier(), token))
+        assert is_rejected(*verify(standard_verifier(), token))
 
     @many
-    @given(st.sampled_from(TRUSTED), headers, claims, left_out)
-    def test_what_is_accepted_is_good(
-        self, key: SigningKey, others: dict[str, Any], more: dict[str, Any], left_out: set[str]
+    @given(st.sampled_from(TRUSTED), headers, claims, omitted)
+    def test_accepted_token_is_valid(
+        self, key: SigningKey, others: dict[str, Any], more: dict[str, Any], omitted: set[str]
     ) -> None:
-        header, payload = good_header(key, others, left_out), good_claims(more, left_out)
+        header, payload = good_header(key, others, omitted), good_claims(more, omitted)
         (outcome,) = verify(standard_verifier(), token_of(key, header, payload))
-        if not is_refused(outcome):
+        if not is_rejected(outcome):
             assert outcome == payload["sub"]
             assert 1 <= len(outcome) <= 255
             assert outcome.isprintable()
@@ -106,14 +106,16 @@ class TestWhatever:
 
     @many
     @given(st.sampled_from(TRUSTED), st.binary() | json_texts, st.binary() | json_texts)
-    def test_what_is_signed_may_be_anything(self, key: SigningKey, header: bytes, payload: bytes) -> None:
+    def test_signed_token_with_any_content_raises_nothing_else(
+        self, key: SigningKey, header: bytes, payload: bytes
+    ) -> None:
         good = json.dumps(good_header(key, {}, set())).encode()
         for outcome in verify(standard_verifier(), sign(key, header, payload), sign(key, good, payload)):
-            assert is_refused(outcome) or outcome == json.loads(payload)["sub"]
+            assert is_rejected(outcome) or outcome == json.loads(payload)["sub"]
 
     @many
     @given(st.sampled_from(UNTRUSTED), headers, claims)
-    def test_what_nobody_trusted_signed_is_refused(
+    def test_token_of_an_untrusted_key_is_rejected(
         self, key: SigningKey, others: dict[str, Any], more: dict[str, Any]
     ) -> None:
         header = good_header(key, others, set())
@@ -122,15 +124,15 @@ class TestWhatever:
             token_of(key, header, good_claims({}, set())),
             token_of(key, header, good_claims(more, set())),
         )
-        assert all(map(is_refused, outcomes))
+        assert all(map(is_rejected, outcomes))
 
     @pytest.mark.parametrize("key", UNTRUSTED, ids=range(len(UNTRUSTED)))
-    def test_nor_what_looks_good_but_for_that(self, key: SigningKey) -> None:
+    def test_plausible_token_of_an_untrusted_key_is_rejected(self, key: SigningKey) -> None:
         assert verify(standard_verifier(), key.token("me")) == ["!signature"]
 
     @many
     @given(st.sampled_from(TRUSTED), st.data())
-    def test_a_changed_token_is_refused(self, key: SigningKey, data: st.DataObject) -> None:
+    def test_changed_token_is_rejected(self, key: SigningKey, data: st.DataObject) -> None:
         token = token_of(key, good_header(key, {}, set()), good_claims({}, set()))
         place = data.draw(st.integers(0, len(token) - 1))
         character = data.draw(st.sampled_from(string.ascii_letters + string.digits + "-_.=+/ ") | st.characters())
@@ -138,11 +140,11 @@ class TestWhatever:
         changed = {head + character + tail, head + tail, head + character + token[place:]} - {token}
         by = standard_verifier()
         assert verify(by, token) == ["me"]
-        assert all(map(is_refused, verify(by, *changed)))
+        assert all(map(is_rejected, verify(by, *changed)))
 
     @many
     @given(json_values | st.dictionaries(st.sampled_from([*EDDSA.jwk, "use", "key_ops", "d"]), json_values))
-    def test_a_published_key_is_refused_with_one_kind_of_error(self, members: Any) -> None:
+    def test_invalid_published_key_raises_one_kind_of_error(self, members: Any) -> None:
         document = {**EDDSA.jwk, **members} if isinstance(members, dict) else members
         try:
             kid, key = published_key(document, list(ALGORITHMS))

@@ -87,7 +87,7 @@ REJECTED = {
 }
 
 
-class TestSetting:
+class TestAllowedOrigins:
     @pytest.fixture(autouse=True)
     def clean_environment(self, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
         monkeypatch.chdir(tmp_path_factory.mktemp("empty"))
@@ -95,13 +95,15 @@ class TestSetting:
             monkeypatch.delenv(name, raising=False)
 
     @pytest.mark.parametrize(("written", "sent"), SAME.values(), ids=SAME)
-    def test_means_what_browsers_send(self, monkeypatch: pytest.MonkeyPatch, written: str, sent: str) -> None:
+    def test_origin_is_normalized_as_browsers_send_it(
+        self, monkeypatch: pytest.MonkeyPatch, written: str, sent: str
+    ) -> None:
         monkeypatch.setenv("ALLOWED_ORIGINS", f" {written} , https://b.example")
         assert load_settings().allowed_origins == (sent, "https://b.example")
         assert normalize(sent) == sent
 
     @pytest.mark.parametrize("origin", REJECTED.values(), ids=REJECTED)
-    def test_rejects_what_no_browser_sends(self, monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    def test_origin_that_no_browser_sends_is_rejected(self, monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
         monkeypatch.setenv("ALLOWED_ORIGINS", f"https://good.example,{origin}")
         with pytest.raises(SettingsError) as rejected:
             load_settings()
@@ -109,7 +111,9 @@ class TestSetting:
         assert "\n" not in str(rejected.value)
         assert "hunter2" not in str(rejected.value)
 
-    def test_allows_this_machine_only_with_the_embedded_database(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_localhost_is_allowed_by_default_with_the_embedded_database_only(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         assert load_settings().allowed_origins == ("http://localhost:*", "http://127.0.0.1:*")
         monkeypatch.setenv("DATABASE_URL", "postgresql://a:b@c/d")
         assert load_settings().allowed_origins == ("http://localhost:3000",)
@@ -118,14 +122,14 @@ class TestSetting:
         monkeypatch.delenv("DATABASE_URL")
         assert load_settings().allowed_origins == ("https://app.example.com",)
 
-    def test_of_headers_is_a_list_of_names(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_allowed_headers_are_a_list_of_names(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ALLOWED_HEADERS", " X-Datadog-Trace-Id,b3 , !#$%&'*+-.^_`|~9,")
         assert load_settings().allowed_headers == ("X-Datadog-Trace-Id", "b3", "!#$%&'*+-.^_`|~9")
 
     @pytest.mark.parametrize(
         "value", ["*", "x y", "x:1", "x;y", "é", "x\ry", "(x)", "x/y", "x" * 101], ids=lambda value: value[:9]
     )
-    def test_of_headers_rejects_what_is_no_name(self, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    def test_allowed_header_that_is_no_name_is_rejected(self, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
         monkeypatch.setenv("ALLOWED_HEADERS", f"b3,{value},b4")
         with pytest.raises(SettingsError, match=r"^ALLOWED_HEADERS: must be names of headers"):
             load_settings()

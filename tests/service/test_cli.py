@@ -54,7 +54,7 @@ class TestArguments:
         ],
         ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
     )
-    def test_that_are_wrong_are_named_in_one_line(self, tmp_path: Path, arguments: list[str], message: str) -> None:
+    def test_wrong_arguments_are_named_in_one_line(self, tmp_path: Path, arguments: list[str], message: str) -> None:
         line = failure(tmp_path, *arguments, code=2)
         assert line.startswith(message)
         assert re.search(r"\. Run: todo-api( serve| token)? --help$", line)
@@ -157,18 +157,18 @@ class TestListener:
 class TestDataDirectory:
     @pytest.mark.parametrize("command", ["serve", "token demo"], ids=str)
     @pytest.mark.parametrize("place", ["file", "file/below", "link"], ids=["a file", "below a file", "a loop"])
-    def test_that_cannot_be_written_is_named(self, tmp_path: Path, command: str, place: str) -> None:
+    def test_unwritable_data_directory_is_named(self, tmp_path: Path, command: str, place: str) -> None:
         (tmp_path / "file").write_text("")
         (tmp_path / "link").symlink_to(tmp_path / "link")
         line = failure(tmp_path, *command.split(), DATA_DIR=str(tmp_path / place))
         assert line.startswith("DATA_DIR: cannot be written: ")
         assert "set DATABASE_URL" in line
 
-    def test_whose_secret_cannot_be_written_is_named(self, tmp_path: Path) -> None:
+    def test_unwritable_secret_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "data" / "secret").mkdir(parents=True)
         assert failure(tmp_path, "token", "demo").startswith("DATA_DIR: cannot be written: Is a directory")
 
-    def test_that_the_embedded_server_cannot_use_is_named(self, tmp_path: Path) -> None:
+    def test_unusable_data_directory_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "postgres").write_text("")
         line = failure(tmp_path, "serve", "--port", "0")
@@ -176,7 +176,7 @@ class TestDataDirectory:
 
 
 class TestMigrate:
-    def test_that_the_database_rejects_says_why(self, tmp_path: Path, empty_database_url: str) -> None:
+    def test_rejected_migration_prints_the_reason(self, tmp_path: Path, empty_database_url: str) -> None:
         """Its DETAIL would quote a row."""
         execute(empty_database_url, "CREATE TABLE task (title text)")
         line = failure(tmp_path, "migrate", DATABASE_URL=empty_database_url)
@@ -184,20 +184,20 @@ class TestMigrate:
             'The database rejects the migration: relation "task" already exists (SQLSTATE 42P07). Nothing is changed.'
         )
 
-    def test_of_a_newer_schema_says_so(self, tmp_path: Path, empty_database_url: str) -> None:
+    def test_migration_of_a_newer_schema_is_rejected(self, tmp_path: Path, empty_database_url: str) -> None:
         execute(empty_database_url, "CREATE TABLE alembic_version (version_num text)")
         execute(empty_database_url, "INSERT INTO alembic_version VALUES ('9999')")
         line = failure(tmp_path, "migrate", DATABASE_URL=empty_database_url)
         assert line.startswith("The database's schema has a revision that this version does not know")
 
-    def test_check_that_the_database_rejects_says_why(self, tmp_path: Path, empty_database_url: str) -> None:
+    def test_rejected_revision_check_prints_the_reason(self, tmp_path: Path, empty_database_url: str) -> None:
         execute(empty_database_url, "CREATE TABLE alembic_version (version text)")
         line = failure(tmp_path, "serve", "--port", "0", DATABASE_URL=empty_database_url, BETTER_AUTH_SECRET=SECRET)
         assert re.match(r"The database rejects .*SQLSTATE 42703\)", line)
 
 
 class TestUnexpectedError:
-    def test_is_one_line_of_the_log_and_one_of_the_command(self, tmp_path: Path) -> None:
+    def test_unexpected_error_is_one_log_line_and_one_line_of_the_command(self, tmp_path: Path) -> None:
         """A module of the standard library that fails as no code foresees."""
         broken = tmp_path / "broken"
         broken.mkdir()
@@ -209,7 +209,7 @@ class TestUnexpectedError:
 
 
 class TestWorkers:
-    def test_allow_what_their_parent_allows(self, tmp_path: Path) -> None:
+    def test_workers_have_the_settings_of_their_parent(self, tmp_path: Path) -> None:
         """The default of ALLOWED_ORIGINS depends on DATABASE_URL, which the parent sets for them."""
         with serving(tmp_path, "--workers", "2") as service:
             asked = {"Origin": "http://localhost:5173", "Access-Control-Request-Method": "GET"}

@@ -41,7 +41,7 @@ def traffic(service: Serving, user: str, request: pytest.FixtureRequest) -> Iter
     request.node.user_properties.append(("faults", f"Service ends {name}: {traffic.summary()}"))
 
 
-def test_by_kill_9_loses_no_acknowledged_write(service: Serving, traffic: Traffic, database_url: str) -> None:
+def test_kill_9_loses_no_acknowledged_write(service: Serving, traffic: Traffic, database_url: str) -> None:
     with traffic.running():
         traffic.wait_until(lambda: traffic.succeeded() >= 500)
         service.process.kill()
@@ -72,7 +72,7 @@ def refuses(service: Serving) -> bool:
     return False
 
 
-def test_by_sigterm_answers_what_has_begun(service: Serving, traffic: Traffic, database_url: str) -> None:
+def test_sigterm_completes_running_requests(service: Serving, traffic: Traffic, database_url: str) -> None:
     with traffic.running():
         traffic.wait_until(lambda: traffic.succeeded() >= 500)
         with all_held(database_url, CLIENTS):
@@ -153,7 +153,9 @@ def test_sigterm_resets_no_request(
 
 
 @pytest.mark.parametrize(("platform", "accepted"), [("linux", 0), ("other", 1)], ids=["filter", "backlog"])
-def test_held_listener_takes_no_more_connections(platform: str, accepted: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_listener_accepts_no_more_connections(
+    platform: str, accepted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as connections:
         address = listener.getsockname()
         connections.enter_context(socket.create_connection(address))
@@ -166,7 +168,9 @@ def test_held_listener_takes_no_more_connections(platform: str, accepted: int, m
             socket.create_connection(address, timeout=0.2)
 
 
-def test_by_sigterm_waits_for_no_answer_that_never_comes(service: Serving, traffic: Traffic, database_url: str) -> None:
+def test_sigterm_does_not_wait_for_a_response_that_never_comes(
+    service: Serving, traffic: Traffic, database_url: str
+) -> None:
     with traffic.running():
         traffic.wait_until(lambda: traffic.succeeded() >= 50)
         with all_held(database_url, CLIENTS):

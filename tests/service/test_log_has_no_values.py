@@ -51,9 +51,7 @@ def url() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_of_a_failed_statement_the_log_has_the_sqlstate_and_the_statement(
-    url: str, tmp_path: Path, log_format: str
-) -> None:
+def test_failed_statement_is_logged_by_sqlstate_and_sql(url: str, tmp_path: Path, log_format: str) -> None:
     settings = {"DATABASE_URL": url, "BETTER_AUTH_SECRET": SECRET, "LOG_FORMAT": log_format, "LOG_LEVEL": "debug"}
     with serving(tmp_path, **settings) as service:
         for sqlstate, (_, title, name) in FAULTS.items():
@@ -125,7 +123,7 @@ log.error("asyncpg's own", exc_info=raised(asyncpg.DataError("invalid input for 
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_no_library_and_no_chain_of_errors_brings_values_into_the_log(tmp_path: Path, log_format: str) -> None:
+def test_libraries_and_chained_errors_log_no_values(tmp_path: Path, log_format: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, log_format],
         env=environment(tmp_path),

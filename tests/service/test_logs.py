@@ -23,7 +23,7 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
     ],
     ids=str,
 )
-def test_a_line_holds(value: Any, written: object) -> None:
+def test_log_line_has_these_fields(value: Any, written: object) -> None:
     line = _render_json(None, "info", {"value": value, "timestamp": MOMENT})
     assert json.loads(line)["value"] == written
     assert b"\n" not in line

@@ -32,7 +32,7 @@ def processes_in(directory: Path) -> list[psutil.Process]:
 
 
 class TestEmbedded:
-    def test_serves_without_any_setting(self, tmp_path: Path) -> None:
+    def test_embedded_database_needs_no_setting(self, tmp_path: Path) -> None:
         with serving(tmp_path) as service:
             assert f"http://127.0.0.1:{service.port}/docs" in service.output
             (command,) = re.findall(r"curl .*", service.output)
@@ -44,7 +44,7 @@ class TestEmbedded:
             assert service.stop() == 0
         assert processes_in(tmp_path) == []
 
-    def test_keeps_data_and_secret_over_restarts(self, tmp_path: Path) -> None:
+    def test_data_and_secret_survive_a_restart(self, tmp_path: Path) -> None:
         with serving(tmp_path) as service:
             task = service.client().post("/tasks", json={"title": "Buy milk"}).json()
             secret = (tmp_path / "data" / "secret").read_bytes()
@@ -54,13 +54,13 @@ class TestEmbedded:
         assert (tmp_path / "data" / "secret").read_bytes() == secret
         assert len(secret) >= 32
 
-    def test_keeps_secrets_from_others(self, tmp_path: Path) -> None:
+    def test_secrets_are_readable_by_their_owner_only(self, tmp_path: Path) -> None:
         assert run(tmp_path, "token", "demo").returncode == 0
         assert stat.S_IMODE((tmp_path / "data" / "secret").stat().st_mode) == 0o600
         assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
         assert [path.name for path in (tmp_path / "data").iterdir()] == ["secret"]
 
-    def test_leaves_nothing_behind_when_killed_and_starts_again(self, tmp_path: Path) -> None:
+    def test_killed_service_leaves_no_process_and_starts_again(self, tmp_path: Path) -> None:
         with serving(tmp_path) as service:
             task = service.client().post("/tasks", json={"title": "Buy milk"}).json()
             service.process.kill()
@@ -69,7 +69,7 @@ class TestEmbedded:
         with serving(tmp_path) as service:
             assert service.client().get(f"/tasks/{task['id']}").json() == task
 
-    def test_runs_twice_at_once_in_two_directories(self, tmp_path: Path) -> None:
+    def test_two_services_run_in_two_directories(self, tmp_path: Path) -> None:
         one, two = tmp_path / "one", tmp_path / "two"
         one.mkdir()
         two.mkdir()
@@ -83,7 +83,7 @@ class TestEmbedded:
 
 
 class TestWorkers:
-    def test_share_one_database(self, tmp_path: Path) -> None:
+    def test_workers_share_one_database(self, tmp_path: Path) -> None:
         with serving(tmp_path, "--workers", "2") as service:
             client = service.client()
             created = [client.post("/tasks", json={"title": "x"}).json()["id"] for _ in range(5)]
@@ -93,7 +93,7 @@ class TestWorkers:
         # multiprocessing's resource tracker ends by itself, a moment after the process that it served.
         wait_for(lambda: not processes_in(tmp_path), "end of all processes")
 
-    def test_end_when_their_parent_is_killed(self, tmp_path: Path) -> None:
+    def test_workers_end_if_their_parent_is_killed(self, tmp_path: Path) -> None:
         with serving(tmp_path, "--workers", "2") as service:
             workers = psutil.Process(service.process.pid).children(recursive=True)
             assert len(workers) >= 2
@@ -104,7 +104,7 @@ class TestWorkers:
 
 
 class TestOwnDatabase:
-    def test_is_migrated_by_command(self, tmp_path: Path, empty_database_url: str) -> None:
+    def test_own_database_is_migrated_by_command(self, tmp_path: Path, empty_database_url: str) -> None:
         settings = {"DATABASE_URL": empty_database_url, "BETTER_AUTH_SECRET": SECRET}
         refused = run(tmp_path, "serve", **settings)
         assert refused.returncode == 1
@@ -118,14 +118,14 @@ class TestOwnDatabase:
             assert "curl" not in service.output, "no token for a database of one's own"
         assert not (tmp_path / "data").exists()
 
-    def test_wants_a_secret(self, tmp_path: Path, database_url: str) -> None:
+    def test_own_database_requires_a_secret(self, tmp_path: Path, database_url: str) -> None:
         for command in (["serve"], ["token", "demo"]):
             refused = run(tmp_path, *command, DATABASE_URL=database_url)
             assert refused.returncode == 1
             assert re.match(r"todo-api: (BETTER_AUTH_JWKS_URL or )?BETTER_AUTH_SECRET: ", refused.stderr)
             assert refused.stderr.count("\n") == 1
 
-    def test_needs_no_secret_where_keys_are_published(self, tmp_path: Path, database_url: str) -> None:
+    def test_own_database_needs_no_secret_with_published_keys(self, tmp_path: Path, database_url: str) -> None:
         with issuer() as frontend:
             key = frontend.new_key()
             settings = {
@@ -142,14 +142,14 @@ class TestOwnDatabase:
             refused = run(tmp_path, "token", "demo", **settings)
             assert refused.stderr.startswith("todo-api: BETTER_AUTH_SECRET: is required to sign a token")
 
-    def test_may_be_away_at_the_start(self, tmp_path: Path) -> None:
+    def test_own_database_may_be_unreachable_at_start(self, tmp_path: Path) -> None:
         url = f"postgresql://todo:hunter2@127.0.0.1:{next_port()}/todo"
         with serving(tmp_path, DATABASE_URL=url, BETTER_AUTH_SECRET=SECRET, DATABASE_WAIT_TIMEOUT="0.5") as service:
             ready = httpx.get(f"http://127.0.0.1:{service.port}/health/ready")
             assert ready.status_code == 503
             assert "hunter2" not in service.output
 
-    def test_is_migrated_without_the_pooler(self, tmp_path: Path, empty_database_url: str) -> None:
+    def test_migration_bypasses_the_pooler(self, tmp_path: Path, empty_database_url: str) -> None:
         pooled = f"postgresql://todo:hunter2@127.0.0.1:{next_port()}/todo?pgbouncer=true"
         refused = run(tmp_path, "migrate", DATABASE_URL=pooled)
         assert refused.returncode == 1
@@ -159,7 +159,7 @@ class TestOwnDatabase:
         assert (migrated.returncode, migrated.stderr) == (0, "")
 
     @pytest.mark.parametrize("command", ["serve", "migrate"])
-    def test_that_refuses_the_password_is_told(self, tmp_path: Path, database_url: str, command: str) -> None:
+    def test_rejected_password_is_reported(self, tmp_path: Path, database_url: str, command: str) -> None:
         wrong = database_url.replace(f":{urlsplit(database_url).password}@", ":hunter2@")
         refused = run(tmp_path, command, DATABASE_URL=wrong, BETTER_AUTH_SECRET=SECRET)
         assert refused.returncode == 1
@@ -170,19 +170,19 @@ class TestOwnDatabase:
 
 
 class TestSettings:
-    def test_are_refused_by_name_with_one_line(self, tmp_path: Path) -> None:
+    def test_wrong_settings_are_named_in_one_line_each(self, tmp_path: Path) -> None:
         refused = run(tmp_path, "serve", BETTER_AUTH_SECRET="hunter2")
         assert refused.returncode == 1
         assert refused.stderr.startswith("todo-api: BETTER_AUTH_SECRET: must have at least 32 bytes")
         assert refused.stderr.count("\n") == 1
 
-    def test_are_read_from_the_env_file(self, tmp_path: Path) -> None:
+    def test_settings_are_read_from_the_env_file(self, tmp_path: Path) -> None:
         (tmp_path / ".env").write_text("LOG_LEVEL=loud\n")
         assert run(tmp_path, "serve").stderr.startswith("todo-api: LOG_LEVEL: ")
 
 
 class TestLog:
-    def test_is_one_line_of_json_a_request_without_secrets(self, tmp_path: Path) -> None:
+    def test_request_is_one_json_log_line_without_secrets(self, tmp_path: Path) -> None:
         with serving(tmp_path) as service:
             client = service.client()
             client.post("/tasks?x=hunter2", json={"title": "hunter2"}, headers={"X-Request-ID": "mine"})
@@ -204,7 +204,7 @@ class TestLog:
             assert "hunter2" not in log
             assert client.headers["Authorization"].removeprefix("Bearer ") not in log
 
-    def test_has_no_fault_where_the_caller_has_gone(self, tmp_path: Path) -> None:
+    def test_disconnected_client_is_not_logged_as_a_fault(self, tmp_path: Path) -> None:
         with serving(tmp_path) as service:
             token = service.client().headers["Authorization"]
             head = f"POST /api/demo/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\nContent-Length: 9\r\n\r\n"
@@ -214,7 +214,7 @@ class TestLog:
             assert '"status":null' in service.output
             assert "Traceback" not in service.output
 
-    def test_ends_with_the_requests_under_way(self, tmp_path: Path) -> None:
+    def test_log_ends_with_the_running_requests(self, tmp_path: Path) -> None:
         with serving(tmp_path) as service:
             with socket.create_connection(("127.0.0.1", service.port)) as connection:
                 token = service.client().headers["Authorization"]

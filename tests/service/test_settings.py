@@ -64,7 +64,7 @@ def test_env_example_has_default_of_settings_py(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLE if EXAMPLE[name]])
-def test_the_example_shows_the_default_or_a_value_that_is_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_env_example_shows_the_default_or_a_valid_value(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     default = load_settings()
     monkeypatch.setenv(name, EXAMPLE[name])
     changed = load_settings()
@@ -123,7 +123,7 @@ def test_the_example_shows_the_default_or_a_value_that_is_taken(name: str, monke
         ("LOG_LEVEL", "hunter2"),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_value_is_rejected_by_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as refused:
         load_settings()
@@ -132,7 +132,7 @@ def test_a_wrong_value_is_refused_by_name(name: str, value: str, monkeypatch: py
     assert "hunter2" not in str(refused.value)
 
 
-def test_every_wrong_value_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_wrong_value_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BETTER_AUTH_SECRET", "short")
     monkeypatch.setenv("LOG_LEVEL", "loud")
     with pytest.raises(SettingsError) as refused:
@@ -140,7 +140,7 @@ def test_every_wrong_value_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None
     assert [line.split(":")[0] for line in str(refused.value).splitlines()] == ["BETTER_AUTH_SECRET", "LOG_LEVEL"]
 
 
-def test_an_empty_variable_is_an_absent_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "")
     assert load_settings().database_url is None
 
@@ -150,7 +150,7 @@ def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings().allowed_origins == ("https://a.example", "http://localhost:3000")
 
 
-def test_the_unpooled_url_says_what_it_must_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pooled_url_for_migrations_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL_UNPOOLED", "postgresql://a:hunter2@b/c?pgbouncer=true")
     with pytest.raises(SettingsError, match="DATABASE_URL_UNPOOLED: names a pooler; the direct URL is needed"):
         load_settings()
@@ -170,18 +170,18 @@ def test_error_of_settings_made_in_code_shows_no_value() -> None:
 
 
 class TestEnvFile:
-    def test_in_another_encoding_is_named(self) -> None:
+    def test_env_file_in_another_encoding_is_named(self) -> None:
         Path(".env").write_bytes(b"LOG_LEVEL=\xff\xfe\n")
         with pytest.raises(SettingsError, match=r"^\.env: must be UTF-8 text"):
             load_settings()
 
-    def test_that_cannot_be_read_is_named(self) -> None:
+    def test_unreadable_env_file_is_named(self) -> None:
         """Its first byte is at address 0 of this process. (root may read a file of mode 000.)"""
         Path(".env").symlink_to("/proc/self/mem")
         with pytest.raises(SettingsError, match=r"^\.env: cannot be read: Input/output error"):
             load_settings()
 
-    def test_that_is_a_directory_is_none(self) -> None:
+    def test_env_file_that_is_a_directory_is_ignored(self) -> None:
         Path(".env").mkdir()
         assert load_settings().log_level == "info"
 
@@ -212,7 +212,7 @@ def test_size_and_overflow_reach_the_pool() -> None:
         assert create_app(settings).state.services.database.stats.limit == size + overflow
 
 
-def test_secrets_do_not_show() -> None:
+def test_secrets_are_hidden_in_the_repr() -> None:
     url = "postgresql://a:hunter2@b/c"
     settings = Settings(_env_file=None, better_auth_secret="hunter2" * 8, database_url=url, database_url_unpooled=url)
     assert "hunter2" not in repr(settings)

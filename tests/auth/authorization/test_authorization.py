@@ -32,13 +32,13 @@ from support.service import SECRET, Service
 from support.tokens import BAD_TOKEN, OTHER_SECRET, Rejection
 
 
-def test_everything_is_secured_but_what_is_for_everybody() -> None:
+def test_all_operations_but_the_public_ones_are_secured() -> None:
     public = {"getServiceInfo", "getHealth", "getReadiness"}
     assert {operation.id for operation in SECURED} == CONTRACT.operations.keys() - public
     assert {operation.id for operation in ON_A_TASK} >= {"getTask", "updateTask", "deleteTask", "toggleTaskCompletion"}
 
 
-def test_an_operation_with_an_optional_body_has_two_forms() -> None:
+def test_operation_with_an_optional_body_has_two_forms() -> None:
     assert [form.media_type for form in FORMS if form.operation.id == "toggleTaskCompletion"] == [
         "application/json",
         None,
@@ -62,10 +62,10 @@ NO_SUCH_TASK = Rejection(404, None, "/problems/task-not-found")
 
 @dataclass(frozen=True)
 class Tokens:
-    """What the header of a case is made of. The URL is always that of `user`, and the task in it `stranger`'s."""
+    """What the header of a case is made of. The URL is always that of `user`, and the task in it `other_user`'s."""
 
     user: str
-    stranger: str
+    other_user: str
     key: SigningKey
     """One that the service trusts."""
     impostor: SigningKey
@@ -153,16 +153,16 @@ MATRIX: dict[str, tuple[Callable[[Tokens], list[Any]], Rejection]] = {
     "no aud": (lambda it: _bearer(it.good(aud=None)), BAD_TOKEN),
     "aud a list of others": (lambda it: _bearer(it.good(aud=["https://api.example", None])), BAD_TOKEN),
     "aud an empty list": (lambda it: _bearer(it.good(aud=[])), BAD_TOKEN),
-    "another user's URL": (lambda it: _bearer(it.good(sub=it.stranger)), NOT_YOURS),
+    "another user's URL": (lambda it: _bearer(it.good(sub=it.other_user)), NOT_YOURS),
     "another user's URL but for case": (lambda it: _bearer(it.good(sub=it.user.upper())), NOT_YOURS),
     "own URL, another user's task": (lambda it: _bearer(it.good()), NO_SUCH_TASK),
 }
 CASES = [
-    pytest.param(form, kind, make, refusal, id=f"{form.id}-{case}-{kind}")
+    pytest.param(form, kind, make, rejection, id=f"{form.id}-{case}-{kind}")
     for form in FORMS
-    for case, (make, refusal) in MATRIX.items()
+    for case, (make, rejection) in MATRIX.items()
     for kind in ("HS256", "EdDSA")
-    if refusal is not NO_SUCH_TASK or form.operation in ON_A_TASK
+    if rejection is not NO_SUCH_TASK or form.operation in ON_A_TASK
 ]
 
 
@@ -188,12 +188,12 @@ def create(client: httpx.Client, token: str, user: str) -> int:
 @pytest.fixture(scope="module")
 def foreign_task(anybody: httpx.Client, keys: dict[str, Tokens]) -> int:
     it = keys["EdDSA"]
-    return create(anybody, it.good(sub=it.stranger), it.stranger)
+    return create(anybody, it.good(sub=it.other_user), it.other_user)
 
 
 class TestMatrix:
-    @pytest.mark.parametrize(("form", "kind", "make", "refusal"), CASES)
-    def test_is_refused(
+    @pytest.mark.parametrize(("form", "kind", "make", "rejection"), CASES)
+    def test_request_is_rejected(
         self,
         anybody: httpx.Client,
         keys: dict[str, Tokens],
@@ -201,24 +201,24 @@ class TestMatrix:
         form: Form,
         kind: str,
         make: Callable[[Tokens], list[Any]],
-        refusal: Rejection,
+        rejection: Rejection,
     ) -> None:
         user = keys[kind].user
         headers = [("Authorization", value) for value in make(keys[kind])]
         answers = [send(anybody, form, user, foreign_task, headers=headers)]
-        if refusal is not NO_SUCH_TASK:
-            # A stranger learns nothing of what else is wrong; the owner of the URL is told of that first.
+        if rejection is not NO_SUCH_TASK:
+            # A other_user learns nothing of what else is wrong; the owner of the URL is comparable of that first.
             headers.append(("Content-Type", "text/plain"))
             broken = {"content": b"{broken", "params": {"unknown": 1}, "headers": headers}
             answers.append(send(anybody, form, user, "x", **broken))
         for answer in answers:
-            told = answer.status_code, answer.headers.get("WWW-Authenticate"), answer.json()["type"]
-            assert told == refusal
-            assert keys[kind].stranger not in answer.text
+            comparable = answer.status_code, answer.headers.get("WWW-Authenticate"), answer.json()["type"]
+            assert comparable == rejection
+            assert keys[kind].other_user not in answer.text
 
     @in_each_form
     @pytest.mark.parametrize("kind", ["HS256", "EdDSA"])
-    def test_but_the_user_is_let_in(
+    def test_request_of_the_owner_succeeds(
         self, anybody: httpx.Client, keys: dict[str, Tokens], form: Form, kind: str
     ) -> None:
         it = keys[kind]
@@ -228,7 +228,7 @@ class TestMatrix:
 
     @pytest.mark.parametrize("kind", ["HS256", "EdDSA"])
     @pytest.mark.parametrize("typ", ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", None])
-    def test_nor_does_typ_matter_where_it_says_what_it_is(
+    def test_typ_of_an_access_token_is_accepted(
         self, anybody: httpx.Client, keys: dict[str, Tokens], kind: str, typ: str | None
     ) -> None:
         it = keys[kind]
@@ -236,9 +236,7 @@ class TestMatrix:
         assert anybody.get(f"/api/{it.user}/tasks", headers=headers).status_code == 200
 
     @pytest.mark.parametrize("kind", ["HS256", "EdDSA"])
-    def test_the_audience_may_be_one_of_several(
-        self, anybody: httpx.Client, keys: dict[str, Tokens], kind: str
-    ) -> None:
+    def test_audience_may_be_one_of_several(self, anybody: httpx.Client, keys: dict[str, Tokens], kind: str) -> None:
         it = keys[kind]
         headers = {"Authorization": f"Bearer {it.good(aud=['https://api.example', it.key.issuer])}"}
         assert anybody.get(f"/api/{it.user}/tasks", headers=headers).status_code == 200
@@ -247,35 +245,35 @@ class TestMatrix:
 # --- what is the same, so that nobody learns from a difference
 
 
-def told(answer: httpx.Response) -> dict[str, Any]:
+def comparable(answer: httpx.Response) -> dict[str, Any]:
     """A problem but for its request id."""
     return {**answer.json(), "instance": ""}
 
 
 @in_each_form
-def test_403_is_the_same_whether_that_user_exists(service: Service, user: str, form: Form) -> None:
+def test_403_is_the_same_if_the_user_exists_or_not(service: Service, user: str, form: Form) -> None:
     other = f"{user}-other"
     before = send(service.client(user), form, other)
     task_id = create(service.client(), service.token(other), other)
     after = send(service.client(user), form, other, task_id)
     assert (before.status_code, after.status_code) == (403, 403)
-    assert told(before) == told(after)
+    assert comparable(before) == comparable(after)
 
 
 @in_each_form_on_a_task
-def test_404_is_the_same_whether_that_task_exists(service: Service, user: str, form: Form) -> None:
+def test_404_is_the_same_if_the_task_exists_or_not(service: Service, user: str, form: Form) -> None:
     other = f"{user}-other"
     created = service.client(other).post(f"/api/{other}/tasks", json={"title": "x"}).json()
     foreign = send(service.client(user), form, user, created["id"])
     missing = send(service.client(user), form, user, 2**53 - 1)
     assert (foreign.status_code, missing.status_code) == (404, 404)
-    assert told(foreign) == told(missing)
+    assert comparable(foreign) == comparable(missing)
     kept = service.client(other).get(f"/api/{other}/tasks/{created['id']}")
     assert kept.json() == created
 
 
 @on_a_task
-def test_what_is_no_task_id_is_422_to_its_owner(service: Service, user: str, operation: Operation) -> None:
+def test_invalid_task_id_is_422_for_the_owner(service: Service, user: str, operation: Operation) -> None:
     refused = send(service.client(user), operation, user, task_id="x")
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["parameter"] == "task_id"

@@ -10,12 +10,12 @@ class TestBadToken:
     """The token is checked in one place for every operation; the matrix shows that each of them goes there."""
 
     @pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
-    def test_is_401(self, service: Service, token: str) -> None:
-        refused = service.client().get("/api/SUBJECT/tasks", headers={"Authorization": f"Bearer {token}"})
-        assert (refused.status_code, refused.headers["WWW-Authenticate"], refused.json()["type"]) == BAD_TOKEN
-        assert len(token) < 3 or token not in refused.text
+    def test_bad_token_is_401(self, service: Service, token: str) -> None:
+        rejected = service.client().get("/api/SUBJECT/tasks", headers={"Authorization": f"Bearer {token}"})
+        assert (rejected.status_code, rejected.headers["WWW-Authenticate"], rejected.json()["type"]) == BAD_TOKEN
+        assert len(token) < 3 or token not in rejected.text
 
     @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
-    def test_but_a_good_one_is_taken(self, service: Service, scheme: str) -> None:
+    def test_valid_token_is_accepted_with_any_spelling_of_the_scheme(self, service: Service, scheme: str) -> None:
         headers = {"Authorization": f"{scheme} {make_token(GOOD)}"}
         assert service.client().get("/api/SUBJECT/tasks", headers=headers).status_code == 200

@@ -23,7 +23,7 @@ def without_secret(database_url: str, issuer: Issuer, published: SigningKey) -> 
         yield service
 
 
-class TestAlgorithmThatIsNotAccepted:
+class TestUnacceptedAlgorithm:
     """The most frequent fault of an integration explains itself."""
 
     def assert_explains(self, refused: httpx.Response, came: str, accepted: str) -> None:
@@ -32,24 +32,26 @@ class TestAlgorithmThatIsNotAccepted:
             f"The token's algorithm is {came}, and this service accepts {accepted}. "
         )
 
-    def test_is_told_where_only_published_keys_are(self, without_secret: Service) -> None:
+    def test_unaccepted_algorithm_is_explained_with_published_keys_only(self, without_secret: Service) -> None:
         self.assert_explains(call(without_secret, make_token(GOOD)), "HS256", "EdDSA, ES256, RS256")
 
-    def test_is_told_where_only_a_secret_is(self, service: Service, published: SigningKey) -> None:
+    def test_unaccepted_algorithm_is_explained_with_a_secret_only(
+        self, service: Service, published: SigningKey
+    ) -> None:
         self.assert_explains(call(service, published.token("SUBJECT")), "EdDSA", "HS256")
 
-    def test_is_told_where_both_are(self, strict: Service) -> None:
+    def test_unaccepted_algorithm_is_explained_with_both(self, strict: Service) -> None:
         token = make_token(GOOD, {"alg": "PS256"})
         self.assert_explains(call(strict, token), "PS256", "HS256, EdDSA, ES256, RS256")
 
     @pytest.mark.parametrize(
         "algorithm", ["<b>HS256</b>", "HS256\n", "HS256 ", "A" * 17, "", "Ä", ["HS256"], {"HS256": 1}, 256, True, None]
     )
-    def test_is_not_repeated_where_it_is_no_name(self, service: Service, algorithm: object) -> None:
+    def test_algorithm_that_is_no_name_is_not_quoted(self, service: Service, algorithm: object) -> None:
         refused = call(service, make_token(GOOD, {"alg": algorithm}))
         self.assert_explains(refused, "unknown", "HS256")
 
-    def test_is_all_that_is_told(self, service: Service) -> None:
+    def test_other_faults_are_not_explained(self, service: Service) -> None:
         refused = [call(service, token).json()["detail"] for token in (make_token({"sub": "SUBJECT"}), "x.y.z")]
         assert refused == ["The token is expired, malformed, or not signed with an accepted key. Get a new one."] * 2
 
@@ -68,14 +70,14 @@ def rotating(database_url: str) -> Iterator[Service]:
 
 
 class TestSettings:
-    def test_the_previous_secret_does_until_it_is_removed(self, rotating: Service, service: Service) -> None:
+    def test_previous_secret_is_accepted_until_it_is_removed(self, rotating: Service, service: Service) -> None:
         claims = {"sub": "SUBJECT", "exp": int(time.time()) + 60}
         tokens = [make_token(claims, secret=secret) for secret in (SECRET, OTHER_SECRET, "a third secret" * 3)]
         assert [call(rotating, token).status_code for token in tokens] == [200, 200, 401]
         assert [call(service, token).status_code for token in tokens] == [200, 401, 401]
 
     @pytest.mark.parametrize(("size", "status"), [(400, 200), (401, 401)])
-    def test_a_token_may_be_so_long(self, rotating: Service, size: int, status: int) -> None:
+    def test_token_size_is_limited(self, rotating: Service, size: int, status: int) -> None:
         claims: dict[str, object] = {"sub": "SUBJECT", "exp": int(time.time()) + 60}
         # Header and signature may have any length, base64 has not: three bytes more are four characters more.
         header = {"alg": "HS256", "x": ""}
@@ -97,7 +99,7 @@ class TestSettings:
             ({"iat": -100_000, "exp": 60}, 401),
         ],
     )
-    def test_a_token_may_live_so_long(self, rotating: Service, claims: dict[str, int], status: int) -> None:
+    def test_token_lifetime_is_limited(self, rotating: Service, claims: dict[str, int], status: int) -> None:
         assert call(rotating, self.at(claims)).status_code == status
 
     @pytest.mark.parametrize(
@@ -112,7 +114,7 @@ class TestSettings:
             ({"exp": -1}, 401),
         ],
     )
-    def test_clocks_may_differ_so_much(self, rotating: Service, claims: dict[str, int], status: int) -> None:
+    def test_clock_skew_is_limited(self, rotating: Service, claims: dict[str, int], status: int) -> None:
         assert call(rotating, self.at(claims)).status_code == status
 
     def at(self, claims: dict[str, int]) -> str:

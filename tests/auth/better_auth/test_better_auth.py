@@ -31,7 +31,7 @@ def tasks(api: Service, user: User, token: str) -> httpx.Response:
     return api.client(Authorization=f"Bearer {token}").get(f"/api/{user.id}/tasks")
 
 
-def assert_is_refused(answer: httpx.Response) -> None:
+def assert_is_rejected(answer: httpx.Response) -> None:
     assert (answer.status_code, answer.json()["type"]) == (401, "/problems/invalid-token")
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
@@ -48,7 +48,7 @@ def assert_is_good(api: Service, issuer: BetterAuth, user: User, token: str) -> 
 
 class TestTokensForTheApi:
     @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
-    def test_of_a_published_key(self, database_url: str, algorithm: str) -> None:
+    def test_token_of_a_published_key_is_accepted(self, database_url: str, algorithm: str) -> None:
         with (
             better_auth(algorithm) as issuer,
             api_for(issuer, database_url, better_auth_secret=None) as api,
@@ -58,7 +58,7 @@ class TestTokensForTheApi:
             assert header(token)["alg"] == algorithm
             assert_is_good(api, issuer, user, token)
 
-    def test_of_the_shared_secret(self, database_url: str) -> None:
+    def test_token_of_the_shared_secret_is_accepted(self, database_url: str) -> None:
         with (
             better_auth("HS256") as issuer,
             api_for(issuer, database_url, better_auth_jwks_url=None) as api,
@@ -68,38 +68,36 @@ class TestTokensForTheApi:
             assert header(token) == {"alg": "HS256"}
             assert_is_good(api, issuer, user, token)
 
-    def test_of_the_frontends_own_route(self, api: Service, issuer: BetterAuth) -> None:
+    def test_token_of_the_frontends_route_is_accepted(self, api: Service, issuer: BetterAuth) -> None:
         user = issuer.sign_up()
         token = issuer.hs256_token(user)
         assert header(token) == {"alg": "HS256"}
         assert_is_good(api, issuer, user, token)
 
-    def test_of_the_frontends_own_route_before_a_secret_is_replaced(
+    def test_token_of_the_frontends_route_with_the_previous_secret_is_accepted(
         self, database_url: str, issuer: BetterAuth, signed_up: User
     ) -> None:
         replaced = {"better_auth_secret": "new " + issuer.api_secret, "better_auth_secret_previous": issuer.api_secret}
         with api_for(issuer, database_url, **replaced) as api:
             assert tasks(api, signed_up, issuer.hs256_token(signed_up)).status_code == 200
 
-    def test_are_not_given_to_strangers(self, issuer: BetterAuth) -> None:
+    def test_no_token_is_issued_without_a_session(self, issuer: BetterAuth) -> None:
         for path in ("/api/token", "/api/auth/token"):
             assert httpx.get(issuer.url + path).status_code == 401
 
 
 class TestTokensForOthers:
-    def test_the_session_token_is_refused(self, api: Service, issuer: BetterAuth, signed_up: User) -> None:
+    def test_session_token_is_rejected(self, api: Service, issuer: BetterAuth, signed_up: User) -> None:
         cookie = signed_up.client.cookies["better-auth.session_token"]
         for token in (signed_up.session_token, cookie.partition(".")[0]):
-            assert_is_refused(tasks(api, signed_up, token))
+            assert_is_rejected(tasks(api, signed_up, token))
 
-    def test_so_are_those_of_the_mail_and_of_the_cookie(
-        self, api: Service, issuer: BetterAuth, signed_up: User
-    ) -> None:
+    def test_mail_and_cookie_tokens_are_rejected(self, api: Service, issuer: BetterAuth, signed_up: User) -> None:
         for token in (issuer.mail_verification_token(signed_up), issuer.cookie_cache_token(signed_up)):
-            assert_is_refused(tasks(api, signed_up, token))
+            assert_is_rejected(tasks(api, signed_up, token))
 
     @pytest.mark.parametrize("named", [True, False], ids=["issuer and audience named", "neither named"])
-    def test_even_if_better_auths_own_secret_is_shared(self, database_url: str, named: bool) -> None:
+    def test_mail_and_cookie_tokens_are_rejected_with_a_shared_secret(self, database_url: str, named: bool) -> None:
         secret = "one secret for two purposes, as it must not be"
         unnamed = {} if named else {"better_auth_issuer": None, "better_auth_audience": None}
         with (
@@ -109,11 +107,11 @@ class TestTokensForOthers:
             user = issuer.sign_up()
             for token in (issuer.mail_verification_token(user), issuer.cookie_cache_token(user)):
                 jws.verify(token, secret, "HS256")
-                assert_is_refused(tasks(api, user, token))
+                assert_is_rejected(tasks(api, user, token))
             assert tasks(api, user, issuer.hs256_token(user)).status_code == 200
 
     @pytest.mark.parametrize("named", [True, False], ids=["issuer and audience named", "neither named"])
-    def test_even_if_the_cookie_is_signed_with_the_published_key(self, database_url: str, named: bool) -> None:
+    def test_cookie_signed_with_the_published_key_is_rejected(self, database_url: str, named: bool) -> None:
         # It has the user as its subject and the right issuer.
         unnamed = {} if named else {"better_auth_issuer": None, "better_auth_audience": None}
         with (
@@ -123,33 +121,31 @@ class TestTokensForOthers:
             user = issuer.sign_up()
             cookie, token = issuer.cookie_cache_token(user), issuer.token(user)
             assert header(cookie)["kid"] == header(token)["kid"]
-            assert_is_refused(tasks(api, user, cookie))
+            assert_is_rejected(tasks(api, user, cookie))
             assert tasks(api, user, token).status_code == 200
 
-    def test_those_of_another_issuer_are_refused(self, api: Service, issuer: BetterAuth) -> None:
+    def test_token_of_another_issuer_is_rejected(self, api: Service, issuer: BetterAuth) -> None:
         with better_auth(secret=issuer.secret, api_secret=issuer.api_secret) as other:
             user = other.sign_up()
             for token in (other.token(user), other.hs256_token(user)):
-                assert_is_refused(tasks(api, user, token))
+                assert_is_rejected(tasks(api, user, token))
 
 
-def test_an_algorithm_that_is_not_accepted_explains_itself(
-    database_url: str, issuer: BetterAuth, signed_up: User
-) -> None:
+def test_unaccepted_algorithm_is_explained(database_url: str, issuer: BetterAuth, signed_up: User) -> None:
     with api_for(issuer, database_url, better_auth_jwks_url=None) as api:
         refused = tasks(api, signed_up, issuer.token(signed_up))
-    assert_is_refused(refused)
+    assert_is_rejected(refused)
     assert "EdDSA" in refused.json()["detail"]
     assert "HS256" in refused.json()["detail"]
 
 
-class TestKeysThatChange:
+class TestKeyRotation:
     CALLERS = 4
     ROTATIONS = 4
 
     # An RSA key takes so long to make that Better Auth makes several, one for each signature under way.
     @pytest.mark.parametrize("algorithm", ["EdDSA", "RS256"])
-    def test_no_good_token_is_refused(self, database_url: str, algorithm: str) -> None:
+    def test_key_rotation_rejects_no_valid_token(self, database_url: str, algorithm: str) -> None:
         with better_auth(algorithm) as issuer, api_for(issuer, database_url) as api:
             users = [issuer.sign_up() for _ in range(self.CALLERS)]
             used: list[set[str]] = [set() for _ in users]

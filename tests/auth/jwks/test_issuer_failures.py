@@ -16,7 +16,7 @@ from todo_api.auth.jwks import FRESHNESS_LIFETIME, RETRY_INTERVAL, STALE_IF_ERRO
 
 
 class TestIssuerDown:
-    def test_leaves_the_keys_usable_for_a_while(self, issuer: Issuer, clock: Clock) -> None:
+    def test_keys_stay_usable_while_the_issuer_is_down(self, issuer: Issuer, clock: Clock) -> None:
         key = issuer.new_key()
 
         async def test(keys: PublishedKeys) -> None:
@@ -33,7 +33,7 @@ class TestIssuerDown:
 
         run(issuer, test)
 
-    def test_is_tried_once_in_an_interval(self, issuer: Issuer, clock: Clock) -> None:
+    def test_issuer_that_is_down_is_fetched_once_per_interval(self, issuer: Issuer, clock: Clock) -> None:
         issuer.answer = reply(b"", 500)
 
         async def test(keys: PublishedKeys) -> None:
@@ -46,7 +46,7 @@ class TestIssuerDown:
 
         run(issuer, test)
 
-    def test_is_tried_once_in_an_interval_for_stale_keys_too(self, issuer: Issuer, clock: Clock) -> None:
+    def test_stale_keys_cause_one_fetch_per_interval(self, issuer: Issuer, clock: Clock) -> None:
         key = issuer.new_key()
 
         async def test(keys: PublishedKeys) -> None:
@@ -61,7 +61,7 @@ class TestIssuerDown:
 
         run(issuer, test)
 
-    def test_makes_no_one_wait_whose_key_is_known(
+    def test_request_with_a_known_key_does_not_wait_for_the_issuer(
         self, issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The first may wait for an answer; once one has failed to come, nobody does."""
@@ -90,7 +90,7 @@ class TestIssuerDown:
 class TestFailure:
     """An answer that is no set of keys is no answer."""
 
-    def test_is_over_when_it_is_over(
+    def test_keys_are_fetched_again_after_the_failure(
         self, issuer: Issuer, clock: Clock, failure: Answer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(jwks, "FETCH_TIMEOUT", 0.5)
@@ -110,7 +110,9 @@ class TestFailure:
 
         run(issuer, test)
 
-    def test_loses_no_key(self, issuer: Issuer, clock: Clock, failure: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_failed_fetch_drops_no_key(
+        self, issuer: Issuer, clock: Clock, failure: Answer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         key = issuer.new_key()
 
         async def test(keys: PublishedKeys) -> None:
@@ -125,7 +127,7 @@ class TestFailure:
         run(issuer, test)
 
 
-def test_a_redirect_is_not_followed(issuer: Issuer) -> None:
+def test_redirect_is_not_followed(issuer: Issuer) -> None:
     async def test(keys: PublishedKeys) -> None:
         with pytest.raises(IssuerUnavailableError):
             await keys.find(key.kid)
@@ -141,7 +143,9 @@ class TestStaleKeys:
     """Each look-up alone: a stale key must neither be found nor end the wait for a fetch."""
 
     @pytest.mark.parametrize("told", [None, "max-age=5", "max-age=3600", "max-age=999999"], ids=str)
-    def test_end_an_hour_after_their_fetch(self, issuer: Issuer, clock: Clock, told: str | None) -> None:
+    def test_stale_keys_are_unusable_an_hour_after_their_fetch(
+        self, issuer: Issuer, clock: Clock, told: str | None
+    ) -> None:
         key = issuer.new_key()
         issuer.answer = reply(issuer.document(), headers={"Cache-Control": told} if told else {})
 
@@ -155,7 +159,7 @@ class TestStaleKeys:
 
         run(issuer, test)
 
-    def test_wait_for_the_fetch_that_replaces_them(self, issuer: Issuer, clock: Clock) -> None:
+    def test_request_waits_for_the_fetch_that_replaces_stale_keys(self, issuer: Issuer, clock: Clock) -> None:
         """Though the last fetch failed, which spares the wait to a token whose key is usable."""
         key = issuer.new_key()
 

@@ -13,7 +13,7 @@ from todo_api.auth.keys import MAX_KID, published_key
 
 class TestAdmission:
     @pytest.mark.parametrize("good", GOOD_KEYS.values(), ids=GOOD_KEYS)
-    def test_of_good_keys(self, issuer: Issuer, good: dict[str, Any]) -> None:
+    def test_valid_keys_are_admitted(self, issuer: Issuer, good: dict[str, Any]) -> None:
         issuer.keys = [good]
 
         async def test(keys: PublishedKeys) -> None:
@@ -22,7 +22,7 @@ class TestAdmission:
         run(issuer, test)
 
     @pytest.mark.parametrize("bad", BAD_KEYS.values(), ids=BAD_KEYS)
-    def test_of_a_bad_key_is_refused_and_spoils_no_other(self, issuer: Issuer, bad: object) -> None:
+    def test_invalid_key_is_rejected_and_others_are_admitted(self, issuer: Issuer, bad: object) -> None:
         before = issuer.new_key()
         issuer.keys = [*issuer.keys, bad]
         after = issuer.new_key("ES256")
@@ -35,7 +35,7 @@ class TestAdmission:
 
         run(issuer, test)
 
-    def test_of_a_key_counts_though_a_bad_one_has_its_kid(self, issuer: Issuer) -> None:
+    def test_valid_key_is_admitted_if_an_invalid_one_has_its_kid(self, issuer: Issuer) -> None:
         issuer.keys = [jwk(x="!"), jwk(), {**OCT, "alg": "HS256"}]
 
         async def test(keys: PublishedKeys) -> None:
@@ -44,7 +44,7 @@ class TestAdmission:
         run(issuer, test)
 
     @pytest.mark.parametrize("first", [0, 1])
-    def test_of_two_with_one_kid_is_that_of_the_first(self, issuer: Issuer, first: int) -> None:
+    def test_first_of_two_keys_with_one_kid_is_admitted(self, issuer: Issuer, first: int) -> None:
         pair = [jwk(), jwk("RS256")]
         issuer.keys = [pair[first], pair[1 - first]]
 
@@ -57,7 +57,7 @@ class TestAdmission:
 
 
 class TestTooManyKeys:
-    def test_leave_out_the_oldest_and_are_logged(self, issuer: Issuer) -> None:
+    def test_oldest_of_too_many_keys_are_dropped_and_logged(self, issuer: Issuer) -> None:
         """Better Auth publishes keys in the order in which it made them."""
         oldest, newest = make_key("EdDSA", issuer.url), make_key("EdDSA", issuer.url)
         between = [jwk(kid=f"key-{number}") for number in range(MAX_KEYS - 1)]
@@ -73,7 +73,7 @@ class TestTooManyKeys:
         told = [line for line in lines if line["event"] == "published keys left out"]
         assert [(line["count"], line["limit"]) for line in told] == [(1, MAX_KEYS)] * issuer.fetches
 
-    def test_are_more_than_100(self, issuer: Issuer) -> None:
+    def test_100_keys_are_not_too_many(self, issuer: Issuer) -> None:
         issuer.keys = [jwk(kid=f"key-{number}") for number in range(100)]
 
         async def test(keys: PublishedKeys) -> None:
@@ -88,17 +88,17 @@ class TestPublishedKey:
     """The check alone: a key that nobody can ask for by its kid is rejected too."""
 
     @pytest.mark.parametrize("bad", BAD_KEYS.values(), ids=BAD_KEYS)
-    def test_that_is_bad_is_rejected(self, bad: object) -> None:
+    def test_invalid_key_is_rejected(self, bad: object) -> None:
         with pytest.raises(ValueError, match=r"^[a-z ]+$"):
             published_key(bad, ALGORITHMS)
 
     @pytest.mark.parametrize("kid", ["k", "é", " ", "k" * MAX_KID], ids=["one character", "é", "blank", "longest"])
-    def test_has_any_text_as_its_kid(self, kid: str) -> None:
+    def test_kid_may_be_any_text(self, kid: str) -> None:
         assert published_key(jwk(kid=kid), ALGORITHMS)[0] == kid
 
     @pytest.mark.parametrize(
         "kid", ["", "k" * (MAX_KID + 1), None, 1, True, ["k"], {}], ids=["empty", "too long", *map(str, range(5))]
     )
-    def test_without_such_a_kid_is_rejected(self, kid: object) -> None:
+    def test_key_with_another_kid_is_rejected(self, kid: object) -> None:
         with pytest.raises(ValueError, match="no kid"):
             published_key({**jwk(), "kid": kid}, ALGORITHMS)

@@ -13,7 +13,7 @@ from todo_api.auth.jwks import FRESHNESS_LIFETIME, REFETCH_INTERVAL, RETRY_INTER
 
 
 class TestFetch:
-    def test_is_made_at_start_so_that_no_request_pays_for_it(self, issuer: Issuer) -> None:
+    def test_keys_are_fetched_at_start(self, issuer: Issuer) -> None:
         key = issuer.new_key()
 
         async def test(keys: PublishedKeys) -> None:
@@ -24,7 +24,7 @@ class TestFetch:
 
         run(issuer, test)
 
-    def test_is_one_for_all_who_wait(self, issuer: Issuer, clock: Clock) -> None:
+    def test_waiting_requests_share_one_fetch(self, issuer: Issuer, clock: Clock) -> None:
         key = issuer.new_key()
         released = threading.Event()
         issuer.answer = reply(b"", 500)
@@ -40,7 +40,7 @@ class TestFetch:
 
         run(issuer, test)
 
-    def test_goes_on_when_the_one_who_began_it_leaves(self, issuer: Issuer, clock: Clock) -> None:
+    def test_fetch_continues_if_its_first_request_is_cancelled(self, issuer: Issuer, clock: Clock) -> None:
         key = issuer.new_key()
         released = threading.Event()
         issuer.answer = reply(b"", 500)
@@ -59,7 +59,7 @@ class TestFetch:
 
         run(issuer, test)
 
-    def test_may_be_under_way_at_the_end(self, issuer: Issuer, clock: Clock) -> None:
+    def test_close_cancels_a_running_fetch(self, issuer: Issuer, clock: Clock) -> None:
         key = issuer.new_key()
         released = threading.Event()
         issuer.answer = reply(b"", 500)
@@ -78,7 +78,7 @@ class TestFetch:
 
 
 class TestUnknownKid:
-    def test_causes_one_fetch_in_an_interval(self, issuer: Issuer, clock: Clock) -> None:
+    def test_unknown_kids_cause_one_fetch_per_interval(self, issuer: Issuer, clock: Clock) -> None:
         issuer.new_key()
 
         async def test(keys: PublishedKeys) -> None:
@@ -90,14 +90,14 @@ class TestUnknownKid:
 
         run(issuer, test)
 
-    def test_is_known_as_soon_as_it_is_published(self, issuer: Issuer) -> None:
+    def test_new_kid_is_found_once_it_is_published(self, issuer: Issuer) -> None:
         async def test(keys: PublishedKeys) -> None:
             key = issuer.new_key()
             assert await keys.find(key.kid) is not None
 
         run(issuer, test)
 
-    def test_is_looked_up_though_the_keys_have_just_been_refreshed(self, issuer: Issuer, clock: Clock) -> None:
+    def test_unknown_kid_is_fetched_right_after_a_refresh(self, issuer: Issuer, clock: Clock) -> None:
         old = issuer.new_key()
 
         async def test(keys: PublishedKeys) -> None:
@@ -109,7 +109,7 @@ class TestUnknownKid:
 
         run(issuer, test)
 
-    def test_is_looked_up_though_the_issuer_has_just_come_back(self, issuer: Issuer, clock: Clock) -> None:
+    def test_unknown_kid_is_fetched_right_after_an_outage(self, issuer: Issuer, clock: Clock) -> None:
         old = issuer.new_key()
         issuer.answer = reply(b"", 500)
 
@@ -122,9 +122,7 @@ class TestUnknownKid:
 
         run(issuer, test)
 
-    def test_is_looked_up_again_when_the_fetch_under_way_began_before_it_was_published(
-        self, issuer: Issuer, clock: Clock
-    ) -> None:
+    def test_unknown_kid_is_fetched_again_if_the_running_fetch_is_too_old(self, issuer: Issuer, clock: Clock) -> None:
         old = issuer.new_key()
         released = threading.Event()
 
@@ -144,7 +142,7 @@ class TestUnknownKid:
 
         run(issuer, test)
 
-    def test_of_an_issuer_without_keys_is_none(self, issuer: Issuer) -> None:
+    def test_issuer_without_keys_has_no_key_for_a_kid(self, issuer: Issuer) -> None:
         async def test(keys: PublishedKeys) -> None:
             assert await keys.find("a") is None
 
@@ -152,7 +150,7 @@ class TestUnknownKid:
 
 
 class TestAge:
-    def test_a_set_is_fetched_anew_when_it_is_no_longer_fresh(self, issuer: Issuer, clock: Clock) -> None:
+    def test_stale_key_set_is_fetched_again(self, issuer: Issuer, clock: Clock) -> None:
         kept, retired = issuer.new_key(), issuer.new_key()
 
         async def test(keys: PublishedKeys) -> None:
@@ -170,7 +168,7 @@ class TestAge:
         run(issuer, test)
 
     @pytest.mark.parametrize("told", ["max-age=60", "public, max-age=60, must-revalidate", "Max-Age=60"])
-    def test_is_told_by_the_issuer(self, issuer: Issuer, clock: Clock, told: str) -> None:
+    def test_max_age_of_the_issuer_is_used(self, issuer: Issuer, clock: Clock, told: str) -> None:
         key = issuer.new_key()
         issuer.answer = reply(issuer.document(), headers={"Cache-Control": told})
 
@@ -187,7 +185,7 @@ class TestAge:
     @pytest.mark.parametrize(
         "told", ["max-age=", "max-age=x", "max-age=-1", "no-cache", "public", "s-maxage=1", "\xff"]
     )
-    def test_is_the_usual_one_where_nothing_sensible_is_told(self, issuer: Issuer, clock: Clock, told: str) -> None:
+    def test_default_max_age_is_used_without_a_valid_header(self, issuer: Issuer, clock: Clock, told: str) -> None:
         key = issuer.new_key()
         issuer.answer = reply(issuer.document(), headers={"Cache-Control": told})
 
@@ -199,7 +197,7 @@ class TestAge:
         run(issuer, test)
 
     @pytest.mark.parametrize("told", ["max-age=0", "max-age=1"])
-    def test_is_never_so_short_that_each_request_fetches(self, issuer: Issuer, told: str) -> None:
+    def test_max_age_has_a_minimum(self, issuer: Issuer, told: str) -> None:
         key = issuer.new_key()
         issuer.answer = reply(issuer.document(), headers={"Cache-Control": told})
 
@@ -210,7 +208,7 @@ class TestAge:
 
         run(issuer, test)
 
-    def test_is_never_so_long_that_a_retired_key_stays(self, issuer: Issuer, clock: Clock) -> None:
+    def test_max_age_has_a_maximum(self, issuer: Issuer, clock: Clock) -> None:
         key = issuer.new_key()
         issuer.answer = reply(issuer.document(), headers={"Cache-Control": "max-age=999999999"})
 

@@ -34,7 +34,7 @@ def status(service: Service, user: str, key: SigningKey) -> int:
     return call(service.client(), user, fresh(key, user)).status_code
 
 
-def assert_refused(answer: httpx.Response) -> None:
+def assert_rejected(answer: httpx.Response) -> None:
     assert (answer.status_code, answer.json().get("type")) == (401, "/problems/invalid-token")
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
@@ -54,42 +54,42 @@ def decode(value: str) -> bytes:
 
 class TestToken:
     @pytest.mark.parametrize("algorithm", ALGORITHMS)
-    def test_that_is_good_is_taken(self, serve: Serve, issuer: Issuer, user: str, algorithm: str) -> None:
+    def test_valid_token_is_accepted(self, serve: Serve, issuer: Issuer, user: str, algorithm: str) -> None:
         key = issuer.new_key(algorithm)
         with serve(better_auth_issuer=issuer.url, better_auth_audience=issuer.url) as service:
             assert status(service, user, key) == 200
         assert issuer.fetches == 1
 
-    def test_that_is_signed_by_an_unpublished_key_is_refused(self, serve: Serve, issuer: Issuer, user: str) -> None:
+    def test_token_of_an_unpublished_key_is_rejected(self, serve: Serve, issuer: Issuer, user: str) -> None:
         key = issuer.new_key()
         stranger = make_key("EdDSA", issuer.url)
         with serve() as service:
             client = service.client()
-            assert_refused(call(client, user, stranger.token(user)))
-            assert_refused(call(client, user, stranger.token(user, {"kid": key.kid})))
-            assert_refused(call(client, user, key.token(user, {"kid": None})))
+            assert_rejected(call(client, user, stranger.token(user)))
+            assert_rejected(call(client, user, stranger.token(user, {"kid": key.kid})))
+            assert_rejected(call(client, user, key.token(user, {"kid": None})))
 
-    def test_that_names_a_key_of_its_own_is_refused(self, serve: Serve, issuer: Issuer, user: str) -> None:
+    def test_token_with_an_embedded_key_is_rejected(self, serve: Serve, issuer: Issuer, user: str) -> None:
         issuer.new_key()
         with running_issuer() as stranger, serve() as service:
             key = stranger.new_key()
             client = service.client()
             for header in ({"jku": stranger.jwks_url}, {"x5u": stranger.jwks_url}, {"jwk": key.jwk}):
-                assert_refused(call(client, user, key.token(user, header)))
+                assert_rejected(call(client, user, key.token(user, header)))
             assert stranger.fetches == 0
 
     @pytest.mark.parametrize("own", ALGORITHMS)
-    def test_that_names_the_algorithm_of_another_key_is_refused(
+    def test_token_with_the_algorithm_of_another_key_is_rejected(
         self, serve: Serve, issuer: Issuer, user: str, own: str
     ) -> None:
         key = issuer.new_key(own)
         with serve() as service:
             for algorithm in {*ALGORITHMS, "ES512", "HS256", "none"} - {own}:
-                assert_refused(call(service.client(), user, key.token(user, {"alg": algorithm})))
+                assert_rejected(call(service.client(), user, key.token(user, {"alg": algorithm})))
 
     @pytest.mark.parametrize("algorithm", ALGORITHMS)
     @pytest.mark.parametrize("secret", [None, SECRET], ids=["no secret", "a secret"])
-    def test_hs256_under_a_public_key_is_refused(
+    def test_hs256_signed_with_a_public_key_is_rejected(
         self, serve: Serve, issuer: Issuer, user: str, algorithm: str, secret: str | None
     ) -> None:
         key = issuer.new_key(algorithm)
@@ -101,29 +101,33 @@ class TestToken:
             for public in known:
                 for header in ({"alg": "HS256"}, {"alg": "HS256", "kid": key.kid}):
                     token = compact(header, claims, lambda text: hmac.digest(public, text, "sha256"))  # noqa: B023
-                    assert_refused(call(client, user, token))
+                    assert_rejected(call(client, user, token))
 
-    def test_of_either_source_is_taken_where_both_are_configured(self, serve: Serve, issuer: Issuer, user: str) -> None:
+    def test_tokens_of_both_sources_are_accepted_if_both_are_configured(
+        self, serve: Serve, issuer: Issuer, user: str
+    ) -> None:
         key = issuer.new_key()
         with serve(better_auth_secret=SECRET) as service:
             assert status(service, user, key) == 200
             assert service.client(user).get(f"/api/{user}/tasks").status_code == 200
 
-    def test_with_a_secret_needs_no_issuer(self, serve: Serve, issuer: Issuer, user: str) -> None:
+    def test_hs256_token_is_accepted_while_the_issuer_is_down(self, serve: Serve, issuer: Issuer, user: str) -> None:
         issuer.answer = reply(b"", 500)
         with serve(better_auth_secret=SECRET) as service:
             assert service.client(user).get(f"/api/{user}/tasks").status_code == 200
 
-    def test_of_an_algorithm_that_is_not_accepted_is_told_so(self, serve: Serve, issuer: Issuer, user: str) -> None:
+    def test_rejection_of_an_unaccepted_algorithm_lists_the_accepted_ones(
+        self, serve: Serve, issuer: Issuer, user: str
+    ) -> None:
         """Though its key is published."""
         edwards, curve = issuer.new_key(), issuer.new_key("ES512")
         with serve() as service:
             refused = call(service.client(), user, curve.token(user))
-            assert_refused(refused)
+            assert_rejected(refused)
             assert all(name in refused.json()["detail"] for name in ("ES512", *ALGORITHMS))
         with serve(better_auth_algorithms=("ES512",)) as service:
             assert status(service, user, curve) == 200
-            assert_refused(call(service.client(), user, edwards.token(user)))
+            assert_rejected(call(service.client(), user, edwards.token(user)))
 
 
 class TestEd25519:
@@ -132,7 +136,7 @@ class TestEd25519:
     @pytest.mark.parametrize("in_header", ["EdDSA", "Ed25519"], ids=str)
     @pytest.mark.parametrize("in_key", ["EdDSA", "Ed25519", None], ids=str)
     @pytest.mark.parametrize("configured", ["EdDSA", "Ed25519"], ids=str)
-    def test_is_taken_for_eddsa(
+    def test_ed25519_is_accepted_as_eddsa(
         self, serve: Serve, issuer: Issuer, user: str, in_header: str, in_key: str | None, configured: str
     ) -> None:
         key = make_key("EdDSA", issuer.url)
@@ -142,35 +146,37 @@ class TestEd25519:
             assert answer.status_code == 200
 
     @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "HS256"], ids=str)
-    def test_in_the_header_fits_no_other_key(self, serve: Serve, issuer: Issuer, user: str, algorithm: str) -> None:
+    def test_ed25519_header_with_another_key_is_rejected(
+        self, serve: Serve, issuer: Issuer, user: str, algorithm: str
+    ) -> None:
         key = issuer.new_key("ES256" if algorithm == "HS256" else algorithm)
         with serve(better_auth_secret=SECRET) as service:
-            assert_refused(call(service.client(), user, key.token(user, {"alg": "Ed25519"})))
+            assert_rejected(call(service.client(), user, key.token(user, {"alg": "Ed25519"})))
             symmetric = compact(
                 {"alg": "Ed25519", "kid": key.kid},
                 {"sub": user, "exp": 4_000_000_000},
                 lambda text: hmac.digest(SECRET.encode(), text, "sha256"),
             )
-            assert_refused(call(service.client(), user, symmetric))
+            assert_rejected(call(service.client(), user, symmetric))
 
     @pytest.mark.parametrize(
         "bad",
         [jwk("ES256", alg="Ed25519"), jwk("RS256", alg="Ed25519"), jwk(alg="Ed25519", crv="Ed448"), jwk(alg="ed25519")],
         ids=["EC", "RSA", "Ed448", "lower case"],
     )
-    def test_of_another_key_is_rejected(self, bad: object) -> None:
+    def test_ed25519_token_of_another_key_is_rejected(self, bad: object) -> None:
         with pytest.raises(ValueError, match=r"^(does not fit its algorithm|of another algorithm)$"):
             published_key(bad, ALGORITHMS)
 
-    def test_is_rejected_if_eddsa_is_not_accepted(self, serve: Serve, issuer: Issuer, user: str) -> None:
+    def test_ed25519_is_rejected_if_eddsa_is_not_accepted(self, serve: Serve, issuer: Issuer, user: str) -> None:
         key = issuer.new_key()
         with serve(better_auth_algorithms=("ES256",)) as service:
             for name in ("EdDSA", "Ed25519"):
-                assert_refused(call(service.client(), user, key.token(user, {"alg": name})))
+                assert_rejected(call(service.client(), user, key.token(user, {"alg": name})))
 
 
 class TestInventedKids:
-    def test_cause_two_fetches_at_most(self, serve: Serve, issuer: Issuer, user: str) -> None:
+    def test_invented_kids_cause_two_fetches_at_most(self, serve: Serve, issuer: Issuer, user: str) -> None:
         key = issuer.new_key()
         with serve() as service, ThreadPoolExecutor(4) as pool:
             headers = [{"Authorization": f"Bearer {key.token(user, {'kid': uuid.uuid4().hex})}"} for _ in range(500)]
@@ -182,7 +188,9 @@ class TestInventedKids:
 
 
 class TestRotation:
-    def test_under_traffic_refuses_no_good_token(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
+    def test_rotation_under_traffic_rejects_no_valid_token(
+        self, serve: Serve, issuer: Issuer, clock: Clock, user: str
+    ) -> None:
         """The next key comes when every caller has used the last, and the clock has gone on for a refetch."""
         callers = 4
         current = issuer.new_key()
@@ -218,7 +226,7 @@ class TestRotation:
         assert refused == []
         assert issuer.fetches == 7, "one at the start, and one for each new key"
 
-    def test_ends_the_tokens_of_a_retired_key(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
+    def test_tokens_of_a_retired_key_are_rejected(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
         old = issuer.new_key()
         with serve() as service:
             assert status(service, user, old) == 200
@@ -229,7 +237,7 @@ class TestRotation:
 
 
 class TestIssuer:
-    def test_may_be_down_at_the_start(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
+    def test_issuer_may_be_down_at_start(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
         key = issuer.new_key()
         issuer.stop()
         with serve() as service:
@@ -239,7 +247,7 @@ class TestIssuer:
             clock.now += RETRY_INTERVAL
             assert status(service, user, key) == 200
 
-    def test_may_be_silent_at_the_start(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
+    def test_issuer_may_be_silent_at_start(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
         key = issuer.new_key()
         ended = threading.Event()
 
@@ -254,7 +262,7 @@ class TestIssuer:
             clock.now += RETRY_INTERVAL
             assert status(service, user, key) == 200
 
-    def test_may_go_down_later(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
+    def test_issuer_may_go_down_later(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
         key = issuer.new_key()
         with serve() as service:
             issuer.stop()
@@ -268,23 +276,21 @@ class TestIssuer:
             issuer.start()
             clock.now += RETRY_INTERVAL
             assert status(service, user, key) == 200
-            assert_refused(call(service.client(), user, unpublished.token(user)))
+            assert_rejected(call(service.client(), user, unpublished.token(user)))
 
-    def test_that_answers_garbage_is_unavailable(self, serve: Serve, issuer: Issuer, user: str) -> None:
+    def test_issuer_that_answers_garbage_is_503(self, serve: Serve, issuer: Issuer, user: str) -> None:
         key = issuer.new_key()
         issuer.answer = FAILURES["HTML"]
         with serve() as service:
             assert_unavailable(call(service.client(), user, key.token(user)))
 
-    def test_that_has_no_key_yet_is_not_down(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
+    def test_issuer_without_keys_is_not_down(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
         with serve() as service:
-            assert_refused(call(service.client(), user, make_key("EdDSA", issuer.url).token(user)))
+            assert_rejected(call(service.client(), user, make_key("EdDSA", issuer.url).token(user)))
             clock.now += REFETCH_INTERVAL
             assert status(service, user, issuer.new_key()) == 200
 
-    def test_that_publishes_a_mixed_set_is_used_as_far_as_it_is_good(
-        self, serve: Serve, issuer: Issuer, user: str
-    ) -> None:
+    def test_valid_keys_of_a_mixed_set_are_used(self, serve: Serve, issuer: Issuer, user: str) -> None:
         good = [issuer.new_key(algorithm) for algorithm in ALGORITHMS]
         first, *others = issuer.keys
         issuer.keys = [first, *BAD_KEYS.values(), *others]
@@ -295,10 +301,10 @@ class TestIssuer:
                 {"sub": user, "exp": 4_000_000_000},
                 lambda text: hmac.digest(b"k" * 32, text, "sha256"),
             )
-            assert_refused(call(service.client(), user, symmetric))
-            assert_refused(call(service.client(), user, good[0].token(user, {"kid": "this"})))
+            assert_rejected(call(service.client(), user, symmetric))
+            assert_rejected(call(service.client(), user, good[0].token(user, {"kid": "this"})))
 
-    def test_is_asked_once_by_all_who_come_first(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
+    def test_first_requests_share_one_fetch(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
         key = issuer.new_key()
         issuer.answer = reply(b"", 500)
         with serve() as service, ThreadPoolExecutor(20) as pool:
