@@ -1,4 +1,4 @@
-"""What the log tells of attempts to get in: enough to find them, nothing to get in with, and never too much."""
+"""Rejected tokens and cross-user attempts are logged: without secrets, and with a limited rate."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ Events = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """And a log of this test alone."""
+    """Also resets the security log."""
     clock = Clock(1000.0)
     monkeypatch.setattr(limited_log, "monotonic", clock)
     monkeypatch.setattr(bearer, "_events", SecurityLog())
@@ -41,7 +41,7 @@ def lines() -> Iterator[list[EventDict]]:
 
 @pytest.fixture
 def logged(lines: list[EventDict]) -> Events:
-    """The security events since it was asked last."""
+    """The security events since the last call."""
 
     def take() -> list[dict[str, Any]]:
         taken = [
@@ -135,7 +135,7 @@ class TestOtherRequests:
         assert logged() == []
 
     def test_log_has_no_tokens_claims_or_users(self, service: Service, lines: list[EventDict], clock: Clock) -> None:
-        """In no line of the service, that of the request included."""
+        """In no log line, including the request's."""
         foreign = make_token({**GOOD, "sub": "my-subject", "email": "my-email"})
         for token in (foreign, foreign[:-4] + "AAAA", make_token({"sub": "my-subject", "exp": 1})):
             for operation in SECURED:
@@ -148,7 +148,7 @@ class TestOtherRequests:
 
 class TestFlood:
     def flood(self, service: Service, requests: int = 500) -> None:
-        # Without the watch on the contract, which takes longer than the service.
+        # Without the contract watch, which takes longer than the service.
         with httpx.Client(base_url=service.url) as client:
             for number in range(requests):
                 answer = client.get("/api/SUBJECT/tasks", headers=authorize(f"x{number}"))
@@ -168,7 +168,7 @@ class TestFlood:
         count, event = logged()
         assert (count["event"], count["count"]) == ("log lines left out", 500 - MAX_LINES)
         assert event["event"] == "token refused"
-        # Those left out belong to earlier requests.
+        # Dropped lines belong to earlier requests.
         assert (count["kind"], count["request_id"], event["request_id"]) == ("token refused", None, "the-id")
 
     def test_lines_are_logged_again_after_a_flood(self, service: Service, logged: Events, clock: Clock) -> None:

@@ -1,5 +1,4 @@
-"""What makes a token good: the examples of the RFCs, the edges, what is remembered, and whatever hypothesis comes up
-with."""
+"""Verification of tokens: the examples of the RFCs, limits, keys and the cache."""
 
 import base64
 import time
@@ -49,7 +48,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 # RFC 7515, A.1 to A.3, have one payload; RFC 8037, A.4, has text.
 JOE = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
 JOES_EXPIRY = 1_300_819_380
-# Not UTF-8, so that it can be no setting.
+# Not UTF-8, so it cannot be a setting.
 JOES_SECRET = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
 A1 = f"eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{JOE}.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
@@ -96,7 +95,7 @@ PUBLISHED_EXAMPLES = {
 
 
 class TestExampleOfRfcs:
-    """The keys and tokens of the RFCs. As tokens they are refused: they have no sub, or are no claims at all."""
+    """The keys and tokens of the RFCs. As tokens they are rejected: they have no sub, or are no claims at all."""
 
     @pytest.fixture
     def secret(self) -> VerificationKey:
@@ -188,12 +187,12 @@ class TestKeys:
         assert verify(by, SHARED.token("me", {"kid": "a"})) == ["!algorithm"]
 
     def test_hs256_token_needs_no_issuer(self) -> None:
-        """Its kid is one that the issuer can't be asked for."""
+        """Its kid is one that cannot be fetched."""
         assert verify(standard_verifier(), SHARED.token("me"), EDDSA.token("me", {"kid": "away"})) == ["me", "?"]
 
 
 class Counted(JoseKey):
-    """A key that knows how often it was asked."""
+    """A key that counts its verifications."""
 
     def __init__(self, key: VerificationKey) -> None:
         self._key = key.key

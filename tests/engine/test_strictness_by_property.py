@@ -99,7 +99,7 @@ def objects(schemas: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def tagged(schemas: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Objects that are told apart by a member, with a discriminator and without."""
+    """Objects that differ by one member, with a discriminator and without."""
 
     def made(members: list[Any], union: str, *, discriminator: bool) -> Any:
         branches = [
@@ -318,7 +318,7 @@ def test_values_just_outside_are_422_at_their_place(client: httpx.Client, schema
 
 
 def test_python_name_of_a_member_does_not_pass_for_it(client: httpx.Client, schemas: list[Any]) -> None:
-    """The object is open, so `from_` is a member that nobody knows, and not `from`."""
+    """The object is open, so `from_` is an unknown member, and not `from`."""
     answer = client.post(f"/{schemas.index(FIXED[0])}", json={"value": {"from_": "x"}})
     assert (answer.status_code, answer.json()) == (200, {"value": {}})
 

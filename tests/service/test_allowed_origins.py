@@ -1,4 +1,4 @@
-"""ALLOWED_ORIGINS: how origins are spelt, and what is rejected."""
+"""ALLOWED_ORIGINS: accepted and rejected origins."""
 
 import pytest
 

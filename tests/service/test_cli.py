@@ -1,4 +1,4 @@
-"""What `todo-api` says when a command cannot be carried out: one line, with its prefix, that says what to do."""
+"""A failed `todo-api` command prints one line, with its prefix, that says what to do."""
 
 import re
 import socket
@@ -17,7 +17,7 @@ CLASS_NAME = re.compile(r"Error\b|Exception|Traceback|<class|\[Errno|object at 0
 
 
 def failure(directory: Path, *arguments: str, code: int = 1, **settings: str) -> str:
-    """The one line that the command fails with. Lines of the log may come before it."""
+    """The error line of the command. Log lines may come before it."""
     failed = run(directory, *arguments, **settings)
     lines = [line for line in failed.stderr.splitlines() if not line.startswith("{")]
     assert failed.returncode == code, failed.stderr
@@ -147,7 +147,7 @@ class TestListener:
     def test_port_is_free_as_soon_as_the_service_has_ended(self, tmp_path: Path, database_url: str) -> None:
         settings = {"DATABASE_URL": database_url, "BETTER_AUTH_SECRET": SECRET}
         with serving(tmp_path, **settings) as first:
-            # The side that closes first keeps the port for a minute: here it is the service.
+            # The side that closes first keeps the port in TIME_WAIT for a minute: here the service.
             answered = httpx.get(f"http://127.0.0.1:{first.port}/health", headers={"Connection": "close"})
             assert answered.status_code == 200
         with serving(tmp_path, "--port", str(first.port), **settings):
@@ -198,7 +198,7 @@ class TestMigrate:
 
 class TestUnexpectedError:
     def test_unexpected_error_is_one_log_line_and_one_line_of_the_command(self, tmp_path: Path) -> None:
-        """A module of the standard library that fails as no code foresees."""
+        """A module of the standard library that fails unexpectedly."""
         broken = tmp_path / "broken"
         broken.mkdir()
         (broken / "sitecustomize.py").write_text(

@@ -1,4 +1,4 @@
-"""However the service ends: what it acknowledged is there, and when it is asked to, what it has begun is answered."""
+"""Shutdown: acknowledged writes survive any end, and SIGTERM completes the running requests."""
 
 import asyncio
 import re
@@ -22,7 +22,7 @@ from support.traffic import Traffic
 from todo_api.auth.tokens import sign
 
 CLIENTS = 10
-"""Fewer than the pool has connections: all requests reach the database."""
+"""Fewer than the connections of the pool, so all requests reach the database."""
 
 LOCKED_OUT = "SELECT count(*) FROM pg_locks WHERE relation = 'task'::regclass AND NOT granted"
 
@@ -52,7 +52,7 @@ def test_kill_9_loses_no_acknowledged_write(service: Serving, traffic: Traffic, 
 
 @contextmanager
 def all_held(database_url: str, clients: int) -> Iterator[None]:
-    """Until the end of the block no statement gets on, and one of each client is waiting."""
+    """Blocks all statements until the end of the block, with one of each client waiting."""
     with asyncio.Runner() as runner:
         connection = runner.run(asyncpg.connect(database_url))
         try:
@@ -64,7 +64,7 @@ def all_held(database_url: str, clients: int) -> Iterator[None]:
             runner.run(connection.close())
 
 
-def refuses(service: Serving) -> bool:
+def rejects_connections(service: Serving) -> bool:
     try:
         httpx.get(f"http://127.0.0.1:{service.port}/health")
     except httpx.ConnectError:
@@ -79,7 +79,7 @@ def test_sigterm_completes_running_requests(service: Serving, traffic: Traffic, 
             before = traffic.succeeded()
             service.process.terminate()
             asked = time.monotonic()
-            wait_for(lambda: refuses(service), "end of the listener")
+            wait_for(lambda: rejects_connections(service), "end of the listener")
     assert service.process.wait(LIMIT) == 0
     assert time.monotonic() - asked < SHUTDOWN_TIMEOUT
     assert traffic.succeeded() == before + CLIENTS

@@ -24,7 +24,7 @@ def events(path: Path) -> set[tuple[str, str]]:
 
 def test_documentation_lists_every_event_with_its_level() -> None:
     listed = set(re.findall(r"^\| `([^`]+)` \| (\w+) \|", (ROOT / "docs/log-events.md").read_text(), re.MULTILINE))
-    # Security events are logged by a method that takes the name.
+    # A method logs security events by their name.
     logged = {("token refused", "warning"), ("cross-user attempt", "warning")}
     for path in (ROOT / "src").rglob("*.py"):
         logged |= events(path)
@@ -33,5 +33,5 @@ def test_documentation_lists_every_event_with_its_level() -> None:
 
 def test_every_module_logs_by_structlog() -> None:
     paths = [path for path in (ROOT / "src").rglob("*.py") if "logging.getLogger(__name__)" in path.read_text()]
-    # The embedded server imports the standard library alone.
+    # The embedded server imports only the standard library.
     assert [path.parent.name for path in paths] == ["embedded"]

@@ -17,7 +17,7 @@ from todo_api.database import migrate
 
 VALUE = "hunter2"
 
-# What fails for a title, and PostgreSQL's SQLSTATE and names for it. Each of the errors quotes the title.
+# Statements that fail for a title, with SQLSTATE and names. Each error quotes the title.
 FAULTS = {
     "23514": (
         "ALTER TABLE task ADD CONSTRAINT no_check CHECK (title NOT LIKE 'check%')",
@@ -55,7 +55,7 @@ def test_failed_statement_is_logged_by_sqlstate_and_sql(url: str, tmp_path: Path
     settings = {"DATABASE_URL": url, "BETTER_AUTH_SECRET": SECRET, "LOG_FORMAT": log_format, "LOG_LEVEL": "debug"}
     with serving(tmp_path, **settings) as service:
         for sqlstate, (_, title, name) in FAULTS.items():
-            # The second one is the twin.
+            # The second one is the duplicate.
             failed = [_create(service.port, f"{title} {VALUE} {log_format}") for _ in range(2)]
             assert failed[-1].status_code == 500
             assert VALUE not in failed[-1].text
@@ -99,16 +99,16 @@ def in_context():
         try:
             raise postgres_error()
         except Exception:
-            raise RuntimeError("told")
+            raise RuntimeError("outer")
     except Exception as caught:
         return caught
 
-chained = raised(RuntimeError("told"), raised(postgres_error()))
+chained = raised(RuntimeError("outer"), raised(postgres_error()))
 errors = {
     "itself": raised(postgres_error()),
     "a cause": chained,
     "a context": in_context(),
-    "a group": raised(ExceptionGroup("told", [raised(postgres_error()), chained])),
+    "a group": raised(ExceptionGroup("outer", [raised(postgres_error()), chained])),
     "SQLAlchemy's": raised(IntegrityError("UPDATE task", ("hunter2",), raised(postgres_error()))),
 }
 log = structlog.get_logger()
@@ -136,5 +136,5 @@ def test_libraries_and_chained_errors_log_no_values(tmp_path: Path, log_format: 
     assert VALUE not in lines + done.stdout
     # Five errors, each written by four loggers; the group has two of them.
     assert lines.count("SQLSTATE 23505; constraint the_constraint; statement UPDATE task") >= 6 * 4
-    assert lines.count("told") >= 3 * 4
+    assert lines.count("outer") >= 3 * 4
     assert ("Traceback (most recent call last)" in lines) is (log_format == "console")

@@ -1,4 +1,4 @@
-"""A log line never fails, whatever it is to tell."""
+"""A log line is written for any value."""
 
 import json
 from datetime import UTC, datetime

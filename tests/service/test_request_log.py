@@ -1,4 +1,4 @@
-"""The line that the log has for each request: what was called, by which method, and how it ended."""
+"""The log line of a request: operation, method and status."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def test_line_of_a_request_has_its_operation_method_and_status(
     headers = {"X-Request-ID": user, **request_.get("headers", {})}
     with capture_logs(processors=[add_context]) as lines:
         answer = service.client(user).request(method, f"/api/{user}/tasks{path}", **{**request_, "headers": headers})
-        # The line is written in the step of the event loop that ends the answer, so before another request is read.
+        # The line is written in the event loop step that ends the response, before another request is read.
         service.client().get("/health")
     (line,) = [line for line in lines if line["event"] == "request" and line["request_id"] == user]
     assert answer.status_code == expected["status"]

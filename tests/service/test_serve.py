@@ -19,14 +19,14 @@ from support.serving import LIMIT, run, serving, wait_for
 
 
 def processes_in(directory: Path) -> list[psutil.Process]:
-    """Whoever works in a data directory or was started for it."""
+    """Processes whose working directory or arguments contain the data directory."""
     found = []
     for process in psutil.process_iter():
         try:
-            told = [*process.cmdline(), process.cwd()]
+            texts = [*process.cmdline(), process.cwd()]
         except psutil.Error:
             continue
-        if any(str(directory) in text for text in told):
+        if any(str(directory) in text for text in texts):
             found.append(process)
     return found
 
@@ -78,8 +78,8 @@ class TestEmbedded:
             assert first.client().get("/tasks").json()["items"][0]["title"] == "first"
             assert second.client().get("/tasks").json()["items"] == []
             foreign = first.client().headers["Authorization"]
-            refused = httpx.get(f"http://127.0.0.1:{second.port}/api/demo/tasks", headers={"Authorization": foreign})
-            assert refused.status_code == 401
+            rejected = httpx.get(f"http://127.0.0.1:{second.port}/api/demo/tasks", headers={"Authorization": foreign})
+            assert rejected.status_code == 401
 
 
 class TestWorkers:
@@ -106,10 +106,10 @@ class TestWorkers:
 class TestOwnDatabase:
     def test_own_database_is_migrated_by_command(self, tmp_path: Path, empty_database_url: str) -> None:
         settings = {"DATABASE_URL": empty_database_url, "BETTER_AUTH_SECRET": SECRET}
-        refused = run(tmp_path, "serve", **settings)
-        assert refused.returncode == 1
-        assert "The database's schema has no revision" in refused.stderr
-        assert "Run: todo-api migrate" in refused.stderr
+        rejected = run(tmp_path, "serve", **settings)
+        assert rejected.returncode == 1
+        assert "The database's schema has no revision" in rejected.stderr
+        assert "Run: todo-api migrate" in rejected.stderr
         for _ in range(2):
             migrated = run(tmp_path, "migrate", **settings)
             assert (migrated.returncode, migrated.stderr) == (0, "")
@@ -120,10 +120,10 @@ class TestOwnDatabase:
 
     def test_own_database_requires_a_secret(self, tmp_path: Path, database_url: str) -> None:
         for command in (["serve"], ["token", "demo"]):
-            refused = run(tmp_path, *command, DATABASE_URL=database_url)
-            assert refused.returncode == 1
-            assert re.match(r"todo-api: (BETTER_AUTH_JWKS_URL or )?BETTER_AUTH_SECRET: ", refused.stderr)
-            assert refused.stderr.count("\n") == 1
+            rejected = run(tmp_path, *command, DATABASE_URL=database_url)
+            assert rejected.returncode == 1
+            assert re.match(r"todo-api: (BETTER_AUTH_JWKS_URL or )?BETTER_AUTH_SECRET: ", rejected.stderr)
+            assert rejected.stderr.count("\n") == 1
 
     def test_own_database_needs_no_secret_with_published_keys(self, tmp_path: Path, database_url: str) -> None:
         with issuer() as frontend:
@@ -139,8 +139,8 @@ class TestOwnDatabase:
                     headers = {"Authorization": f"Bearer {key.token('demo')}"}
                     listed = httpx.get(f"http://127.0.0.1:{service.port}/api/demo/tasks", headers=headers)
                     assert listed.status_code == 200
-            refused = run(tmp_path, "token", "demo", **settings)
-            assert refused.stderr.startswith("todo-api: BETTER_AUTH_SECRET: is required to sign a token")
+            rejected = run(tmp_path, "token", "demo", **settings)
+            assert rejected.stderr.startswith("todo-api: BETTER_AUTH_SECRET: is required to sign a token")
 
     def test_own_database_may_be_unreachable_at_start(self, tmp_path: Path) -> None:
         url = f"postgresql://todo:hunter2@127.0.0.1:{next_port()}/todo"
@@ -151,30 +151,30 @@ class TestOwnDatabase:
 
     def test_migration_bypasses_the_pooler(self, tmp_path: Path, empty_database_url: str) -> None:
         pooled = f"postgresql://todo:hunter2@127.0.0.1:{next_port()}/todo?pgbouncer=true"
-        refused = run(tmp_path, "migrate", DATABASE_URL=pooled)
-        assert refused.returncode == 1
-        assert refused.stderr.startswith("todo-api: DATABASE_URL_UNPOOLED: is required")
-        assert refused.stderr.count("\n") == 1
+        rejected = run(tmp_path, "migrate", DATABASE_URL=pooled)
+        assert rejected.returncode == 1
+        assert rejected.stderr.startswith("todo-api: DATABASE_URL_UNPOOLED: is required")
+        assert rejected.stderr.count("\n") == 1
         migrated = run(tmp_path, "migrate", DATABASE_URL=pooled, DATABASE_URL_UNPOOLED=empty_database_url)
         assert (migrated.returncode, migrated.stderr) == (0, "")
 
     @pytest.mark.parametrize("command", ["serve", "migrate"])
     def test_rejected_password_is_reported(self, tmp_path: Path, database_url: str, command: str) -> None:
         wrong = database_url.replace(f":{urlsplit(database_url).password}@", ":hunter2@")
-        refused = run(tmp_path, command, DATABASE_URL=wrong, BETTER_AUTH_SECRET=SECRET)
-        assert refused.returncode == 1
-        (line,) = [line for line in refused.stderr.splitlines() if not line.startswith("{")]
+        rejected = run(tmp_path, command, DATABASE_URL=wrong, BETTER_AUTH_SECRET=SECRET)
+        assert rejected.returncode == 1
+        (line,) = [line for line in rejected.stderr.splitlines() if not line.startswith("{")]
         assert line.startswith("todo-api: Cannot connect to the database at ")
         assert line.endswith(": the user or the password is wrong. Check DATABASE_URL.")
-        assert "hunter2" not in refused.stderr + refused.stdout
+        assert "hunter2" not in rejected.stderr + rejected.stdout
 
 
 class TestSettings:
     def test_wrong_settings_are_named_in_one_line_each(self, tmp_path: Path) -> None:
-        refused = run(tmp_path, "serve", BETTER_AUTH_SECRET="hunter2")
-        assert refused.returncode == 1
-        assert refused.stderr.startswith("todo-api: BETTER_AUTH_SECRET: must have at least 32 bytes")
-        assert refused.stderr.count("\n") == 1
+        rejected = run(tmp_path, "serve", BETTER_AUTH_SECRET="hunter2")
+        assert rejected.returncode == 1
+        assert rejected.stderr.startswith("todo-api: BETTER_AUTH_SECRET: must have at least 32 bytes")
+        assert rejected.stderr.count("\n") == 1
 
     def test_settings_are_read_from_the_env_file(self, tmp_path: Path) -> None:
         (tmp_path / ".env").write_text("LOG_LEVEL=loud\n")

@@ -1,4 +1,4 @@
-"""A wrong setting stops the start with one line that names the variable, and never its value."""
+"""A wrong setting stops the start with one line that names the variable, without its value."""
 
 import re
 from dataclasses import asdict
@@ -125,19 +125,19 @@ def test_env_example_shows_the_default_or_a_valid_value(name: str, monkeypatch: 
 )
 def test_wrong_value_is_rejected_by_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(SettingsError) as rejected:
         load_settings()
-    assert str(refused.value).startswith(f"{name}: ")
-    assert "\n" not in str(refused.value)
-    assert "hunter2" not in str(refused.value)
+    assert str(rejected.value).startswith(f"{name}: ")
+    assert "\n" not in str(rejected.value)
+    assert "hunter2" not in str(rejected.value)
 
 
 def test_each_wrong_value_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BETTER_AUTH_SECRET", "short")
     monkeypatch.setenv("LOG_LEVEL", "loud")
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(SettingsError) as rejected:
         load_settings()
-    assert [line.split(":")[0] for line in str(refused.value).splitlines()] == ["BETTER_AUTH_SECRET", "LOG_LEVEL"]
+    assert [line.split(":")[0] for line in str(rejected.value).splitlines()] == ["BETTER_AUTH_SECRET", "LOG_LEVEL"]
 
 
 def test_empty_variable_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ def published(issuer: Issuer) -> SigningKey:
 
 @pytest.fixture(scope="module")
 def strict(database_url: str, issuer: Issuer, published: SigningKey) -> Iterator[Service]:
-    """Takes the tokens of a shared secret and of published keys, of one issuer and for one audience."""
+    """Accepts tokens of a shared secret and of published keys, of one issuer and for one audience."""
     settings = settings_for(
         database_url,
         better_auth_jwks_url=issuer.jwks_url,

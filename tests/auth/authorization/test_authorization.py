@@ -1,4 +1,4 @@
-"""Who may do what, for every secured operation: the cases come from the contract, so that a new operation is covered
+"""Authorization of every secured operation: the cases come from the contract, so that a new operation is covered
 without a line of test."""
 
 import base64
@@ -62,16 +62,16 @@ NO_SUCH_TASK = Rejection(404, None, "/problems/task-not-found")
 
 @dataclass(frozen=True)
 class Tokens:
-    """What the header of a case is made of. The URL is always that of `user`, and the task in it `other_user`'s."""
+    """Tokens for the cases. The URL is always that of `user`, and its task belongs to `other_user`."""
 
     user: str
     other_user: str
     key: SigningKey
-    """One that the service trusts."""
+    """A token that the service trusts."""
     impostor: SigningKey
-    """It says that it is `key`."""
+    """Claims to be `key`."""
     published: dict[str, str]
-    """A JWK that everybody knows."""
+    """A public JWK."""
 
     @property
     def now(self) -> int:
@@ -82,7 +82,7 @@ class Tokens:
         return self.key.token(**{"sub": self.user, "header": header, **claims})
 
     def confused(self, secret: bytes) -> str:
-        """HS256 with what everybody knows as the secret."""
+        """HS256 with public data as the secret."""
         return replace(self.key, jwk=self.published, sign=_hs256(secret)).token(self.user, {"alg": "HS256"})
 
     def public_key(self, encoding: Encoding, form: PublicFormat) -> bytes:
@@ -169,7 +169,7 @@ CASES = [
 @pytest.fixture(scope="module")
 def keys(published: SigningKey) -> dict[str, Tokens]:
     """By the kind of the token."""
-    shared = SigningKey({"alg": "HS256", "kid": "looked at by nobody"}, published.issuer, _hs256(SECRET.encode()))
+    shared = SigningKey({"alg": "HS256", "kid": "ignored"}, published.issuer, _hs256(SECRET.encode()))
     impostors = {"HS256": _hs256(OTHER_SECRET.encode()), "EdDSA": make_key("EdDSA", published.issuer).sign}
     user = f"user-{uuid.uuid4().hex}"
     return {
@@ -207,7 +207,7 @@ class TestMatrix:
         headers = [("Authorization", value) for value in make(keys[kind])]
         answers = [send(anybody, form, user, foreign_task, headers=headers)]
         if rejection is not NO_SUCH_TASK:
-            # A other_user learns nothing of what else is wrong; the owner of the URL is comparable of that first.
+            # Other faults are reported to the owner of the URL only.
             headers.append(("Content-Type", "text/plain"))
             broken = {"content": b"{broken", "params": {"unknown": 1}, "headers": headers}
             answers.append(send(anybody, form, user, "x", **broken))
@@ -242,11 +242,11 @@ class TestMatrix:
         assert anybody.get(f"/api/{it.user}/tasks", headers=headers).status_code == 200
 
 
-# --- what is the same, so that nobody learns from a difference
+# --- responses that must not differ
 
 
 def comparable(answer: httpx.Response) -> dict[str, Any]:
-    """A problem but for its request id."""
+    """A problem without its request id."""
     return {**answer.json(), "instance": ""}
 
 
@@ -274,6 +274,6 @@ def test_404_is_the_same_if_the_task_exists_or_not(service: Service, user: str, 
 
 @on_a_task
 def test_invalid_task_id_is_422_for_the_owner(service: Service, user: str, operation: Operation) -> None:
-    refused = send(service.client(user), operation, user, task_id="x")
-    assert refused.status_code == 422
-    assert refused.json()["errors"][0]["parameter"] == "task_id"
+    rejected = send(service.client(user), operation, user, task_id="x")
+    assert rejected.status_code == 422
+    assert rejected.json()["errors"][0]["parameter"] == "task_id"

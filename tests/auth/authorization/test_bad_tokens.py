@@ -7,7 +7,7 @@ from support.tokens import BAD_TOKEN, BAD_TOKENS, GOOD, make_token
 
 
 class TestBadToken:
-    """The token is checked in one place for every operation; the matrix shows that each of them goes there."""
+    """One place checks the tokens of all operations; test_authorization.py shows that each operation uses it."""
 
     @pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
     def test_bad_token_is_401(self, service: Service, token: str) -> None:

@@ -26,10 +26,10 @@ def without_secret(database_url: str, issuer: Issuer, published: SigningKey) -> 
 class TestUnacceptedAlgorithm:
     """The most frequent fault of an integration explains itself."""
 
-    def assert_explains(self, refused: httpx.Response, came: str, accepted: str) -> None:
-        assert (refused.status_code, refused.headers["WWW-Authenticate"], refused.json()["type"]) == BAD_TOKEN
-        assert refused.json()["detail"].startswith(
-            f"The token's algorithm is {came}, and this service accepts {accepted}. "
+    def assert_explains(self, rejected: httpx.Response, received: str, accepted: str) -> None:
+        assert (rejected.status_code, rejected.headers["WWW-Authenticate"], rejected.json()["type"]) == BAD_TOKEN
+        assert rejected.json()["detail"].startswith(
+            f"The token's algorithm is {received}, and this service accepts {accepted}. "
         )
 
     def test_unaccepted_algorithm_is_explained_with_published_keys_only(self, without_secret: Service) -> None:
@@ -48,12 +48,12 @@ class TestUnacceptedAlgorithm:
         "algorithm", ["<b>HS256</b>", "HS256\n", "HS256 ", "A" * 17, "", "Ä", ["HS256"], {"HS256": 1}, 256, True, None]
     )
     def test_algorithm_that_is_no_name_is_not_quoted(self, service: Service, algorithm: object) -> None:
-        refused = call(service, make_token(GOOD, {"alg": algorithm}))
-        self.assert_explains(refused, "unknown", "HS256")
+        rejected = call(service, make_token(GOOD, {"alg": algorithm}))
+        self.assert_explains(rejected, "unknown", "HS256")
 
     def test_other_faults_are_not_explained(self, service: Service) -> None:
-        refused = [call(service, token).json()["detail"] for token in (make_token({"sub": "SUBJECT"}), "x.y.z")]
-        assert refused == ["The token is expired, malformed, or not signed with an accepted key. Get a new one."] * 2
+        rejected = [call(service, token).json()["detail"] for token in (make_token({"sub": "SUBJECT"}), "x.y.z")]
+        assert rejected == ["The token is expired, malformed, or not signed with an accepted key. Get a new one."] * 2
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ class TestSettings:
             ({"iat": 160, "exp": 200}, 401),
             ({"nbf": 100, "exp": 200}, 200),
             ({"nbf": 160, "exp": 200}, 401),
-            # Nobody's clock gives an expired token more time.
+            # Clock skew does not extend the lifetime.
             ({"exp": 0}, 401),
             ({"exp": -1}, 401),
         ],

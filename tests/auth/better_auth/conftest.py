@@ -1,4 +1,4 @@
-"""One Better Auth, and one service that trusts it, for each module."""
+"""Each module has one Better Auth and one service that trusts it."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The tokens that the real Better Auth issues: those for the API are taken, its other ones are not, and its keys may
+"""Tokens of the real Better Auth: those for the API are accepted, its other ones are not, and its keys may
 change at any time."""
 
 import base64
@@ -37,7 +37,7 @@ def assert_is_rejected(answer: httpx.Response) -> None:
 
 
 def assert_is_good(api: Service, issuer: BetterAuth, user: User, token: str) -> None:
-    """For the user's own tasks, and for nobody else's."""
+    """The token gives access to the tasks of its user only."""
     client = api.client(Authorization=f"Bearer {token}")
     created = client.post(f"/api/{user.id}/tasks", json={"title": "Buy milk"})
     assert created.status_code == 201, created.text
@@ -112,7 +112,7 @@ class TestTokensForOthers:
 
     @pytest.mark.parametrize("named", [True, False], ids=["issuer and audience named", "neither named"])
     def test_cookie_signed_with_the_published_key_is_rejected(self, database_url: str, named: bool) -> None:
-        # It has the user as its subject and the right issuer.
+        # Its subject and its issuer are right.
         unnamed = {} if named else {"better_auth_issuer": None, "better_auth_audience": None}
         with (
             better_auth(cookie_cache="key") as issuer,
@@ -133,23 +133,23 @@ class TestTokensForOthers:
 
 def test_unaccepted_algorithm_is_explained(database_url: str, issuer: BetterAuth, signed_up: User) -> None:
     with api_for(issuer, database_url, better_auth_jwks_url=None) as api:
-        refused = tasks(api, signed_up, issuer.token(signed_up))
-    assert_is_rejected(refused)
-    assert "EdDSA" in refused.json()["detail"]
-    assert "HS256" in refused.json()["detail"]
+        rejected = tasks(api, signed_up, issuer.token(signed_up))
+    assert_is_rejected(rejected)
+    assert "EdDSA" in rejected.json()["detail"]
+    assert "HS256" in rejected.json()["detail"]
 
 
 class TestKeyRotation:
     CALLERS = 4
     ROTATIONS = 4
 
-    # An RSA key takes so long to make that Better Auth makes several, one for each signature under way.
+    # Generating an RSA key is slow, so Better Auth generates one for each signature in progress.
     @pytest.mark.parametrize("algorithm", ["EdDSA", "RS256"])
     def test_key_rotation_rejects_no_valid_token(self, database_url: str, algorithm: str) -> None:
         with better_auth(algorithm) as issuer, api_for(issuer, database_url) as api:
             users = [issuer.sign_up() for _ in range(self.CALLERS)]
             used: list[set[str]] = [set() for _ in users]
-            refused: list[str] = []
+            rejected: list[str] = []
             over = threading.Event()
 
             def keep_calling(user: User, used: set[str]) -> None:
@@ -158,10 +158,10 @@ class TestKeyRotation:
                     token = issuer.token(user)
                     answer = client.get(f"/api/{user.id}/tasks", headers={"Authorization": f"Bearer {token}"})
                     if answer.status_code != 200:
-                        refused.append(answer.text)
+                        rejected.append(answer.text)
                     used.add(header(token)["kid"])
 
-            # Of somebody who does not call meanwhile, so that the service remembers none of them.
+            # Of a user without requests, so that the service has cached none of them.
             patient = issuer.sign_up()
             kept = [issuer.token(patient)]
             with ThreadPoolExecutor(self.CALLERS) as callers:
@@ -172,7 +172,7 @@ class TestKeyRotation:
                         issuer.rotate()
                         deadline = time.monotonic() + 30
                         while not all(kids - known for kids in used):
-                            assert not refused, refused[0]
+                            assert not rejected, rejected[0]
                             assert not any(call.done() for call in calls), calls
                             assert time.monotonic() < deadline, "the new keys are not used"
                             time.sleep(0.01)
@@ -180,7 +180,7 @@ class TestKeyRotation:
                 finally:
                     over.set()
 
-            assert not refused, refused[0]
+            assert not rejected, rejected[0]
             assert len({header(token)["kid"] for token in kept}) == self.ROTATIONS + 1
             for token in kept:
                 assert tasks(api, patient, token).status_code == 200

@@ -16,7 +16,7 @@ from todo_api.auth import jwks
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """It starts at 0, as that of a machine just started."""
+    """Starts at 0, as on a machine that has just booted."""
     clock = Clock()
     monkeypatch.setattr(jwks, "monotonic", clock)
     return clock

@@ -1,4 +1,4 @@
-"""An issuer that is down or answers nonsense costs no key and no good token."""
+"""An issuer that is down or sends an invalid response costs no key and no valid token."""
 
 import asyncio
 import threading
@@ -64,7 +64,7 @@ class TestIssuerDown:
     def test_request_with_a_known_key_does_not_wait_for_the_issuer(
         self, issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The first may wait for an answer; once one has failed to come, nobody does."""
+        """The first request may wait for the fetch; after a failure none does."""
         monkeypatch.setattr(jwks, "FETCH_TIMEOUT", 2 * DEADLINE)
         key = issuer.new_key()
         released = threading.Event()
@@ -88,7 +88,7 @@ class TestIssuerDown:
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 class TestFailure:
-    """An answer that is no set of keys is no answer."""
+    """A response that is no key set counts as a failed fetch."""
 
     def test_keys_are_fetched_again_after_the_failure(
         self, issuer: Issuer, clock: Clock, failure: Answer, monkeypatch: pytest.MonkeyPatch
@@ -103,7 +103,7 @@ class TestFailure:
             issuer.answer = None
             found = None
             while found is None:
-                # Half a second may be too short for a good answer too, on a busy machine.
+                # On a busy machine a good response may also take longer than 0.5 s.
                 clock.now += RETRY_INTERVAL
                 with suppress(IssuerUnavailableError):
                     found = await keys.find(key.kid)
@@ -140,14 +140,14 @@ def test_redirect_is_not_followed(issuer: Issuer) -> None:
 
 
 class TestStaleKeys:
-    """Each look-up alone: a stale key must neither be found nor end the wait for a fetch."""
+    """Single look-ups: a stale key is neither found nor ends the wait for a fetch."""
 
-    @pytest.mark.parametrize("told", [None, "max-age=5", "max-age=3600", "max-age=999999"], ids=str)
+    @pytest.mark.parametrize("cache_control", [None, "max-age=5", "max-age=3600", "max-age=999999"], ids=str)
     def test_stale_keys_are_unusable_an_hour_after_their_fetch(
-        self, issuer: Issuer, clock: Clock, told: str | None
+        self, issuer: Issuer, clock: Clock, cache_control: str | None
     ) -> None:
         key = issuer.new_key()
-        issuer.answer = reply(issuer.document(), headers={"Cache-Control": told} if told else {})
+        issuer.answer = reply(issuer.document(), headers={"Cache-Control": cache_control} if cache_control else {})
 
         async def test(keys: PublishedKeys) -> None:
             issuer.answer = reply(b"", 500)
@@ -160,7 +160,7 @@ class TestStaleKeys:
         run(issuer, test)
 
     def test_request_waits_for_the_fetch_that_replaces_stale_keys(self, issuer: Issuer, clock: Clock) -> None:
-        """Though the last fetch failed, which spares the wait to a token whose key is usable."""
+        """Also after a failed fetch, after which tokens with a usable key do not wait."""
         key = issuer.new_key()
 
         async def test(keys: PublishedKeys) -> None:

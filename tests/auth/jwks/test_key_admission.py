@@ -70,8 +70,8 @@ class TestTooManyKeys:
         issuer.keys = [oldest.jwk, *between, newest.jwk]
         with capture_logs() as lines:
             run(issuer, test)
-        told = [line for line in lines if line["event"] == "published keys left out"]
-        assert [(line["count"], line["limit"]) for line in told] == [(1, MAX_KEYS)] * issuer.fetches
+        dropped = [line for line in lines if line["event"] == "published keys left out"]
+        assert [(line["count"], line["limit"]) for line in dropped] == [(1, MAX_KEYS)] * issuer.fetches
 
     def test_100_keys_are_not_too_many(self, issuer: Issuer) -> None:
         issuer.keys = [jwk(kid=f"key-{number}") for number in range(100)]
@@ -85,7 +85,7 @@ class TestTooManyKeys:
 
 
 class TestPublishedKey:
-    """The check alone: a key that nobody can ask for by its kid is rejected too."""
+    """Only the check: a key whose kid no token can name is also rejected."""
 
     @pytest.mark.parametrize("bad", BAD_KEYS.values(), ids=BAD_KEYS)
     def test_invalid_key_is_rejected(self, bad: object) -> None:

@@ -167,10 +167,10 @@ class TestAge:
 
         run(issuer, test)
 
-    @pytest.mark.parametrize("told", ["max-age=60", "public, max-age=60, must-revalidate", "Max-Age=60"])
-    def test_max_age_of_the_issuer_is_used(self, issuer: Issuer, clock: Clock, told: str) -> None:
+    @pytest.mark.parametrize("cache_control", ["max-age=60", "public, max-age=60, must-revalidate", "Max-Age=60"])
+    def test_max_age_of_the_issuer_is_used(self, issuer: Issuer, clock: Clock, cache_control: str) -> None:
         key = issuer.new_key()
-        issuer.answer = reply(issuer.document(), headers={"Cache-Control": told})
+        issuer.answer = reply(issuer.document(), headers={"Cache-Control": cache_control})
 
         async def test(keys: PublishedKeys) -> None:
             clock.now += 59
@@ -183,11 +183,13 @@ class TestAge:
         run(issuer, test)
 
     @pytest.mark.parametrize(
-        "told", ["max-age=", "max-age=x", "max-age=-1", "no-cache", "public", "s-maxage=1", "\xff"]
+        "cache_control", ["max-age=", "max-age=x", "max-age=-1", "no-cache", "public", "s-maxage=1", "\xff"]
     )
-    def test_default_max_age_is_used_without_a_valid_header(self, issuer: Issuer, clock: Clock, told: str) -> None:
+    def test_default_max_age_is_used_without_a_valid_header(
+        self, issuer: Issuer, clock: Clock, cache_control: str
+    ) -> None:
         key = issuer.new_key()
-        issuer.answer = reply(issuer.document(), headers={"Cache-Control": told})
+        issuer.answer = reply(issuer.document(), headers={"Cache-Control": cache_control})
 
         async def test(keys: PublishedKeys) -> None:
             clock.now += FRESHNESS_LIFETIME - 1
@@ -196,10 +198,10 @@ class TestAge:
 
         run(issuer, test)
 
-    @pytest.mark.parametrize("told", ["max-age=0", "max-age=1"])
-    def test_max_age_has_a_minimum(self, issuer: Issuer, told: str) -> None:
+    @pytest.mark.parametrize("cache_control", ["max-age=0", "max-age=1"])
+    def test_max_age_has_a_minimum(self, issuer: Issuer, cache_control: str) -> None:
         key = issuer.new_key()
-        issuer.answer = reply(issuer.document(), headers={"Cache-Control": told})
+        issuer.answer = reply(issuer.document(), headers={"Cache-Control": cache_control})
 
         async def test(keys: PublishedKeys) -> None:
             for _ in range(20):

@@ -22,7 +22,7 @@ from todo_api.auth.keys import published_key
 
 
 def fresh(key: SigningKey, user: str) -> str:
-    """A token that the service has not seen, and so can't remember."""
+    """A new token, which the service cannot have cached."""
     return key.token(user, jti=uuid.uuid4().hex)
 
 
@@ -45,7 +45,7 @@ def assert_unavailable(answer: httpx.Response) -> None:
 
 
 def decode(value: str) -> bytes:
-    """What a public member stands for; a member that is no base64url is taken as it is."""
+    """Decodes a member of a key; a member that is no base64url is returned unchanged."""
     try:
         return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
     except ValueError:
@@ -62,21 +62,21 @@ class TestToken:
 
     def test_token_of_an_unpublished_key_is_rejected(self, serve: Serve, issuer: Issuer, user: str) -> None:
         key = issuer.new_key()
-        stranger = make_key("EdDSA", issuer.url)
+        unpublished = make_key("EdDSA", issuer.url)
         with serve() as service:
             client = service.client()
-            assert_rejected(call(client, user, stranger.token(user)))
-            assert_rejected(call(client, user, stranger.token(user, {"kid": key.kid})))
+            assert_rejected(call(client, user, unpublished.token(user)))
+            assert_rejected(call(client, user, unpublished.token(user, {"kid": key.kid})))
             assert_rejected(call(client, user, key.token(user, {"kid": None})))
 
     def test_token_with_an_embedded_key_is_rejected(self, serve: Serve, issuer: Issuer, user: str) -> None:
         issuer.new_key()
-        with running_issuer() as stranger, serve() as service:
-            key = stranger.new_key()
+        with running_issuer() as other, serve() as service:
+            key = other.new_key()
             client = service.client()
-            for header in ({"jku": stranger.jwks_url}, {"x5u": stranger.jwks_url}, {"jwk": key.jwk}):
+            for header in ({"jku": other.jwks_url}, {"x5u": other.jwks_url}, {"jwk": key.jwk}):
                 assert_rejected(call(client, user, key.token(user, header)))
-            assert stranger.fetches == 0
+            assert other.fetches == 0
 
     @pytest.mark.parametrize("own", ALGORITHMS)
     def test_token_with_the_algorithm_of_another_key_is_rejected(
@@ -119,12 +119,12 @@ class TestToken:
     def test_rejection_of_an_unaccepted_algorithm_lists_the_accepted_ones(
         self, serve: Serve, issuer: Issuer, user: str
     ) -> None:
-        """Though its key is published."""
+        """Its key is published."""
         edwards, curve = issuer.new_key(), issuer.new_key("ES512")
         with serve() as service:
-            refused = call(service.client(), user, curve.token(user))
-            assert_rejected(refused)
-            assert all(name in refused.json()["detail"] for name in ("ES512", *ALGORITHMS))
+            rejected = call(service.client(), user, curve.token(user))
+            assert_rejected(rejected)
+            assert all(name in rejected.json()["detail"] for name in ("ES512", *ALGORITHMS))
         with serve(better_auth_algorithms=("ES512",)) as service:
             assert status(service, user, curve) == 200
             assert_rejected(call(service.client(), user, edwards.token(user)))
@@ -191,15 +191,15 @@ class TestRotation:
     def test_rotation_under_traffic_rejects_no_valid_token(
         self, serve: Serve, issuer: Issuer, clock: Clock, user: str
     ) -> None:
-        """The next key comes when every caller has used the last, and the clock has gone on for a refetch."""
+        """The key is rotated when every client has used the last one, and the clock allows another fetch."""
         callers = 4
         current = issuer.new_key()
         used = [current] * callers
-        refused: list[int] = []
+        rejected: list[int] = []
         ended, progress = threading.Event(), threading.Condition()
 
         def settled(key: SigningKey) -> bool:
-            return bool(refused) or all(each is key for each in used)
+            return bool(rejected) or all(each is key for each in used)
 
         def traffic(caller: int, client: httpx.Client) -> None:
             while not ended.is_set():
@@ -207,7 +207,7 @@ class TestRotation:
                 answer = call(client, user, fresh(key, user))
                 with progress:
                     used[caller] = key
-                    refused.extend([answer.status_code] * (answer.status_code != 200))
+                    rejected.extend([answer.status_code] * (answer.status_code != 200))
                     progress.notify_all()
 
         with serve() as service, ThreadPoolExecutor(callers) as pool:
@@ -223,7 +223,7 @@ class TestRotation:
                 ended.set()
             for each in calls:
                 each.result()
-        assert refused == []
+        assert rejected == []
         assert issuer.fetches == 7, "one at the start, and one for each new key"
 
     def test_tokens_of_a_retired_key_are_rejected(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
