@@ -23,9 +23,11 @@ class StrictJSONError(ValueError):
     """A document is not strict JSON. The message has the reason and the position, and no part of the document."""
 
 
-def loads(data: bytes | bytearray) -> Any:
-    """Returns the parsed document. Raises StrictJSONError if it is not strict JSON, or exceeds MAX_OBJECTS, MAX_VALUES
-    or MAX_DEPTH."""
+def loads(data: bytes | bytearray, *, allow_half_pairs: bool = False) -> Any:
+    """Returns the parsed document. Half of a surrogate pair may be allowed, for a caller that checks each text itself.
+
+    Raises StrictJSONError if it is not strict JSON, or exceeds MAX_OBJECTS, MAX_VALUES or MAX_DEPTH.
+    """
     if data.count(b",") > MAX_VALUES and _STRING.sub(b"", data).count(b",") > MAX_VALUES:
         raise StrictJSONError(f"it has more than {MAX_VALUES} values")
     braces = data.count(b"{")
@@ -35,7 +37,7 @@ def loads(data: bytes | bytearray) -> Any:
     decoder = _DECODER if braces <= MAX_OBJECTS else _decoder(_counting_hook())
     try:
         document = decoder.decode(data.decode())
-        if b"\\u" in data and _SURROGATE.search(data):
+        if not allow_half_pairs and b"\\u" in data and _SURROGATE.search(data):
             # Fails only for half of a pair.
             json.dumps(document, ensure_ascii=False).encode()
     except StrictJSONError:

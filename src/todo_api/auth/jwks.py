@@ -165,7 +165,8 @@ class PublishedKeys:
                 body += chunk
                 if len(body) > MAX_SIZE:
                     raise ValueError("too large")
-        document = strict_json.loads(body)
+        # Half of a surrogate pair makes one key invalid, and not the set.
+        document = strict_json.loads(body, allow_half_pairs=True)
         if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
             raise ValueError("not a JWK Set")
         max_age = _MAX_AGE.search(response.headers.get("cache-control", ""))
