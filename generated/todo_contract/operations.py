@@ -6,6 +6,9 @@
 from fastapi_contract.answers import Answer
 from todo_contract import models
 
+CONTRACT = "fbb22c9737d2eb13"
+"""Digest of the contract that all of generated/ is from."""
+
 
 class ListTasks200(Answer, status=200, media_type="application/json", model=models.TaskPage):
     def __init__(self, content: models.TaskPage, *, link: str | None = None) -> None:

@@ -5,6 +5,8 @@ the contract requires cannot be forgotten, and one that it does not document can
 success and no header of its own returns the model itself.
 """
 
+import keyword
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -29,12 +31,14 @@ class Answer(Response):
 
     _status: ClassVar[int]
     _media_type: ClassVar[bytes | None]
+    media: ClassVar[str | None]
+    model: ClassVar[Any]
     encode: ClassVar[Callable[[Any], bytes]]
     """Makes the body of a content."""
 
     def __init_subclass__(cls, *, status: int, media_type: str | None = None, model: Any = None) -> None:
         super().__init_subclass__()
-        cls._status = status
+        cls._status, cls.media, cls.model = status, media_type, model
         cls._media_type = None
         if media_type is not None:
             charset = "; charset=utf-8" if media_type.startswith("text/") else ""
@@ -85,6 +89,12 @@ def is_json(media_type: str) -> bool:
     return media_type == "application/json" or media_type.endswith("+json")
 
 
+def argument_of(header: str) -> str:
+    """The name of a header as the argument of a generated class: `Content-Disposition` is `content_disposition`."""
+    name = re.sub(r"\W", "_", header.lower())
+    return f"{name}_" if keyword.iskeyword(name) or name == "content" else name
+
+
 def pascal_case(operation_id: str) -> str:
     """The operationId as the beginning of a generated class name: `createTask` is `CreateTask`."""
     return operation_id[:1].upper() + operation_id[1:]
@@ -99,7 +109,13 @@ def model_of(contract: Contract, operation: Operation, success: Success, models:
         return None
     if not is_json(str(success.media_type)):
         return str if str(success.media_type).startswith("text/") else bytes
-    return _type_of(contract, operation, success.schema, models)
+    # An inline schema is generated under the name of its operation.
+    inline_name = f"{pascal_case(operation.id)}Response"
+    found = type_of(success.schema, models, inline_name)
+    if found is None:
+        name = str(success.schema.get("$ref", inline_name)).rpartition("/")[2]
+        raise ContractError([f"{operation.id} returns {name}, which is not generated. Run ./codegen.sh."])
+    return found
 
 
 def _successes(contract: Contract, operation: Operation) -> Iterator[Success]:
@@ -120,19 +136,16 @@ def _successes(contract: Contract, operation: Operation) -> Iterator[Success]:
             yield Success(name, status, None, None, headers)
 
 
-def _type_of(contract: Contract, operation: Operation, schema: Schema, models: ModuleType) -> Any:
+def type_of(schema: Mapping[str, Any], models: ModuleType, inline_name: str) -> Any:
+    """Returns the type of a schema; None if it is not generated. `inline_name` is that of a schema without a name."""
     name = str(schema.get("$ref", "")).rpartition("/")[2]
     if not name and schema.get("type") == "array":
-        return list[_type_of(contract, operation, schema.get("items", {}), models)]  # type: ignore[misc]
+        items = type_of(schema.get("items", {}), models, inline_name)
+        return None if items is None else list[items]  # type: ignore[valid-type]
     scalar = _SCALARS.get(str(schema.get("type")))
     if not name and scalar is not None and not schema.keys() & {"enum", "const", "format"}:
         return scalar
-    # An inline schema is generated under the name of its operation.
-    name = name or f"{pascal_case(operation.id)}Response"
-    found = getattr(models, name, None)
-    if found is None:
-        raise ContractError([f"{operation.id} returns {name}, which is not generated: run ./codegen.sh."])
-    return found
+    return getattr(models, name or inline_name, None)
 
 
 def _bytes(content: str | bytes) -> bytes:

@@ -8,11 +8,12 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Lifespan, Scope
 
 from fastapi_contract import pages, problems
-from fastapi_contract.contract import Contract
+from fastapi_contract.contract import Contract, ContractError
 from fastapi_contract.cors import CrossOrigin
-from fastapi_contract.drift import publish
+from fastapi_contract.drift import differences
 from fastapi_contract.middleware import RequestContext
 from fastapi_contract.requests import ContractRoute
+from fastapi_contract.router import ContractRouter
 from fastapi_contract.shortcut import Shortcut
 
 
@@ -62,13 +63,15 @@ def contract_app(
         # A request takes 38 µs with telemetry, 32 without.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    routers = list(routers)
+    _require_no_differences(contract, routers)
     for router in routers:
         for route in router.routes:
             # Not by include_router(), which matches by FastAPI's rules instead of the route's own.
             app.router.routes.append(route.of(app, contract.paths) if isinstance(route, ContractRoute) else route)
     pages.install(app, contract)
     problems.install(app, contract.allowed_methods, translations or {})
-    publish(app, contract)
+    app.openapi = lambda: contract.document  # type: ignore[method-assign]
     stack = app.build_middleware_stack()
     # Leave out Starlette's outermost layer: it answers an unhandled exception with text/plain, before RequestContext
     # can answer with a problem.
@@ -80,3 +83,13 @@ def contract_app(
     cross_origin = CrossOrigin(origins, contract.methods, request_headers, contract.response_headers)
     app.middleware_stack = RequestContext(inner, app, cross_origin, log_fields=log_fields, cancelled=cancelled)
     return app
+
+
+def _require_no_differences(contract: Contract, routers: Sequence[APIRouter]) -> None:
+    """Raises ContractError with all differences: those found while handlers were bound, and those of the routes."""
+    contract_routers = [router for router in routers if isinstance(router, ContractRouter)]
+    found = [difference for router in contract_routers for difference in router.differences]
+    handled = {operation_id for router in contract_routers for operation_id in router.handled}
+    found += differences(contract, [route for router in routers for route in router.routes], handled)
+    if found:
+        raise ContractError(list(dict.fromkeys(found)))

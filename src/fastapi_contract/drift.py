@@ -1,188 +1,334 @@
-"""Compares the contract with the code, and reports every difference in one error.
+"""Finds the differences between the contract and the code, and describes each in a line.
 
-Both are reduced to the same form: the contract from its document, the code from the schema that FastAPI generates.
+Path, status, tags and documentation of an operation come from the contract, so they cannot differ. A generated type
+cannot differ either, if it was generated from this contract. Everything else is compared: what a developer wrote, and
+generated types that are stale.
 """
 
+import inspect
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from fastapi import FastAPI
+from fastapi.security.base import SecurityBase
+from starlette.routing import BaseRoute
 
-from fastapi_contract.contract import (
-    Contract,
-    ContractError,
-    Schema,
-    operations_of,
-    parameters_of,
-    security_of,
-)
-from fastapi_contract.document import resolve
+from fastapi_contract import declared
+from fastapi_contract.answers import Success, argument_of, is_json, is_typed, pascal_case, successes_of
+from fastapi_contract.comparison import Comparison, Difference, Side, default_difference
+from fastapi_contract.contract import Contract, Schema, operations_of
+from fastapi_contract.declared import Declared, UndescribedError
+from fastapi_contract.document import Place, line_of, resolve
+from fastapi_contract.generated import digest
+from fastapi_contract.normal_form import NormalForm
+from fastapi_contract.openapi_objects import IGNORED_HEADERS
+from fastapi_contract.requests import ContractRoute
+
+MAX_SHOWN = 120
+"""Characters of a value in a message."""
+_CODEGEN = "Run ./codegen.sh."
 
 
-def publish(app: FastAPI, contract: Contract) -> None:
-    """Compares an app with the contract, and makes the contract the result of `app.openapi()`.
+def differences(contract: Contract, routes: Sequence[BaseRoute], handled: Collection[str]) -> list[str]:
+    """Returns a line for each difference. `handled` are the operations that have a handler, although it may be wrong.
 
-    Call it after all routers are included; contract_app does. Raises ContractError with every difference.
-
-        app = FastAPI()
-        app.include_router(router)
-        publish(app, contract)
+    openapi.yaml:366: listTasks / query limit / maximum: openapi.yaml says 200, the code 100. Run ./codegen.sh.
     """
-    code = FastAPI.openapi(app)
-    app.openapi_schema = None
-    # What typed answers refer to is in the contract alone.
-    schemas = code.setdefault("components", {}).setdefault("schemas", {})
-    schemas |= {**contract.document.get("components", {}).get("schemas", {}), **schemas}
-    expected = _surface(contract.document)
-    for operation_id, each in expected.items():
-        each["security"] = _required_schemes(contract, operation_id)
-    differences = list(_differences(expected, _surface(code)))
-    if differences:
-        raise ContractError(differences)
-    app.openapi = lambda: contract.document  # type: ignore[method-assign]
-
-
-def _surface(document: Schema) -> dict[str, Schema]:
-    """What clients can see of each operation, by operationId, in one form for the contract and FastAPI's schema."""
-    return {
-        str(spec.get("operationId")): {
-            "method": method.upper(),
-            "path": path,
-            "parameters": {
-                _parameter_name(parameter): {
-                    "required": (required := parameter.get("required", False)),
-                    "schema": _normalize(document, parameter["schema"], required=required),
-                }
-                for parameter in parameters_of(document, item, spec)
-            },
-            "body": _body(document, spec),
-            "responses": {
-                status: _content(document, resolve(document, response), required=True)
-                for status, response in spec["responses"].items()
-                if status.startswith("2")
-            },
-            # FastAPI names each scheme in an alternative of its own, although it requires all of them.
-            "security": sorted(name for alternative in security_of(document, spec) for name in alternative),
-        }
-        for path, method, item, spec in operations_of(document)
-    }
-
-
-def _parameter_name(parameter: Schema) -> str:
-    """The names of headers are compared without case (RFC 9110, section 5.1)."""
-    name = parameter["name"].lower() if parameter["in"] == "header" else parameter["name"]
-    return f"{parameter['in']} {name}"
-
-
-def _required_schemes(contract: Contract, operation_id: str) -> list[str]:
-    """The schemes that FastAPI's schema must name: with several alternatives the engine calls the guards itself."""
-    alternatives = contract.operations[operation_id].security
-    return sorted(alternatives[0]) if len(alternatives) == 1 else []
-
-
-def _body(document: Schema, spec: Schema) -> Schema | None:
-    if "requestBody" not in spec:
-        return None
-    body = resolve(document, spec["requestBody"])
-    required = body.get("required", False)
-    return {"required": required, "content": _content(document, body, required=required)}
-
-
-def _content(document: Schema, node: Schema, *, required: bool) -> Schema:
-    return {
-        media: _normalize(document, content.get("schema", {}), required=required)
-        for media, content in node.get("content", {}).items()
-    }
-
-
-# Annotations restrict no value. FastAPI's schema of a generated model omits formats and minProperties (the model still
-# enforces minProperties).
-_IGNORED = {"$ref", "title", "description", "examples", "example", "deprecated", "format", "minProperties"}
-
-
-def _normalize(
-    document: Schema, schema: Schema, inside: frozenset[str] = frozenset(), *, required: bool = True
-) -> Schema:
-    """Removes differences of notation from a schema: `$ref`, order, forms of nullable, whole numbers as floats.
-
-    A schema inside itself stays a `$ref`; `inside` are those around this one.
-    """
-    ref = schema.get("$ref")
-    if ref in inside:
-        # FastAPI may write two variants of a model.
-        return {"$ref": ref.rpartition("/")[2].removesuffix("-Input").removesuffix("-Output")}
-    inside = inside | {ref} if ref else inside
-    schema = {**resolve(document, schema)}
-    if isinstance(schema.get("type"), list):
-        kinds = schema.pop("type")
-        schema = {"anyOf": [{**schema, "type": kind} if kind != "null" else {"type": kind} for kind in kinds]}
-    if "anyOf" in schema:
-        variants = [_normalize(document, variant, inside) for variant in schema["anyOf"]]
-        if not required:
-            # FastAPI describes an optional parameter or body as nullable.
-            variants = [variant for variant in variants if variant != {"type": "null"}]
-        if len(variants) == 1:
-            return {**variants[0], **{k: v for k, v in schema.items() if k not in _IGNORED | {"anyOf"}}}
-        schema = {**schema, "anyOf": sorted(variants, key=_canonical)}
-    if schema.get("format") == "date-time":
-        # Pydantic supports neither pattern nor length on a datetime; the response watch of the tests checks the form.
-        return {"type": "string", "format": "date-time"}
-    if "const" in schema:
-        schema["enum"] = [schema.pop("const")]
-    if "enum" in schema:
-        schema.pop("type", None)
-    return {
-        k: _normalize_value(document, k, v, inside)
-        for k, v in schema.items()
-        if k not in _IGNORED and not k.startswith("x-")
-    }
-
-
-def _normalize_value(document: Schema, keyword: str, value: Any, inside: frozenset[str]) -> Any:
-    if keyword == "properties":
-        return {name: _normalize(document, member, inside) for name, member in value.items()}
-    if keyword == "items":
-        return _normalize(document, value, inside)
-    if keyword in {"enum", "required"}:
-        return sorted(value, key=_canonical)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
-
-
-def _differences(contract: dict[str, Schema], code: dict[str, Schema]) -> Iterator[str]:
-    for operation_id in contract | code:
-        expected, actual = contract.get(operation_id), code.get(operation_id)
-        if expected is None or actual is None:
-            spec = expected or actual or {}
-            operation = f"{operation_id} ({spec['method']} {spec['path']})"
-            yield (
-                f"not in openapi.yaml: {operation}. Add it there first, or remove it."
-                if expected is None
-                else f'not implemented: {operation}. Write a handler with @router.operation("{operation_id}") '
-                "and pass its router to contract_app()."
+    lines, current = _Lines(contract), digest(contract.document)
+    found = [
+        f"openapi.yaml:{lines.of(operation.spec)}: not implemented: {operation.id} ({operation.method} "
+        f'{operation.path}). Write a handler with @router.operation("{operation.id}") and pass its router to '
+        "contract_app()."
+        for operation in contract.operations.values()
+        if operation.id not in handled
+    ]
+    stale: set[str] = set()
+    messages: list[_Message] = []
+    for route in routes:
+        if not isinstance(route, ContractRoute) or route.binding is None:
+            methods = ",".join(sorted(getattr(route, "methods", None) or ["any"]))
+            found.append(
+                f"not in openapi.yaml: {methods} {getattr(route, 'path', route)}. Add it there first, and bind its "
+                "handler with @router.operation; or remove it."
             )
             continue
-        for path, in_contract, in_code in _compare("", expected, actual):
-            yield (
-                f"{operation_id}{path}: openapi.yaml says {in_contract}, the code {in_code}. "
-                "Run ./codegen.sh, and use the generated model or type."
-            )
+        freshness = route.binding.generated.is_fresh(current)
+        if freshness is False:
+            stale.add(route.binding.generated.models.__name__)
+        messages += _BoundOperation(contract, route, lines, is_fresh=freshness).differences()
+    found += _listed(messages)
+    if stale and not any(_CODEGEN in each for each in found):
+        found += [f"{name} is stale: it was generated from another openapi.yaml. {_CODEGEN}" for name in sorted(stale)]
+    return found
 
 
-def _compare(path: str, expected: Any, actual: Any) -> Iterator[tuple[str, str, str]]:
-    """Yields the path of each difference, and both values as text."""
-    if isinstance(expected, dict) and isinstance(actual, dict):
-        for key in sorted(expected.keys() | actual.keys()):
-            yield from _compare(f"{path} / {key}", expected.get(key), actual.get(key))
-    elif expected != actual:
-        yield path, _format(expected), _format(actual)
+class _Message(NamedTuple):
+    """One difference, in words."""
+
+    line: int
+    place: tuple[str, ...]
+    text: str
 
 
-def _format(value: Any) -> str:
-    return "nothing" if value is None else json.dumps(value)
+def _listed(messages: list[_Message]) -> Iterator[str]:
+    """Joins the messages of one difference that has several places, because schemas are shared."""
+    same: dict[tuple[int, str, str], list[_Message]] = {}
+    for message in messages:
+        same.setdefault((message.line, message.place[-1], message.text), []).append(message)
+    for (line, _, text), each in same.items():
+        places = list(dict.fromkeys(" / ".join(message.place) for message in each))
+        others = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        yield f"openapi.yaml:{line}: {places[0]}{others}: {text}"
+
+
+class _Lines:
+    """Finds the line of a value in openapi.yaml, also if it was reached through references."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._places: dict[int, Place] = {}
+        """By the identity of the value."""
+
+    def of(self, value: Any, keyword: str = "") -> int:
+        if not self._places:
+            self._note(self._contract.document, ())
+        place = self._places.get(id(value), ())
+        return line_of(self._contract.lines, (*place, keyword) if keyword else place)
+
+    def _note(self, value: Any, place: Place) -> None:
+        if isinstance(value, dict | list) and id(value) not in self._places:
+            self._places[id(value)] = place
+            for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+                self._note(each, (*place, str(key)))
+
+
+class _BoundOperation:
+    """Compares one operation with its route."""
+
+    def __init__(self, contract: Contract, route: ContractRoute, lines: _Lines, *, is_fresh: bool | None) -> None:
+        assert route.binding is not None
+        self._contract, self._document = contract, contract.document
+        self._route, self._lines, self._is_fresh = route, lines, is_fresh
+        self._form = NormalForm(contract.document)
+        self._operation = route.binding.operation
+        self._generated, self._schemes = route.binding.generated, route.binding.schemes
+        self._query_model = self._generated.query_model(self._operation.id)
+        self._handler = f"{getattr(route.endpoint, '__name__', route.endpoint)}()"
+
+    def differences(self) -> Iterator[_Message]:
+        for part in (self._parameters, self._body, self._responses, self._security):
+            try:
+                yield from part()
+            except UndescribedError as error:
+                line = self._lines.of(self._operation.spec)
+                yield _Message(line, (self._operation.id,), f"{self._handler} cannot be compared with it: {error}")
+
+    # --- parameters
+
+    def _parameters(self) -> Iterator[_Message]:
+        expected, actual = self._documented_parameters(), declared.parameters_of(self._route)
+        reads_model = any(self._is_member(each) for each in actual.values())
+        for where, name in expected | actual:
+            parameter, code = expected.get((where, name)), actual.get((where, name))
+            if parameter is None:
+                assert code is not None
+                step = f"Add it there, or remove it from {self._handler}."
+                step = _CODEGEN if self._is_fresh is False and self._is_member(code) else step
+                difference = Difference((f"{where} {name}",), None, code.schema(), (self._operation.spec, "parameters"))
+                yield self._message(difference, step)
+            elif code is None:
+                step = f"Add it to {self._handler}."
+                step = _CODEGEN if self._is_fresh is False and where == "query" and reads_model else step
+                yield self._message(Difference((f"{where} {name}",), parameter["schema"], None, (parameter, "")), step)
+            else:
+                yield from self._parameter(where, name, parameter, code)
+
+    def _documented_parameters(self) -> dict[tuple[str, str], Schema]:
+        """The parameters as they are written in the contract, so that their lines can be found."""
+        found: dict[tuple[str, str], Schema] = {}
+        for _, _, item, spec in operations_of(self._document):
+            if spec is self._operation.spec:
+                for each in (*item.get("parameters", ()), *spec.get("parameters", ())):
+                    parameter = resolve(self._document, each)
+                    where, name = parameter["in"], parameter["name"]
+                    if where != "header" or (name := name.lower()) not in IGNORED_HEADERS:
+                        found[where, name] = parameter
+        return found
+
+    def _is_member(self, code: Declared) -> bool:
+        """Whether a parameter is a member of the generated query model."""
+        return self._query_model is not None and code.written is self._query_model
+
+    def _parameter(self, where: str, name: str, parameter: Schema, code: Declared) -> Iterator[_Message]:
+        place, schema, is_member = f"{where} {name}", parameter["schema"], self._is_member(code)
+        is_generated = is_member or self._generated.is_type_of(code.written, schema)
+        if is_member and self._is_fresh:
+            return
+        step = self._step(self._query_model if where == "query" else self._generated.type_of(schema), is_generated)
+        required = parameter.get("required", False)
+        if required != code.is_required:
+            difference = Difference((place, "required"), required, code.is_required, (parameter, "required"))
+            yield self._message(difference, step if is_member else f"Change the default in {self._handler}.")
+        written = code.schema()
+        for each in default_difference(self._form, schema, NormalForm(written), written):
+            yield self._message(each.under(place), step if is_member else f"Change the default in {self._handler}.")
+        if not (is_generated and self._is_fresh):
+            kind = code.type if is_member or not is_generated else code.written
+            described, side = declared.schema_of(kind, "validation"), self._side(is_generated)
+            yield from self._compare((place,), schema, described, side, step, is_optional=True)
+
+    # --- body
+
+    def _body(self) -> Iterator[_Message]:
+        body = resolve(self._document, self._operation.spec.get("requestBody", {}))
+        media_types = body.get("content", {})
+        code = declared.body_of(self._route)
+        if code is None:
+            if any(map(is_json, media_types)):
+                difference = Difference(("body",), [*media_types], None, (body, ""))
+                yield self._message(difference, f"Add it to {self._handler}.")
+            return
+        declaration, media_type = code
+        if not media_types:
+            difference = Difference(("body",), None, media_type, (self._operation.spec, ""))
+            yield self._message(difference, f"Add `requestBody` there, or remove it from {self._handler}.")
+            return
+        required = body.get("required", False)
+        if required != declaration.is_required:
+            difference = Difference(("body", "required"), required, declaration.is_required, (body, "required"))
+            yield self._message(difference, f"Change the default in {self._handler}.")
+        compared = [each for each in media_types if each == media_type or (is_json(each) and is_json(media_type))]
+        if not compared:
+            difference = Difference(("body", "content"), [*media_types], media_type, (body, "content"))
+            yield self._message(difference, f"Change the parameter in {self._handler}.")
+        for each in compared:
+            schema = media_types[each].get("schema", {})
+            generated = self._generated.type_of(schema, f"{pascal_case(self._operation.id)}Request")
+            is_generated = generated is not None and generated == declaration.written
+            if not (is_generated and self._is_fresh):
+                kind = generated if is_generated else declaration.type
+                described, side = declared.schema_of(kind, "validation"), self._side(is_generated)
+                yield from self._compare(("body", each), schema, described, side, self._step(generated, is_generated))
+
+    # --- responses
+
+    def _responses(self) -> Iterator[_Message]:
+        """Compares generated models and answers, if they may be stale. The router has checked that the handler returns
+        them."""
+        if self._is_fresh:
+            return
+        successes = successes_of(self._contract, self._operation)
+        for success in successes:
+            place = ("response", str(success.status), *([success.media_type] if success.media_type else []))
+            if is_typed(successes):
+                answer = getattr(self._generated.answers, success.class_name, None)
+                model = getattr(answer, "model", None)
+                if answer is not None:
+                    yield from self._answer(place, success, answer)
+            else:
+                model = declared.returned_by(self._route)
+            if success.schema is not None and model is not None and is_json(str(success.media_type)):
+                described = declared.schema_of(model, "serialization")
+                side = Side.BOTH if self._is_fresh is False else Side.RESPONSE
+                yield from self._compare(place, success.schema, described, side, _CODEGEN)
+
+    def _answer(self, place: tuple[str, ...], success: Success, answer: Any) -> Iterator[_Message]:
+        """Compares media type and headers of a generated answer."""
+        response = self._operation.responses[str(success.status)]
+        if answer.media != success.media_type:
+            difference = Difference((*place, "content"), success.media_type, answer.media, (response, "content"))
+            yield self._message(difference, _CODEGEN)
+        arguments = inspect.signature(answer).parameters
+        actual = {
+            name: each.default is each.empty for name, each in arguments.items() if each.kind is each.KEYWORD_ONLY
+        }
+        expected = {argument_of(name): required for name, required in success.headers.items()}
+        shown = {True: "required", False: "optional", None: None}
+        for name in expected | actual:
+            if expected.get(name) != actual.get(name):
+                values = shown[expected.get(name)], shown[actual.get(name)]
+                yield self._message(Difference((*place, f"header {name}"), *values, (response, "headers")), _CODEGEN)
+
+    # --- security
+
+    def _security(self) -> Iterator[_Message]:
+        alternatives = self._operation.security
+        expected = {name for alternative in alternatives for name in alternative}
+        actual = declared.security_of(self._route)
+        if actual - expected or (actual and len(alternatives) > 1):
+            shown = " or ".join(" and ".join(sorted(each)) or "nothing" for each in alternatives) or None
+            source = (self._operation.spec if "security" in self._operation.spec else self._document, "security")
+            step = f"Change it there, or remove the dependency on it from {self._handler}."
+            if len(alternatives) > 1:
+                step = f"Read credentials() in {self._handler}, instead of a dependency that requires them."
+            yield self._message(Difference(("security",), shown, " and ".join(sorted(actual)), source), step)
+        for name in sorted(expected):
+            scheme = resolve(self._document, self._document["components"]["securitySchemes"][name])
+            documented = _scheme(scheme)
+            models = [each.model for each in self._guards(name)]
+            read = [_scheme(model.model_dump(by_alias=True, mode="json")) for model in models]
+            line = self._lines.of(scheme)
+            if read and documented not in read:
+                text = f"openapi.yaml says {documented}, its guard reads {read[0]}. Change one of them."
+                yield _Message(line, (name,), text)
+            elif not read and name in self._schemes:
+                text = f"openapi.yaml says {documented}, and none of its guards is a SecurityBase: "
+                yield _Message(line, (name,), text + "derive one from a class of fastapi.security.")
+
+    def _guards(self, scheme: str) -> list[SecurityBase]:
+        guards: Sequence[object] = self._schemes.get(scheme, ())
+        return [guard for guard in guards if isinstance(guard, SecurityBase)]
+
+    # --- messages
+
+    def _step(self, generated: Any, is_generated: bool) -> str:
+        if is_generated:
+            return _CODEGEN
+        name = getattr(generated, "__name__", "")
+        return f"Use models.{name} in {self._handler}." if name else f"Change the type in {self._handler}."
+
+    def _side(self, is_generated: bool) -> Side:
+        return Side.BOTH if is_generated and self._is_fresh is False else Side.REQUEST
+
+    def _compare(
+        self,
+        place: tuple[str, ...],
+        schema: Any,
+        described: Schema,
+        side: Side,
+        step: str,
+        *,
+        is_optional: bool = False,
+    ) -> Iterator[_Message]:
+        """`described` is the schema of the code's type. For an optional value, null is the same as an absent one."""
+        comparison = Comparison(self._form, NormalForm(described), side)
+        pair = (_nullable(schema), _nullable(described)) if is_optional else (schema, described)
+        for each in comparison.differences(*pair):
+            yield self._message(each._replace(path=(*place, *each.path)), step)
+
+    def _message(self, difference: Difference, step: str) -> _Message:
+        source, keyword = difference.source or (self._operation.spec, "")
+        values = f"openapi.yaml says {_shown(difference.contract)}, the code {_shown(difference.code)}"
+        return _Message(self._lines.of(source, keyword), (self._operation.id, *difference.path), f"{values}. {step}")
+
+
+def _nullable(schema: Any) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _scheme(scheme: Any) -> str:
+    """What a security scheme requires: `http bearer`, or `apiKey in header x-key`."""
+    if scheme["type"] == "http":
+        return f"http {scheme['scheme'].lower()}"
+    name = scheme.get("name", "").lower() if scheme.get("in") == "header" else scheme.get("name", "")
+    return f"{scheme['type']} in {scheme.get('in')} {name}"
+
+
+def _shown(value: Any) -> str:
+    """A value in a message, without the descriptions of a schema."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        value = {name: each for name, each in value.items() if name not in {"description", "title", "examples"}}
+    text = json.dumps(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

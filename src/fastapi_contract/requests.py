@@ -5,7 +5,8 @@ FastAPI 0.165 parses the body before authentication, and accepts unknown and rep
 """
 
 import copy
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,11 +18,23 @@ from starlette.routing import Match
 from starlette.types import Message, Scope
 
 from fastapi_contract.bodies import JsonBody
+from fastapi_contract.contract import Operation
+from fastapi_contract.generated import Generated
 from fastapi_contract.input_errors import InputError
 from fastapi_contract.parameters import Parameters
 from fastapi_contract.paths import Paths
 from fastapi_contract.problems import ValidationFailed
 from fastapi_contract.security import Guard
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What a route was made from."""
+
+    operation: Operation
+    generated: Generated
+    schemes: Mapping[str, Sequence[Guard]]
+    """The guards of each security scheme."""
 
 
 class ContractRoute(APIRoute):
@@ -34,6 +47,7 @@ class ContractRoute(APIRoute):
     """The contract's, which decide whether this route matches. None until it belongs to an app: see `of`."""
     body: ClassVar[JsonBody | None]
     """None if the operation has no body."""
+    binding: ClassVar[Binding | None] = None
 
     def of(self, app: FastAPI, paths: Paths) -> "ContractRoute":
         """Returns a copy that belongs to an app, whose `dependency_overrides` it obeys, and is matched by `paths`."""
@@ -66,10 +80,14 @@ class ContractRoute(APIRoute):
 
 
 def contract_route(
-    guards: Sequence[Guard], parameters: Parameters, body: JsonBody | None = None
+    guards: Sequence[Guard],
+    parameters: Parameters,
+    body: JsonBody | None = None,
+    binding: Binding | None = None,
 ) -> type[ContractRoute]:
     """Returns a subclass of ContractRoute for one operation; a class, because FastAPI makes the route itself."""
-    return type("ContractRoute", (ContractRoute,), {"guards": guards, "parameters": parameters, "body": body})
+    members = {"guards": guards, "parameters": parameters, "body": body, "binding": binding}
+    return type("ContractRoute", (ContractRoute,), members)
 
 
 def accept_aliases_only(field: ModelField) -> None:

@@ -13,9 +13,10 @@ from fastapi.responses import JSONResponse
 from fastapi_contract.answers import Success, is_typed, model_of, successes_of
 from fastapi_contract.bodies import JsonBody
 from fastapi_contract.contract import Contract, ContractError, Operation
-from fastapi_contract.document import resolve
+from fastapi_contract.document import line_of, resolve
+from fastapi_contract.generated import Generated
 from fastapi_contract.parameters import Parameters
-from fastapi_contract.requests import contract_route
+from fastapi_contract.requests import Binding, contract_route
 from fastapi_contract.schemas import Validator
 from fastapi_contract.security import Guard, dependencies_of, guards_of
 
@@ -41,9 +42,12 @@ class ContractRouter(APIRouter):
     ) -> None:
         super().__init__()
         self.contract = contract
-        self.models = models
-        self.answers = answers
+        self.generated = Generated(models, answers)
         self.security = security or {}
+        self.differences: list[str] = []
+        """Those that were found while handlers were bound. contract_app() reports them with all others."""
+        self.handled: set[str] = set()
+        """The operationIds that have a handler here, although it may be wrong."""
 
     def operation(self, operation_id: str) -> Callable[[Handler], Handler]:
         """Decorator that binds a handler to an operation, and returns the handler unchanged.
@@ -51,13 +55,31 @@ class ContractRouter(APIRouter):
         The handler's parameters are FastAPI's. Its return annotation must be the generated model of the 2xx response,
         or None if that has no body, so that a type checker can verify what the handler returns.
 
-        Raises ContractError for an unknown operationId, a second handler, a security scheme without guards, and
-        another return annotation.
+        An unknown operationId, a second handler, a security scheme without guards, and another return annotation are
+        added to `differences`.
 
             @router.operation("getTask")
             async def get_task(user_id: models.UserId, task_id: models.TaskId) -> models.Task:
                 return await load_task(user_id, task_id)
         """
+
+        def bind(handler: Handler) -> Handler:
+            self.handled.add(operation_id)
+            try:
+                self._bind(operation_id, handler)
+            except ContractError as error:
+                self._note(operation_id, error)
+            return handler
+
+        return bind
+
+    def _note(self, operation_id: str, error: ContractError) -> None:
+        operation = self.contract.operations.get(operation_id)
+        place = ("paths", operation.path, operation.method.lower()) if operation else ()
+        start = f"openapi.yaml:{line_of(self.contract.lines, place)}: " if operation else ""
+        self.differences += [f"{start}{difference}" for difference in error.differences]
+
+    def _bind(self, operation_id: str, handler: Callable[..., Any]) -> None:
         contract = self.contract
         if operation_id not in contract.operations:
             close = difflib.get_close_matches(operation_id, contract.operations, n=1)
@@ -66,6 +88,7 @@ class ContractRouter(APIRouter):
         operation = contract.operations[operation_id]
         if operation_id in contract.bound:
             raise ContractError([f"{operation_id} has a second handler: remove one."])
+        contract.bound.add(operation_id)
         named = {name: None for alternative in operation.security for name in alternative}
         if missing := [name for name in named if name not in self.security]:
             raise ContractError(
@@ -73,36 +96,36 @@ class ContractRouter(APIRouter):
             )
         guards = guards_of(operation.security, self.security)
         parameters = Parameters(contract.document, operation.parameters, operation.keys_in_query)
-
+        binding = Binding(operation, self.generated, self.security)
         successes = successes_of(contract, operation)
-        typed = is_typed(successes)
-
-        def bind(handler: Handler) -> Handler:
-            if typed:
-                _check_answers(operation, handler, successes, self.answers)
+        has_model = not is_typed(successes) and successes[0].schema is not None
+        try:
+            if is_typed(successes):
+                _check_answers(operation, handler, successes, self.generated.answers)
             else:
-                _check_model(operation, handler, successes[0], model_of(contract, operation, successes[0], self.models))
-            self.add_api_route(
-                operation.path,
-                handler,
-                methods=[operation.method],
-                operation_id=operation.id,
-                status_code=operation.successes[0],
-                tags=operation.spec.get("tags"),
-                summary=operation.spec.get("summary"),
-                description=operation.spec.get("description"),
-                deprecated=operation.spec.get("deprecated"),
-                responses={int(status): answer for status, answer in operation.responses.items()},
-                dependencies=dependencies_of(operation.security, self.security),
-                # A plain Response for an empty body, because JSONResponse gives a 204 a content type.
-                response_class=Response if typed or successes[0].schema is None else Default(JSONResponse),
-                response_model=None if typed else Default(None),
-                route_class_override=contract_route(guards, parameters, _json_body(contract, operation)),
-            )
-            contract.bound.add(operation_id)
-            return handler
-
-        return bind
+                model = model_of(contract, operation, successes[0], self.generated.models)
+                _check_model(operation, handler, successes[0], model)
+        except ContractError as error:
+            # Bound nevertheless, so that the differences of its parameters are found too.
+            self._note(operation_id, error)
+            has_model = False
+        self.add_api_route(
+            operation.path,
+            handler,
+            methods=[operation.method],
+            operation_id=operation.id,
+            status_code=operation.successes[0],
+            tags=operation.spec.get("tags"),
+            summary=operation.spec.get("summary"),
+            description=operation.spec.get("description"),
+            deprecated=operation.spec.get("deprecated"),
+            responses={int(status): answer for status, answer in operation.responses.items()},
+            dependencies=dependencies_of(operation.security, self.security),
+            # A plain Response for an empty body, because JSONResponse gives a 204 a content type.
+            response_class=Default(JSONResponse) if has_model else Response,
+            response_model=Default(None) if has_model else None,
+            route_class_override=contract_route(guards, parameters, _json_body(contract, operation), binding),
+        )
 
 
 def _json_body(contract: Contract, operation: Operation) -> JsonBody | None:
@@ -127,7 +150,7 @@ def _check_answers(
     names = [success.class_name for success in successes]
     known = {getattr(answers, name, None) for name in names}
     if None in known:
-        raise ContractError([f"{operation.id} returns {' | '.join(names)}, not generated: run ./codegen.sh."])
+        raise ContractError([f"{operation.id} returns {' | '.join(names)}, which is not generated. Run ./codegen.sh."])
     found = get_type_hints(handler).get("return", inspect.Parameter.empty)
     if not set(get_args(found) or [found]) <= known:
         expected = " | ".join(f"operations.{name}" for name in names)
