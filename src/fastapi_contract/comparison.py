@@ -5,7 +5,7 @@ narrower: then the service would reject a valid request. A keyword that both hav
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -78,7 +78,8 @@ class Comparison:
         if found:
             return min(found, key=len)
         source = _source(expected[0], "type") if expected else None
-        return [Difference(("type",), _types(expected), _types(actual), source)]
+        both = {each.type for each in expected} & {each.type for each in actual} & {"null"}
+        return [Difference(("type",), _types(expected, both), _types(actual, both), source)]
 
     def _fits(self, contract: Branch, code: Branch) -> bool:
         if contract.type == code.type:
@@ -128,7 +129,8 @@ class Comparison:
                 continue
             for each in self.differences(expected[name], actual[name]):
                 yield each.under(name)
-            if self._side is not Side.RESPONSE:
+            # The default of a required member has no effect.
+            if self._side is not Side.RESPONSE and name not in contract.keywords.get("required", ()):
                 yield from default_difference(self._contract, expected[name], self._code, actual[name], under=name)
 
     def _values(self, contract: Branch, actual: Mapping[str, Any]) -> Iterator[Difference]:
@@ -162,8 +164,9 @@ def _source(branch: Branch, keyword: str) -> tuple[Schema, str] | None:
     return (found[-1], keyword) if found else None
 
 
-def _types(branches: list[Branch]) -> str:
-    return " or ".join(sorted({each.type or "any value" for each in branches})) or "no value"
+def _types(branches: list[Branch], without: Collection[str | None]) -> str:
+    names = {branch.type or "any value" for branch in branches if branch.type not in without}
+    return " or ".join(sorted(names)) or "no value"
 
 
 def _shown(schema: Any) -> Any:

@@ -27,13 +27,15 @@ class Declared:
 
     written: Any
     """The type as it is written, without None, if nothing restricts it further; otherwise None."""
-    type: Any
-    """What FastAPI validates, with the bounds of Path(), Query(), …"""
     is_required: bool
+    adapter: TypeAdapter[Any]
+    """What FastAPI validates, with the bounds of Path(), Query(), …; for a member of a model, that of the model."""
+    member: str = ""
 
-    def schema(self) -> Schema:
-        """The JSON Schema of `type`. Raises UndescribedError."""
-        return schema_of(self.type, "validation")
+    def described(self) -> tuple[Schema, Schema]:
+        """The JSON Schema of the type, within that of its adapter. Raises UndescribedError."""
+        document = _described(self.adapter, "validation")
+        return document, document["properties"][self.member] if self.member else document
 
 
 class _Schema(GenerateJsonSchema):
@@ -42,8 +44,12 @@ class _Schema(GenerateJsonSchema):
 
 def schema_of(kind: Any, mode: JsonSchemaMode) -> Schema:
     """The JSON Schema of a type. Raises UndescribedError."""
+    return _described(TypeAdapter(kind), mode)
+
+
+def _described(adapter: TypeAdapter[Any], mode: JsonSchemaMode) -> Schema:
     try:
-        return TypeAdapter(kind).json_schema(mode=mode, schema_generator=_Schema)
+        return adapter.json_schema(mode=mode, schema_generator=_Schema)
     except PydanticUserError as error:
         raise UndescribedError(error.message) from None
 
@@ -74,7 +80,7 @@ def body_of(route: APIRoute) -> tuple[Declared, str] | None:
     if len(fields) == 1 and not getattr(fields[0][0].field_info, "embed", None):
         written = _written(_hints(fields[0][1].call).get(fields[0][0].name))
     media_type = getattr(field.field_info, "media_type", "application/json")
-    return Declared(written, _type(field), field.field_info.is_required()), media_type
+    return Declared(written, field.field_info.is_required(), field._type_adapter), media_type  # noqa: SLF001
 
 
 def security_of(route: APIRoute) -> set[str]:
@@ -109,18 +115,15 @@ def _hints(call: Callable[..., Any] | None) -> dict[str, Any]:
 def _members(field: ModelField, hint: Any) -> Iterator[tuple[str, Declared]]:
     kind = field.field_info.annotation
     if isinstance(kind, type) and issubclass(kind, BaseModel):
+        adapter = TypeAdapter(kind)
         for name, member in kind.model_fields.items():
             alias = member.validation_alias or member.alias or name
-            yield str(alias), Declared(kind, Annotated[member.annotation, member], member.is_required())
+            yield str(alias), Declared(kind, member.is_required(), adapter, str(alias))
         return
     name = field.alias
     if isinstance(field.field_info, params.Header) and field.field_info.convert_underscores and name == field.name:
         name = name.replace("_", "-")
-    yield name, Declared(_written(hint), _type(field), field.field_info.is_required())
-
-
-def _type(field: ModelField) -> Any:
-    return Annotated[field.field_info.annotation, field.field_info]
+    yield name, Declared(_written(hint), field.field_info.is_required(), field._type_adapter)  # noqa: SLF001
 
 
 def _written(hint: Any) -> Any:

@@ -134,7 +134,9 @@ class _BoundOperation:
                 assert code is not None
                 step = f"Add it there, or remove it from {self._handler}."
                 step = _CODEGEN if self._is_fresh is False and self._is_member(code) else step
-                difference = Difference((f"{where} {name}",), None, code.schema(), (self._operation.spec, "parameters"))
+                difference = Difference(
+                    (f"{where} {name}",), None, code.described()[1], (self._operation.spec, "parameters")
+                )
                 yield self._message(difference, step)
             elif code is None:
                 step = f"Add it to {self._handler}."
@@ -169,13 +171,13 @@ class _BoundOperation:
         if required != code.is_required:
             difference = Difference((place, "required"), required, code.is_required, (parameter, "required"))
             yield self._message(difference, step if is_member else f"Change the default in {self._handler}.")
-        written = code.schema()
-        for each in default_difference(self._form, schema, NormalForm(written), written):
+        document, described = code.described()
+        for each in default_difference(self._form, schema, NormalForm(document), described):
             yield self._message(each.under(place), step if is_member else f"Change the default in {self._handler}.")
         if not (is_generated and self._is_fresh):
-            kind = code.type if is_member or not is_generated else code.written
-            described, side = declared.schema_of(kind, "validation"), self._side(is_generated)
-            yield from self._compare((place,), schema, described, side, step, is_optional=True)
+            # null is the same as a parameter that is not sent.
+            pair = _nullable(schema), _nullable(described)
+            yield from self._compare((place,), *pair, NormalForm(document), self._side(is_generated), step)
 
     # --- body
 
@@ -206,9 +208,9 @@ class _BoundOperation:
             generated = self._generated.type_of(schema, f"{pascal_case(self._operation.id)}Request")
             is_generated = generated is not None and generated == declaration.written
             if not (is_generated and self._is_fresh):
-                kind = generated if is_generated else declaration.type
-                described, side = declared.schema_of(kind, "validation"), self._side(is_generated)
-                yield from self._compare(("body", each), schema, described, side, self._step(generated, is_generated))
+                described = declared.schema_of(generated, "validation") if is_generated else declaration.described()[0]
+                side, step = self._side(is_generated), self._step(generated, is_generated)
+                yield from self._compare(("body", each), schema, described, NormalForm(described), side, step)
 
     # --- responses
 
@@ -230,7 +232,7 @@ class _BoundOperation:
             if success.schema is not None and model is not None and is_json(str(success.media_type)):
                 described = declared.schema_of(model, "serialization")
                 side = Side.BOTH if self._is_fresh is False else Side.RESPONSE
-                yield from self._compare(place, success.schema, described, side, _CODEGEN)
+                yield from self._compare(place, success.schema, described, NormalForm(described), side, _CODEGEN)
 
     def _answer(self, place: tuple[str, ...], success: Success, answer: Any) -> Iterator[_Message]:
         """Compares media type and headers of a generated answer."""
@@ -291,19 +293,10 @@ class _BoundOperation:
         return Side.BOTH if is_generated and self._is_fresh is False else Side.REQUEST
 
     def _compare(
-        self,
-        place: tuple[str, ...],
-        schema: Any,
-        described: Schema,
-        side: Side,
-        step: str,
-        *,
-        is_optional: bool = False,
+        self, place: tuple[str, ...], schema: Schema, described: Schema, code: NormalForm, side: Side, step: str
     ) -> Iterator[_Message]:
-        """`described` is the schema of the code's type. For an optional value, null is the same as an absent one."""
-        comparison = Comparison(self._form, NormalForm(described), side)
-        pair = (_nullable(schema), _nullable(described)) if is_optional else (schema, described)
-        for each in comparison.differences(*pair):
+        """`described` is the schema of the code's type, and a part of `code`."""
+        for each in Comparison(self._form, code, side).differences(schema, described):
             yield self._message(each._replace(path=(*place, *each.path)), step)
 
     def _message(self, difference: Difference, step: str) -> _Message:
