@@ -1,4 +1,4 @@
-"""The issuer is reached through the proxy that the environment names, or the start names the variable."""
+"""Keys are fetched through the proxy that the environment names; an unusable proxy is rejected at the start."""
 
 import asyncio
 import http.client
@@ -35,7 +35,7 @@ class Proxy:
 
     port: int
     requests: list[tuple[str, str | None]] = field(default_factory=list)
-    """The target and the Proxy-Authorization of each."""
+    """Target and Proxy-Authorization of each request."""
 
     @property
     def address(self) -> str:
@@ -107,7 +107,7 @@ def set_variables(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], pr
         monkeypatch.setenv(name, value.format(proxy=proxy.address, port=issuer.port))
 
 
-THROUGH = {
+PROXIED = {
     "HTTP_PROXY": {"HTTP_PROXY": "http://{proxy}"},
     "http_proxy": {"http_proxy": "http://{proxy}"},
     "ALL_PROXY": {"ALL_PROXY": "http://{proxy}"},
@@ -128,7 +128,7 @@ THROUGH = {
     "NO_PROXY blank": {"HTTP_PROXY": "http://{proxy}", "NO_PROXY": " , ,"},
     "NO_PROXY nonsense": {"HTTP_PROXY": "http://{proxy}", "NO_PROXY": "///,[,]:,http://x/,127.0.0.1/99,:1"},
 }
-AROUND = {
+DIRECT = {
     "no variables": {},
     "blank": {"HTTP_PROXY": "", "ALL_PROXY": " "},
     "HTTPS_PROXY alone": {"HTTPS_PROXY": "http://{proxy}"},
@@ -144,8 +144,8 @@ AROUND = {
 }
 
 
-@pytest.mark.parametrize("variables", THROUGH.values(), ids=THROUGH)
-def test_keys_are_fetched_through_proxy(
+@pytest.mark.parametrize("variables", PROXIED.values(), ids=PROXIED)
+def test_keys_are_fetched_through_the_proxy(
     issuer: Issuer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
     set_variables(monkeypatch, variables, proxy, issuer)
@@ -154,8 +154,8 @@ def test_keys_are_fetched_through_proxy(
     assert proxy.requests == [(issuer.jwks_url, None)]
 
 
-@pytest.mark.parametrize("variables", AROUND.values(), ids=AROUND)
-def test_keys_are_fetched_around_proxy(
+@pytest.mark.parametrize("variables", DIRECT.values(), ids=DIRECT)
+def test_keys_are_fetched_without_the_proxy(
     issuer: Issuer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
     set_variables(monkeypatch, variables, proxy, issuer)
@@ -177,7 +177,9 @@ def test_proxy_gets_the_password_of_the_variable(issuer: Issuer, proxy: Proxy, m
     assert proxy.requests == [(issuer.jwks_url, "Basic bWU6cEBzcw==")]
 
 
-def test_https_issuer_is_reached_by_a_tunnel(issuer: Issuer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_https_issuer_is_reached_through_a_tunnel(
+    issuer: Issuer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.address}")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
 
@@ -207,10 +209,10 @@ NO_PROXY = {
 
 
 @pytest.mark.parametrize(("value", "matches"), NO_PROXY.values(), ids=NO_PROXY)
-def test_no_proxy_names_hosts_as_for_curl(
+def test_no_proxy_matches_hosts_as_curl_does(
     issuer: Issuer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, value: str, matches: bool
 ) -> None:
-    """A host that has a bad proxy stops the start, and a host that NO_PROXY excepts does not."""
+    """The proxy is invalid, so the settings are rejected unless NO_PROXY matches the host."""
     monkeypatch.setenv("BETTER_AUTH_JWKS_URL", "https://app.example.com/jwks")
     monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", value)
@@ -222,7 +224,7 @@ def test_no_proxy_names_hosts_as_for_curl(
 
 
 @pytest.mark.parametrize("value", ["::1", "[::1]", "[::1]:443", "::/64", "0::1", "0:0:0:0:0:0:0:1"], ids=str)
-def test_no_proxy_takes_ipv6_in_every_spelling(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_no_proxy_matches_ipv6_in_every_spelling(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("BETTER_AUTH_JWKS_URL", "https://[::1]/jwks")
     monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", value)
@@ -232,7 +234,7 @@ def test_no_proxy_takes_ipv6_in_every_spelling(monkeypatch: pytest.MonkeyPatch, 
         load_settings()
 
 
-BAD_PROXIES = {
+INVALID_PROXIES = {
     "SOCKS 5": "socks5://hunter2:hunter2@127.0.0.1:1080",
     "SOCKS 5, names resolved there": "socks5h://hunter2",
     "SOCKS 4": "socks4://hunter2",
@@ -244,16 +246,18 @@ BAD_PROXIES = {
     "IPv6 half in brackets": "http://[::1",
     "no host": "http://",
     "no host but a port": "http://:3128",
-    "a blank inside": "http://hunter2 x",
+    "a space inside": "http://hunter2 x",
     "a path": "http://hunter2/path",
     "a bare slash in the password": "http://me:hunter/2@proxy:3128",
     "a bare at sign in the password": "http://me:hunter2@2@proxy:3128",
 }
 
 
-@pytest.mark.parametrize("value", BAD_PROXIES.values(), ids=BAD_PROXIES)
+@pytest.mark.parametrize("value", INVALID_PROXIES.values(), ids=INVALID_PROXIES)
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"], ids=str)
-def test_bad_proxy_is_named_without_its_value(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+def test_invalid_proxy_is_rejected_without_quoting_it(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
     monkeypatch.setenv(variable, value)
     load_settings()
     monkeypatch.setenv("BETTER_AUTH_JWKS_URL", "https://app.example.com/api/auth/jwks")
@@ -265,15 +269,15 @@ def test_bad_proxy_is_named_without_its_value(monkeypatch: pytest.MonkeyPatch, v
 
 
 @pytest.mark.parametrize("value", ["http://[::1]:3128", "[::1]:3128", "https://proxy:3128", "proxy", "http://a:b@c"])
-def test_good_proxy_is_one_that_httpx_takes(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_valid_proxy_is_supported_by_httpx(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", value)
     monkeypatch.setenv("BETTER_AUTH_JWKS_URL", "https://app.example.com/api/auth/jwks")
     load_settings()
 
-    async def make() -> None:
+    async def construct() -> None:
         await PublishedKeys("https://app.example.com/api/auth/jwks", ()).close()
 
-    asyncio.run(make())
+    asyncio.run(construct())
 
 
 class TestCertificates:

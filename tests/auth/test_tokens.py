@@ -29,7 +29,7 @@ from todo_api.auth.tokens import CACHE_LIFETIME, TokenVerifier, _is_signed
 
 
 class Clock:
-    """`time`, as the module under test sees it. A whole second, so that the edges are exact."""
+    """Replaces `time` in the module under test. Starts at a whole second, so that limits are exact."""
 
     def __init__(self) -> None:
         self.now = float(int(time.time()))
@@ -45,10 +45,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-# RFC 7515, A.1 to A.3, have one payload; RFC 8037, A.4, has text.
+# The payload of RFC 7515, A.1 to A.3. That of RFC 8037, A.4, is plain text.
 JOE = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
 JOES_EXPIRY = 1_300_819_380
-# Not UTF-8, so it cannot be a setting.
+# The secret of RFC 7515, A.1. It is not UTF-8, so it cannot be a setting.
 JOES_SECRET = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
 A1 = f"eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{JOE}.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
@@ -94,14 +94,14 @@ PUBLISHED_EXAMPLES = {
 }
 
 
-class TestExampleOfRfcs:
-    """The keys and tokens of the RFCs. As tokens they are rejected: they have no sub, or are no claims at all."""
+class TestRfcExamples:
+    """The signatures are valid. The verifier rejects the tokens, because their payload has no sub or is no JSON."""
 
     @pytest.fixture
     def secret(self) -> VerificationKey:
         return VerificationKey("HS256", jwk.construct(base64.urlsafe_b64decode(JOES_SECRET + "=="), "HS256"))
 
-    def test_example_with_a_shared_secret_is_verified(self, secret: VerificationKey) -> None:
+    def test_rfc_example_with_a_shared_secret_is_verified(self, secret: VerificationKey) -> None:
         """RFC 7515, A.1."""
         assert _is_signed(A1, secret)
         assert not _is_signed(A1, shared_key(JOES_SECRET))
@@ -110,18 +110,22 @@ class TestExampleOfRfcs:
     @pytest.mark.parametrize(
         ("document", "token"), PUBLISHED_EXAMPLES.values(), ids=[name.partition(" (")[0] for name in PUBLISHED_EXAMPLES]
     )
-    def test_example_with_a_published_key_is_verified(self, document: dict[str, str], token: str) -> None:
+    def test_rfc_example_with_a_published_key_is_verified(self, document: dict[str, str], token: str) -> None:
         key = published_key({**document, "kid": "example"}, list(ALGORITHMS))[1]
         assert _is_signed(token, key)
         signed, _, signature = token.rpartition(".")
         assert not _is_signed(f"{signed}.{signature[::-1]}", key)
         assert not _is_signed(f"{signed}AAAA.{signature}", key)
 
-    def test_example_without_usable_claims_fails_on_its_claims(self, clock: Clock, secret: VerificationKey) -> None:
+    def test_rfc_example_is_rejected_for_its_claims(self, clock: Clock, secret: VerificationKey) -> None:
         clock.now = JOES_EXPIRY - 1
         assert verify(verifier(secret), A1) == ["!sub"]
         clock.now = JOES_EXPIRY
         assert verify(verifier(secret), A1) == ["!expired"]
+
+
+def format_claims(claims: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:+}" for name, value in claims.items())
 
 
 class TestLimits:
@@ -139,7 +143,7 @@ class TestLimits:
             ({"iat": -86000, "exp": 400}, "me"),
             ({"iat": -86000, "exp": 401}, "!lifetime"),
         ],
-        ids=str,
+        ids=lambda value: format_claims(value) if isinstance(value, dict) else value,
     )
     def test_limits_of_exp_nbf_and_iat_are_exact(self, clock: Clock, claims: dict[str, float], outcome: str) -> None:
         times: dict[str, Any] = {
@@ -152,32 +156,46 @@ class TestLimits:
         assert verify(standard_verifier(), *issued) == ["me", "!lifetime"]
 
     @pytest.mark.parametrize(
-        "value", [True, None, "1", [], -1, 2**53, 10**400, 1e300], ids=lambda value: repr(value)[:9]
+        "value",
+        [True, None, "1", [], -1, 2**53, 10**400, 1e300],
+        ids=["true", "null", "string", "list", "negative", "2**53", "10**400", "1e300"],
     )
     @pytest.mark.parametrize("claim", ["exp", "iat", "nbf"])
-    def test_time_that_is_no_number_is_rejected(self, claim: str, value: object) -> None:
+    def test_invalid_time_is_rejected(self, claim: str, value: object) -> None:
         claims = {"sub": "me", "exp": NOW + 600, claim: value}
         assert verify(standard_verifier(), token_of(SHARED, {"alg": "HS256"}, claims)) == [f"!{claim}"]
 
-    @pytest.mark.parametrize("subject", ["1", "a b", "é", "😀", "x" * 255])
-    def test_subject_of_printable_text_is_accepted(self, subject: str) -> None:
+    @pytest.mark.parametrize(
+        "subject",
+        ["1", "a b", "é", "😀", "x" * 255],
+        ids=["digit", "space", "letter with accent", "emoji", "255 characters"],
+    )
+    def test_printable_subject_is_accepted(self, subject: str) -> None:
         assert verify(standard_verifier(), EDDSA.token(subject), SHARED.token(subject)) == [subject] * 2
 
-    @pytest.mark.parametrize("subject", ["", "x" * 256, "a\0", "a\n", "a\x7f", "\u2028", "\u202e"])
-    def test_other_subject_is_rejected(self, subject: str) -> None:
+    @pytest.mark.parametrize(
+        "subject",
+        ["", "x" * 256, "a\0", "a\n", "a\x7f", "\u2028", "\u202e"],
+        ids=["empty", "256 characters", "NUL", "LF", "DEL", "line separator", "right-to-left override"],
+    )
+    def test_invalid_subject_is_rejected(self, subject: str) -> None:
         assert verify(standard_verifier(), EDDSA.token(subject), SHARED.token(subject)) == ["!sub"] * 2
 
     def test_subject_with_half_of_a_surrogate_pair_is_no_json(self) -> None:
         assert verify(standard_verifier(), EDDSA.token("\ud800"), SHARED.token("\ud800")) == ["!json"] * 2
 
-    def test_limit_of_the_size_is_exact(self) -> None:
+    def test_token_size_limit_is_exact(self) -> None:
         token = EDDSA.token("me")
         assert verify(verifier(published=publish(EDDSA), max_bytes=len(token)), token) == ["me"]
         assert verify(verifier(published=publish(EDDSA), max_bytes=len(token) - 1), token) == ["!size"]
 
 
 class TestKeys:
-    @pytest.mark.parametrize("kid", [None, 1, [], "", "unknown", ES256.kid], ids=str)
+    @pytest.mark.parametrize(
+        "kid",
+        [None, 1, [], "", "unknown", ES256.kid],
+        ids=["missing", "number", "list", "empty", "unknown", "another key's"],
+    )
     def test_published_key_is_chosen_by_kid_only(self, kid: object) -> None:
         assert verify(standard_verifier(), EDDSA.token("me", {"kid": kid})) == ["!kid"]
 
@@ -190,7 +208,7 @@ class TestKeys:
         assert verify(by, SHARED.token("me", {"kid": "a"})) == ["!algorithm"]
 
     def test_hs256_token_needs_no_issuer(self) -> None:
-        """Its kid is one that cannot be fetched."""
+        """Both tokens have a kid that cannot be fetched."""
         assert verify(standard_verifier(), SHARED.token("me"), EDDSA.token("me", {"kid": "away"})) == ["me", "?"]
 
 
@@ -199,10 +217,10 @@ class Counted(JoseKey):
 
     def __init__(self, key: VerificationKey) -> None:
         self._key = key.key
-        self.asked = 0
+        self.verifications = 0
 
     def verify(self, msg: bytes, sig: bytes) -> bool:
-        self.asked += 1
+        self.verifications += 1
         return self._key.verify(msg, sig)
 
 
@@ -218,7 +236,7 @@ class TestCache:
     def test_cached_token_skips_the_signature_check(self, clock: Clock, key: Counted, by: TokenVerifier) -> None:
         token = SHARED.token("me")
         assert verify(by, token, token, token) == ["me"] * 3
-        assert key.asked == 1
+        assert key.verifications == 1
 
     def test_cache_key_is_the_whole_token(self, clock: Clock, key: Counted, by: TokenVerifier) -> None:
         token = SHARED.token("me")
@@ -229,11 +247,11 @@ class TestCache:
         token = SHARED.token("me")
         verify(by, token)
         clock.now += CACHE_LIFETIME - 1
-        assert (verify(by, token), key.asked) == (["me"], 1)
+        assert (verify(by, token), key.verifications) == (["me"], 1)
         clock.now += 1
-        assert (verify(by, token), key.asked) == (["me"], 2)
+        assert (verify(by, token), key.verifications) == (["me"], 2)
         clock.now += CACHE_LIFETIME - 1
-        assert (verify(by, token), key.asked) == (["me"], 2)
+        assert (verify(by, token), key.verifications) == (["me"], 2)
 
     def test_cache_entry_expires_with_the_token(self, clock: Clock, by: TokenVerifier) -> None:
         token = SHARED.token("me", exp=clock.now + CACHE_LIFETIME / 2)
@@ -259,11 +277,11 @@ class TestCache:
         monkeypatch.setattr(tokens, "MAX_CACHED_TOKENS", 3)
         first, *others = (SHARED.token(f"me-{number}") for number in range(4))
         verify(by, first, *others)
-        assert key.asked == 4
+        assert key.verifications == 4
         verify(by, *others)
-        assert key.asked == 4
+        assert key.verifications == 4
         verify(by, first)
-        assert key.asked == 5
+        assert key.verifications == 5
 
     def test_rejected_tokens_do_not_displace_cached_ones(
         self, monkeypatch: pytest.MonkeyPatch, clock: Clock, key: Counted, by: TokenVerifier
@@ -271,7 +289,7 @@ class TestCache:
         monkeypatch.setattr(tokens, "MAX_CACHED_TOKENS", 1)
         good, bad = SHARED.token("me"), SHARED.token("me", exp=1)
         assert verify(by, good, bad, bad, "x", "", good) == ["me", "!expired", "!expired", "!shape", "!shape", "me"]
-        assert key.asked == 3
+        assert key.verifications == 3
 
     def test_rejection_is_not_cached(self, clock: Clock) -> None:
         published = publish()

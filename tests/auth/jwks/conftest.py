@@ -1,4 +1,4 @@
-"""An issuer of each test's own, and a clock in place of the keys' own."""
+"""An issuer for each test, and a controlled clock for the published keys."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager

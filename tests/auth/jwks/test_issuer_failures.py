@@ -1,4 +1,4 @@
-"""An issuer that is down or sends an invalid response costs no key and no valid token."""
+"""An issuer that is down or sends an invalid response: its known keys stay usable for an hour."""
 
 import asyncio
 import threading
@@ -64,7 +64,7 @@ class TestIssuerDown:
     def test_request_with_a_known_key_does_not_wait_for_the_issuer(
         self, issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The first request may wait for the fetch; after a failure none does."""
+        """A request waits for the fetch of a stale key set, unless the previous fetch failed."""
         monkeypatch.setattr(jwks, "FETCH_TIMEOUT", 2 * DEADLINE)
         key = issuer.new_key()
         released = threading.Event()
@@ -88,7 +88,7 @@ class TestIssuerDown:
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 class TestFailure:
-    """A response that is no key set counts as a failed fetch."""
+    """A response that is no key set is a failed fetch."""
 
     def test_keys_are_fetched_again_after_the_failure(
         self, issuer: Issuer, clock: Clock, failure: Answer, monkeypatch: pytest.MonkeyPatch
@@ -127,7 +127,7 @@ class TestFailure:
         run(issuer, test)
 
 
-def test_redirect_is_not_followed(issuer: Issuer) -> None:
+def test_redirect_of_the_issuer_is_not_followed(issuer: Issuer) -> None:
     async def test(keys: PublishedKeys) -> None:
         with pytest.raises(IssuerUnavailableError):
             await keys.find(key.kid)
@@ -140,7 +140,7 @@ def test_redirect_is_not_followed(issuer: Issuer) -> None:
 
 
 class TestStaleKeys:
-    """Single look-ups: a stale key is neither found nor ends the wait for a fetch."""
+    """Keys older than STALE_IF_ERROR are not used, and a request waits for the next fetch."""
 
     @pytest.mark.parametrize("cache_control", [None, "max-age=5", "max-age=3600", "max-age=999999"], ids=str)
     def test_stale_keys_are_unusable_an_hour_after_their_fetch(
@@ -160,7 +160,7 @@ class TestStaleKeys:
         run(issuer, test)
 
     def test_request_waits_for_the_fetch_that_replaces_stale_keys(self, issuer: Issuer, clock: Clock) -> None:
-        """Also after a failed fetch, after which tokens with a usable key do not wait."""
+        """Also after a failed fetch, when a request with a usable key would not wait."""
         key = issuer.new_key()
 
         async def test(keys: PublishedKeys) -> None:

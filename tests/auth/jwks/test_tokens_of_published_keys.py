@@ -1,4 +1,4 @@
-"""Tokens signed with published keys, over HTTP: rotation, invented key ids, an issuer that comes and goes."""
+"""Tokens signed with published keys, over HTTP: algorithms, rotation, invented key ids and outages of the issuer."""
 
 import base64
 import hmac
@@ -88,7 +88,7 @@ class TestToken:
                 assert_rejected(call(service.client(), user, key.token(user, {"alg": algorithm})))
 
     @pytest.mark.parametrize("algorithm", ALGORITHMS)
-    @pytest.mark.parametrize("secret", [None, SECRET], ids=["no secret", "a secret"])
+    @pytest.mark.parametrize("secret", [None, SECRET], ids=["without secret", "with secret"])
     def test_hs256_signed_with_a_public_key_is_rejected(
         self, serve: Serve, issuer: Issuer, user: str, algorithm: str, secret: str | None
     ) -> None:
@@ -119,19 +119,19 @@ class TestToken:
     def test_rejection_of_an_unaccepted_algorithm_lists_the_accepted_ones(
         self, serve: Serve, issuer: Issuer, user: str
     ) -> None:
-        """Its key is published."""
-        edwards, curve = issuer.new_key(), issuer.new_key("ES512")
+        """The key of the token is published, so only its algorithm is unaccepted."""
+        eddsa, es512 = issuer.new_key(), issuer.new_key("ES512")
         with serve() as service:
-            rejected = call(service.client(), user, curve.token(user))
+            rejected = call(service.client(), user, es512.token(user))
             assert_rejected(rejected)
             assert all(name in rejected.json()["detail"] for name in ("ES512", *ALGORITHMS))
         with serve(better_auth_algorithms=("ES512",)) as service:
-            assert status(service, user, curve) == 200
-            assert_rejected(call(service.client(), user, edwards.token(user)))
+            assert status(service, user, es512) == 200
+            assert_rejected(call(service.client(), user, eddsa.token(user)))
 
 
 class TestEd25519:
-    """RFC 9864 gives EdDSA with Ed25519 that name. Tokens and keys may have either."""
+    """Ed25519 is the name of RFC 9864 for EdDSA with that curve. Tokens and keys may have either name."""
 
     @pytest.mark.parametrize("in_header", ["EdDSA", "Ed25519"], ids=str)
     @pytest.mark.parametrize("in_key", ["EdDSA", "Ed25519", None], ids=str)
@@ -191,14 +191,14 @@ class TestRotation:
     def test_rotation_under_traffic_rejects_no_valid_token(
         self, serve: Serve, issuer: Issuer, clock: Clock, user: str
     ) -> None:
-        """The key is rotated when every client has used the last one, and the clock allows another fetch."""
+        """The key is rotated when every client has used the current one and REFETCH_INTERVAL has passed."""
         callers = 4
         current = issuer.new_key()
         used = [current] * callers
         rejected: list[int] = []
         ended, progress = threading.Event(), threading.Condition()
 
-        def settled(key: SigningKey) -> bool:
+        def in_use(key: SigningKey) -> bool:
             return bool(rejected) or all(each is key for each in used)
 
         def traffic(caller: int, client: httpx.Client) -> None:
@@ -217,7 +217,7 @@ class TestRotation:
                     clock.now += REFETCH_INTERVAL
                     old, current = current, issuer.new_key(algorithm)
                     with progress:
-                        assert progress.wait_for(partial(settled, current), DEADLINE)
+                        assert progress.wait_for(partial(in_use, current), DEADLINE)
                     issuer.retire(old)
             finally:
                 ended.set()
@@ -237,7 +237,9 @@ class TestRotation:
 
 
 class TestIssuer:
-    def test_issuer_may_be_down_at_start(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
+    def test_service_starts_while_the_issuer_is_down(
+        self, serve: Serve, issuer: Issuer, clock: Clock, user: str
+    ) -> None:
         key = issuer.new_key()
         issuer.stop()
         with serve() as service:
@@ -247,14 +249,16 @@ class TestIssuer:
             clock.now += RETRY_INTERVAL
             assert status(service, user, key) == 200
 
-    def test_issuer_may_be_silent_at_start(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
+    def test_service_starts_while_the_issuer_does_not_respond(
+        self, serve: Serve, issuer: Issuer, clock: Clock, user: str
+    ) -> None:
         key = issuer.new_key()
         ended = threading.Event()
 
-        def hang_up(request: BaseHTTPRequestHandler) -> None:
+        def hang(request: BaseHTTPRequestHandler) -> None:
             ended.wait(DEADLINE)
 
-        issuer.answer = hang_up
+        issuer.answer = hang
         with serve() as service:
             ended.set()
             assert_unavailable(call(service.client(), user, key.token(user)))
@@ -262,7 +266,9 @@ class TestIssuer:
             clock.now += RETRY_INTERVAL
             assert status(service, user, key) == 200
 
-    def test_issuer_may_go_down_later(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
+    def test_known_keys_are_used_while_the_issuer_is_down(
+        self, serve: Serve, issuer: Issuer, clock: Clock, user: str
+    ) -> None:
         key = issuer.new_key()
         with serve() as service:
             issuer.stop()
@@ -278,13 +284,15 @@ class TestIssuer:
             assert status(service, user, key) == 200
             assert_rejected(call(service.client(), user, unpublished.token(user)))
 
-    def test_issuer_that_answers_garbage_is_503(self, serve: Serve, issuer: Issuer, user: str) -> None:
+    def test_invalid_key_set_is_503(self, serve: Serve, issuer: Issuer, user: str) -> None:
         key = issuer.new_key()
         issuer.answer = FAILURES["HTML"]
         with serve() as service:
             assert_unavailable(call(service.client(), user, key.token(user)))
 
-    def test_issuer_without_keys_is_not_down(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
+    def test_token_is_401_if_the_issuer_has_no_keys(
+        self, serve: Serve, issuer: Issuer, clock: Clock, user: str
+    ) -> None:
         with serve() as service:
             assert_rejected(call(service.client(), user, make_key("EdDSA", issuer.url).token(user)))
             clock.now += REFETCH_INTERVAL
@@ -304,7 +312,9 @@ class TestIssuer:
             assert_rejected(call(service.client(), user, symmetric))
             assert_rejected(call(service.client(), user, good[0].token(user, {"kid": "this"})))
 
-    def test_first_requests_share_one_fetch(self, serve: Serve, issuer: Issuer, clock: Clock, user: str) -> None:
+    def test_simultaneous_first_requests_share_one_fetch(
+        self, serve: Serve, issuer: Issuer, clock: Clock, user: str
+    ) -> None:
         key = issuer.new_key()
         issuer.answer = reply(b"", 500)
         with serve() as service, ThreadPoolExecutor(20) as pool:
