@@ -25,7 +25,7 @@ Events = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Also resets the security log."""
+    """Replaces the clock of the rate limit, and resets the security log."""
     clock = Clock(1000.0)
     monkeypatch.setattr(limited_log, "monotonic", clock)
     monkeypatch.setattr(bearer, "_events", SecurityLog())
@@ -34,7 +34,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def lines() -> Iterator[list[EventDict]]:
-    """All that the service logs while a test runs."""
+    """The log lines that the service writes during a test."""
     with capture_logs(processors=[add_context]) as lines:
         yield lines
 
@@ -97,7 +97,7 @@ class TestRejectedToken:
         ]
 
     @pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
-    def test_reason_is_one_word(self, service: Service, logged: Events, token: str) -> None:
+    def test_reason_of_a_rejection_is_one_word(self, service: Service, logged: Events, token: str) -> None:
         service.client().get("/api/SUBJECT/tasks", headers=authorize(token))
         (event,) = logged()
         assert event.keys() == {"event", "operation", "reason", "request_id"}
@@ -120,7 +120,7 @@ class TestCrossUserAttempt:
             }
         ]
 
-    def test_hash_is_the_same_for_one_caller(self, service: Service, user: str, logged: Events) -> None:
+    def test_hash_is_the_same_for_each_attempt_of_a_caller(self, service: Service, user: str, logged: Events) -> None:
         for caller in (user, user, f"{user}-2"):
             service.client(caller).get("/api/another/tasks")
         first, again, second = (event["subject"] for event in logged())
@@ -135,7 +135,7 @@ class TestOtherRequests:
         assert logged() == []
 
     def test_log_has_no_tokens_claims_or_users(self, service: Service, lines: list[EventDict], clock: Clock) -> None:
-        """In no log line, including the request's."""
+        """Checks every line, including those of the requests."""
         foreign = make_token({**GOOD, "sub": "my-subject", "email": "my-email"})
         for token in (foreign, foreign[:-4] + "AAAA", make_token({"sub": "my-subject", "exp": 1})):
             for operation in SECURED:
@@ -148,19 +148,21 @@ class TestOtherRequests:
 
 class TestFlood:
     def flood(self, service: Service, requests: int = 500) -> None:
-        # Without the contract watch, which takes longer than the service.
+        # A plain client, because checking responses against the contract takes longer than the service.
         with httpx.Client(base_url=service.url) as client:
             for number in range(requests):
                 answer = client.get("/api/SUBJECT/tasks", headers=authorize(f"x{number}"))
                 assert answer.status_code == 401
 
-    def test_flood_is_limited_to_lines_per_second(self, service: Service, logged: Events, clock: Clock) -> None:
+    def test_flood_is_limited_to_a_number_of_lines_per_second(
+        self, service: Service, logged: Events, clock: Clock
+    ) -> None:
         self.flood(service)
         clock.now += 0.9
         self.flood(service, requests=1)
         assert [event["event"] for event in logged()] == ["token refused"] * MAX_LINES
 
-    def test_dropped_lines_are_counted(self, service: Service, logged: Events, clock: Clock) -> None:
+    def test_dropped_lines_of_a_flood_are_counted(self, service: Service, logged: Events, clock: Clock) -> None:
         self.flood(service)
         logged()
         clock.now += 1
@@ -168,7 +170,7 @@ class TestFlood:
         count, event = logged()
         assert (count["event"], count["count"]) == ("log lines left out", 500 - MAX_LINES)
         assert event["event"] == "token refused"
-        # Dropped lines belong to earlier requests.
+        # The count has no request id, because the dropped lines belong to earlier requests.
         assert (count["kind"], count["request_id"], event["request_id"]) == ("token refused", None, "the-id")
 
     def test_lines_are_logged_again_after_a_flood(self, service: Service, logged: Events, clock: Clock) -> None:
@@ -182,5 +184,5 @@ class TestFlood:
     def test_flood_does_not_drop_events_of_another_kind(self, service: Service, logged: Events, clock: Clock) -> None:
         self.flood(service, requests=MAX_LINES + 1)
         logged()
-        assert service.client("somebody").get("/api/SUBJECT/tasks").status_code == 403
+        assert service.client("other-user").get("/api/SUBJECT/tasks").status_code == 403
         assert [event["event"] for event in logged()] == ["cross-user attempt"]

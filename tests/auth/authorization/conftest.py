@@ -1,4 +1,4 @@
-"""Services that trust an issuer, or anybody."""
+"""An issuer, a service that accepts its tokens, and a client without a token."""
 
 from collections.abc import Iterator
 
@@ -36,5 +36,5 @@ def strict(database_url: str, issuer: Issuer, published: SigningKey) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def anybody(strict: Service) -> httpx.Client:
+def anonymous(strict: Service) -> httpx.Client:
     return strict.client()

@@ -1,5 +1,4 @@
-"""Authorization of every secured operation: the cases come from the contract, so that a new operation is covered
-without a line of test."""
+"""Authorization of every secured operation. The operations come from the contract, so a new one needs no new test."""
 
 import base64
 import hmac
@@ -67,22 +66,22 @@ class Tokens:
     user: str
     other_user: str
     key: SigningKey
-    """A token that the service trusts."""
+    """A key that the service trusts."""
     impostor: SigningKey
-    """Claims to be `key`."""
+    """Has the kid of `key`, and signs otherwise."""
     published: dict[str, str]
-    """A public JWK."""
+    """The public JWK of the issuer."""
 
     @property
     def now(self) -> int:
         return int(time.time())
 
     def good(self, header: dict[str, object] | None = None, **claims: Any) -> str:
-        """`user`'s, but for what is given. What is None is left out."""
+        """Return a token of `user`. `header` and `claims` replace its members; None removes one."""
         return self.key.token(**{"sub": self.user, "header": header, **claims})
 
     def confused(self, secret: bytes) -> str:
-        """HS256 with public data as the secret."""
+        """Return an HS256 token whose secret is public."""
         return replace(self.key, jwk=self.published, sign=_hs256(secret)).token(self.user, {"alg": "HS256"})
 
     def public_key(self, encoding: Encoding, form: PublicFormat) -> bytes:
@@ -95,7 +94,7 @@ def _hs256(secret: bytes) -> Callable[[bytes], bytes]:
 
 
 def _bearer(*tokens: str) -> list[str]:
-    """A header for each."""
+    """Return a value of the Authorization header for each token."""
     return [f"Bearer {token}" for token in tokens]
 
 
@@ -104,7 +103,7 @@ def _unsigned(token: str) -> str:
 
 
 def _changed(token: str) -> str:
-    """In the first character of its signature."""
+    """Return the token with another first character of its signature."""
     signed, _, signature = token.rpartition(".")
     return f"{signed}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}"
 
@@ -115,8 +114,8 @@ MATRIX: dict[str, tuple[Callable[[Tokens], list[Any]], Rejection]] = {
     "no token": (lambda it: [], NO_TOKEN),
     "an empty header": (lambda it: [""], NO_TOKEN),
     "a scheme alone": (lambda it: ["Bearer"], NO_TOKEN),
-    "a scheme alone in small letters": (lambda it: ["bearer"], NO_TOKEN),
-    "no scheme": (lambda it: [it.good()], NO_TOKEN),
+    "a scheme alone in lower case": (lambda it: ["bearer"], NO_TOKEN),
+    "token without scheme": (lambda it: [it.good()], NO_TOKEN),
     "other scheme": (lambda it: ["Basic dXNlcjpwYXNz"], NO_TOKEN),
     "other scheme, good token": (lambda it: [f"Token {it.good()}"], NO_TOKEN),
     "two headers": (lambda it: _bearer(it.good(), it.good()), TWO_HEADERS),
@@ -154,7 +153,7 @@ MATRIX: dict[str, tuple[Callable[[Tokens], list[Any]], Rejection]] = {
     "aud a list of others": (lambda it: _bearer(it.good(aud=["https://api.example", None])), BAD_TOKEN),
     "aud an empty list": (lambda it: _bearer(it.good(aud=[])), BAD_TOKEN),
     "another user's URL": (lambda it: _bearer(it.good(sub=it.other_user)), NOT_YOURS),
-    "another user's URL but for case": (lambda it: _bearer(it.good(sub=it.user.upper())), NOT_YOURS),
+    "sub in upper case": (lambda it: _bearer(it.good(sub=it.user.upper())), NOT_YOURS),
     "own URL, another user's task": (lambda it: _bearer(it.good()), NO_SUCH_TASK),
 }
 CASES = [
@@ -168,7 +167,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def keys(published: SigningKey) -> dict[str, Tokens]:
-    """By the kind of the token."""
+    """Tokens by algorithm."""
     shared = SigningKey({"alg": "HS256", "kid": "ignored"}, published.issuer, _hs256(SECRET.encode()))
     impostors = {"HS256": _hs256(OTHER_SECRET.encode()), "EdDSA": make_key("EdDSA", published.issuer).sign}
     user = f"user-{uuid.uuid4().hex}"
@@ -186,16 +185,16 @@ def create(client: httpx.Client, token: str, user: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def foreign_task(anybody: httpx.Client, keys: dict[str, Tokens]) -> int:
+def foreign_task(anonymous: httpx.Client, keys: dict[str, Tokens]) -> int:
     it = keys["EdDSA"]
-    return create(anybody, it.good(sub=it.other_user), it.other_user)
+    return create(anonymous, it.good(sub=it.other_user), it.other_user)
 
 
 class TestMatrix:
     @pytest.mark.parametrize(("form", "kind", "make", "rejection"), CASES)
-    def test_request_is_rejected(
+    def test_unauthorized_request_is_rejected(
         self,
-        anybody: httpx.Client,
+        anonymous: httpx.Client,
         keys: dict[str, Tokens],
         foreign_task: int,
         form: Form,
@@ -205,12 +204,12 @@ class TestMatrix:
     ) -> None:
         user = keys[kind].user
         headers = [("Authorization", value) for value in make(keys[kind])]
-        answers = [send(anybody, form, user, foreign_task, headers=headers)]
+        answers = [send(anonymous, form, user, foreign_task, headers=headers)]
         if rejection is not NO_SUCH_TASK:
             # Other faults are reported to the owner of the URL only.
             headers.append(("Content-Type", "text/plain"))
             broken = {"content": b"{broken", "params": {"unknown": 1}, "headers": headers}
-            answers.append(send(anybody, form, user, "x", **broken))
+            answers.append(send(anonymous, form, user, "x", **broken))
         for answer in answers:
             comparable = answer.status_code, answer.headers.get("WWW-Authenticate"), answer.json()["type"]
             assert comparable == rejection
@@ -219,34 +218,36 @@ class TestMatrix:
     @in_each_form
     @pytest.mark.parametrize("kind", ["HS256", "EdDSA"])
     def test_request_of_the_owner_succeeds(
-        self, anybody: httpx.Client, keys: dict[str, Tokens], form: Form, kind: str
+        self, anonymous: httpx.Client, keys: dict[str, Tokens], form: Form, kind: str
     ) -> None:
         it = keys[kind]
-        task_id = create(anybody, it.good(), it.user)
-        answer = send(anybody, form, it.user, task_id, headers={"Authorization": f"Bearer {it.good()}"})
+        task_id = create(anonymous, it.good(), it.user)
+        answer = send(anonymous, form, it.user, task_id, headers={"Authorization": f"Bearer {it.good()}"})
         assert answer.status_code == form.operation.successes[0]
 
     @pytest.mark.parametrize("kind", ["HS256", "EdDSA"])
-    @pytest.mark.parametrize("typ", ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", None])
+    @pytest.mark.parametrize("typ", ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", None], ids=str)
     def test_typ_of_an_access_token_is_accepted(
-        self, anybody: httpx.Client, keys: dict[str, Tokens], kind: str, typ: str | None
+        self, anonymous: httpx.Client, keys: dict[str, Tokens], kind: str, typ: str | None
     ) -> None:
         it = keys[kind]
         headers = {"Authorization": f"Bearer {it.good({'typ': typ})}"}
-        assert anybody.get(f"/api/{it.user}/tasks", headers=headers).status_code == 200
+        assert anonymous.get(f"/api/{it.user}/tasks", headers=headers).status_code == 200
 
     @pytest.mark.parametrize("kind", ["HS256", "EdDSA"])
-    def test_audience_may_be_one_of_several(self, anybody: httpx.Client, keys: dict[str, Tokens], kind: str) -> None:
+    def test_token_with_several_audiences_is_accepted(
+        self, anonymous: httpx.Client, keys: dict[str, Tokens], kind: str
+    ) -> None:
         it = keys[kind]
         headers = {"Authorization": f"Bearer {it.good(aud=['https://api.example', it.key.issuer])}"}
-        assert anybody.get(f"/api/{it.user}/tasks", headers=headers).status_code == 200
+        assert anonymous.get(f"/api/{it.user}/tasks", headers=headers).status_code == 200
 
 
 # --- responses that must not differ
 
 
 def comparable(answer: httpx.Response) -> dict[str, Any]:
-    """A problem without its request id."""
+    """The problem without its request id."""
     return {**answer.json(), "instance": ""}
 
 

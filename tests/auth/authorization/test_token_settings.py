@@ -24,7 +24,7 @@ def without_secret(database_url: str, issuer: Issuer, published: SigningKey) -> 
 
 
 class TestUnacceptedAlgorithm:
-    """The most frequent fault of an integration explains itself."""
+    """An unaccepted algorithm is the most frequent integration error, so the 401 names it and the accepted ones."""
 
     def assert_explains(self, rejected: httpx.Response, received: str, accepted: str) -> None:
         assert (rejected.status_code, rejected.headers["WWW-Authenticate"], rejected.json()["type"]) == BAD_TOKEN
@@ -45,13 +45,15 @@ class TestUnacceptedAlgorithm:
         self.assert_explains(call(strict, token), "PS256", "HS256, EdDSA, ES256, RS256")
 
     @pytest.mark.parametrize(
-        "algorithm", ["<b>HS256</b>", "HS256\n", "HS256 ", "A" * 17, "", "Ä", ["HS256"], {"HS256": 1}, 256, True, None]
+        "algorithm",
+        ["<b>HS256</b>", "HS256\n", "HS256 ", "A" * 17, "", "Ä", ["HS256"], {"HS256": 1}, 256, True, None],
+        ids=["HTML", "LF", "space", "17 letters", "empty", "not ASCII", "list", "object", "number", "true", "null"],
     )
-    def test_algorithm_that_is_no_name_is_not_quoted(self, service: Service, algorithm: object) -> None:
+    def test_invalid_algorithm_is_not_quoted(self, service: Service, algorithm: object) -> None:
         rejected = call(service, make_token(GOOD, {"alg": algorithm}))
         self.assert_explains(rejected, "unknown", "HS256")
 
-    def test_other_faults_are_not_explained(self, service: Service) -> None:
+    def test_401_of_another_fault_names_no_algorithm(self, service: Service) -> None:
         rejected = [call(service, token).json()["detail"] for token in (make_token({"sub": "SUBJECT"}), "x.y.z")]
         assert rejected == ["The token is expired, malformed, or not signed with an accepted key. Get a new one."] * 2
 
@@ -76,10 +78,10 @@ class TestSettings:
         assert [call(rotating, token).status_code for token in tokens] == [200, 200, 401]
         assert [call(service, token).status_code for token in tokens] == [200, 401, 401]
 
-    @pytest.mark.parametrize(("size", "status"), [(400, 200), (401, 401)])
+    @pytest.mark.parametrize(("size", "status"), [(400, 200), (401, 401)], ids=["400 bytes", "401 bytes"])
     def test_token_size_is_limited(self, rotating: Service, size: int, status: int) -> None:
         claims: dict[str, object] = {"sub": "SUBJECT", "exp": int(time.time()) + 60}
-        # Header and signature may have any length, base64 has not: three bytes more are four characters more.
+        # base64 encodes 3 bytes as 4 characters, so claims alone cannot reach every size: the header varies, too.
         header = {"alg": "HS256", "x": ""}
         tokens = (
             make_token({**claims, "x": "x" * more}, {**header, "x": "x" * less})
@@ -98,9 +100,10 @@ class TestSettings:
             ({"exp": 1060}, 401),
             ({"iat": -100_000, "exp": 60}, 401),
         ],
+        ids=["1000 s", "1001 s", "999 s without iat", "1060 s without iat", "100060 s, issued long ago"],
     )
     def test_token_lifetime_is_limited(self, rotating: Service, claims: dict[str, int], status: int) -> None:
-        assert call(rotating, self.at(claims)).status_code == status
+        assert call(rotating, self.token_at(claims)).status_code == status
 
     @pytest.mark.parametrize(
         ("claims", "status"),
@@ -113,11 +116,12 @@ class TestSettings:
             ({"exp": 0}, 401),
             ({"exp": -1}, 401),
         ],
+        ids=["iat +100", "iat +160", "nbf +100", "nbf +160", "exp +0", "exp -1"],
     )
     def test_clock_skew_is_limited(self, rotating: Service, claims: dict[str, int], status: int) -> None:
-        assert call(rotating, self.at(claims)).status_code == status
+        assert call(rotating, self.token_at(claims)).status_code == status
 
-    def at(self, claims: dict[str, int]) -> str:
-        """With times that count from now."""
+    def token_at(self, claims: dict[str, int]) -> str:
+        """Return a token. The times of its claims are in seconds from now."""
         now = int(time.time())
         return make_token({"sub": "SUBJECT", **{name: now + seconds for name, seconds in claims.items()}})

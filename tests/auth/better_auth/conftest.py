@@ -1,4 +1,4 @@
-"""Each module has one Better Auth and one service that trusts it."""
+"""One Better Auth for each module, and one service that accepts its tokens."""
 
 from collections.abc import Iterator
 

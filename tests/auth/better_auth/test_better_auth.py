@@ -1,5 +1,5 @@
-"""Tokens of the real Better Auth: those for the API are accepted, its other ones are not, and its keys may
-change at any time."""
+"""Tokens of a real Better Auth: access tokens are accepted, its other tokens are rejected, and a key rotation rejects
+no valid token."""
 
 import base64
 import json
@@ -31,12 +31,12 @@ def tasks(api: Service, user: User, token: str) -> httpx.Response:
     return api.client(Authorization=f"Bearer {token}").get(f"/api/{user.id}/tasks")
 
 
-def assert_is_rejected(answer: httpx.Response) -> None:
+def assert_rejected(answer: httpx.Response) -> None:
     assert (answer.status_code, answer.json()["type"]) == (401, "/problems/invalid-token")
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
-def assert_is_good(api: Service, issuer: BetterAuth, user: User, token: str) -> None:
+def assert_accepted(api: Service, issuer: BetterAuth, user: User, token: str) -> None:
     """The token gives access to the tasks of its user only."""
     client = api.client(Authorization=f"Bearer {token}")
     created = client.post(f"/api/{user.id}/tasks", json={"title": "Buy milk"})
@@ -46,7 +46,7 @@ def assert_is_good(api: Service, issuer: BetterAuth, user: User, token: str) -> 
     assert client.get(f"/api/{issuer.sign_up().id}/tasks").status_code == 403
 
 
-class TestTokensForTheApi:
+class TestAccessTokens:
     @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
     def test_token_of_a_published_key_is_accepted(self, database_url: str, algorithm: str) -> None:
         with (
@@ -56,7 +56,7 @@ class TestTokensForTheApi:
             user = issuer.sign_up()
             token = issuer.token(user)
             assert header(token)["alg"] == algorithm
-            assert_is_good(api, issuer, user, token)
+            assert_accepted(api, issuer, user, token)
 
     def test_token_of_the_shared_secret_is_accepted(self, database_url: str) -> None:
         with (
@@ -66,13 +66,13 @@ class TestTokensForTheApi:
             user = issuer.sign_up()
             token = issuer.token(user)
             assert header(token) == {"alg": "HS256"}
-            assert_is_good(api, issuer, user, token)
+            assert_accepted(api, issuer, user, token)
 
     def test_token_of_the_frontends_route_is_accepted(self, api: Service, issuer: BetterAuth) -> None:
         user = issuer.sign_up()
         token = issuer.hs256_token(user)
         assert header(token) == {"alg": "HS256"}
-        assert_is_good(api, issuer, user, token)
+        assert_accepted(api, issuer, user, token)
 
     def test_token_of_the_frontends_route_with_the_previous_secret_is_accepted(
         self, database_url: str, issuer: BetterAuth, signed_up: User
@@ -86,15 +86,15 @@ class TestTokensForTheApi:
             assert httpx.get(issuer.url + path).status_code == 401
 
 
-class TestTokensForOthers:
+class TestOtherTokens:
     def test_session_token_is_rejected(self, api: Service, issuer: BetterAuth, signed_up: User) -> None:
         cookie = signed_up.client.cookies["better-auth.session_token"]
         for token in (signed_up.session_token, cookie.partition(".")[0]):
-            assert_is_rejected(tasks(api, signed_up, token))
+            assert_rejected(tasks(api, signed_up, token))
 
     def test_mail_and_cookie_tokens_are_rejected(self, api: Service, issuer: BetterAuth, signed_up: User) -> None:
         for token in (issuer.mail_verification_token(signed_up), issuer.cookie_cache_token(signed_up)):
-            assert_is_rejected(tasks(api, signed_up, token))
+            assert_rejected(tasks(api, signed_up, token))
 
     @pytest.mark.parametrize("named", [True, False], ids=["issuer and audience named", "neither named"])
     def test_mail_and_cookie_tokens_are_rejected_with_a_shared_secret(self, database_url: str, named: bool) -> None:
@@ -107,12 +107,12 @@ class TestTokensForOthers:
             user = issuer.sign_up()
             for token in (issuer.mail_verification_token(user), issuer.cookie_cache_token(user)):
                 jws.verify(token, secret, "HS256")
-                assert_is_rejected(tasks(api, user, token))
+                assert_rejected(tasks(api, user, token))
             assert tasks(api, user, issuer.hs256_token(user)).status_code == 200
 
     @pytest.mark.parametrize("named", [True, False], ids=["issuer and audience named", "neither named"])
     def test_cookie_signed_with_the_published_key_is_rejected(self, database_url: str, named: bool) -> None:
-        # Its subject and its issuer are right.
+        # The cookie's subject and issuer are those of an access token.
         unnamed = {} if named else {"better_auth_issuer": None, "better_auth_audience": None}
         with (
             better_auth(cookie_cache="key") as issuer,
@@ -121,20 +121,22 @@ class TestTokensForOthers:
             user = issuer.sign_up()
             cookie, token = issuer.cookie_cache_token(user), issuer.token(user)
             assert header(cookie)["kid"] == header(token)["kid"]
-            assert_is_rejected(tasks(api, user, cookie))
+            assert_rejected(tasks(api, user, cookie))
             assert tasks(api, user, token).status_code == 200
 
     def test_token_of_another_issuer_is_rejected(self, api: Service, issuer: BetterAuth) -> None:
         with better_auth(secret=issuer.secret, api_secret=issuer.api_secret) as other:
             user = other.sign_up()
             for token in (other.token(user), other.hs256_token(user)):
-                assert_is_rejected(tasks(api, user, token))
+                assert_rejected(tasks(api, user, token))
 
 
-def test_unaccepted_algorithm_is_explained(database_url: str, issuer: BetterAuth, signed_up: User) -> None:
+def test_401_of_an_unaccepted_algorithm_names_both_algorithms(
+    database_url: str, issuer: BetterAuth, signed_up: User
+) -> None:
     with api_for(issuer, database_url, better_auth_jwks_url=None) as api:
         rejected = tasks(api, signed_up, issuer.token(signed_up))
-    assert_is_rejected(rejected)
+    assert_rejected(rejected)
     assert "EdDSA" in rejected.json()["detail"]
     assert "HS256" in rejected.json()["detail"]
 
@@ -161,9 +163,9 @@ class TestKeyRotation:
                         rejected.append(answer.text)
                     used.add(header(token)["kid"])
 
-            # Of a user without requests, so that the service has cached none of them.
-            patient = issuer.sign_up()
-            kept = [issuer.token(patient)]
+            # The idle user sends no requests during the rotations, so the service has not cached its tokens.
+            idle = issuer.sign_up()
+            kept = [issuer.token(idle)]
             with ThreadPoolExecutor(self.CALLERS) as callers:
                 calls = [callers.submit(keep_calling, *each) for each in zip(users, used, strict=True)]
                 try:
@@ -174,13 +176,13 @@ class TestKeyRotation:
                         while not all(kids - known for kids in used):
                             assert not rejected, rejected[0]
                             assert not any(call.done() for call in calls), calls
-                            assert time.monotonic() < deadline, "the new keys are not used"
+                            assert time.monotonic() < deadline, "the new key is not used"
                             time.sleep(0.01)
-                        kept.append(issuer.token(patient))
+                        kept.append(issuer.token(idle))
                 finally:
                     over.set()
 
             assert not rejected, rejected[0]
             assert len({header(token)["kid"] for token in kept}) == self.ROTATIONS + 1
             for token in kept:
-                assert tasks(api, patient, token).status_code == 200
+                assert tasks(api, idle, token).status_code == 200
