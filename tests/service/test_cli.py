@@ -30,7 +30,7 @@ def failure(directory: Path, *arguments: str, code: int = 1, **settings: str) ->
 
 @pytest.fixture
 def dead_url() -> str:
-    """Of a database that is down."""
+    """URL of a database that is down."""
     return f"postgresql://todo:hunter2@127.0.0.1:{next_port()}/todo"
 
 
@@ -52,7 +52,21 @@ class TestArguments:
             ([], "the following arguments are required: COMMAND"),
             (["start"], "argument COMMAND: invalid choice"),
         ],
-        ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
+        ids=[
+            "port too high",
+            "negative port",
+            "port that is no number",
+            "empty port",
+            "port with underscore",
+            "port of 5000 digits",
+            "no workers",
+            "negative workers",
+            "workers that are no number",
+            "unknown option",
+            "no user",
+            "no command",
+            "unknown command",
+        ],
     )
     def test_wrong_arguments_are_named_in_one_line(self, tmp_path: Path, arguments: list[str], message: str) -> None:
         line = failure(tmp_path, *arguments, code=2)
@@ -60,28 +74,30 @@ class TestArguments:
         assert re.search(r"\. Run: todo-api( serve| token)? --help$", line)
 
     def test_version_is_that_of_the_package(self, tmp_path: Path) -> None:
-        asked = run(tmp_path, "--version")
-        assert (asked.returncode, asked.stderr) == (0, "")
-        assert asked.stdout == f"todo-api {version('todo-api')}\n"
+        printed = run(tmp_path, "--version")
+        assert (printed.returncode, printed.stderr) == (0, "")
+        assert printed.stdout == f"todo-api {version('todo-api')}\n"
 
 
 class TestSettingsFirst:
-    """A database that is down is asked for 15 seconds by default, and these tests would notice: the log has a line."""
+    """A command that connected to the database first would log that it is down, and these tests would fail."""
 
     @pytest.mark.parametrize("command", ["serve", "token demo"], ids=str)
-    def test_missing_secret_is_found_before_the_database_is_asked(
+    def test_missing_secret_is_reported_before_connecting_to_the_database(
         self, tmp_path: Path, dead_url: str, command: str
     ) -> None:
         failed = run(tmp_path, *command.split(), DATABASE_URL=dead_url)
         assert re.fullmatch(r"todo-api: (BETTER_AUTH_JWKS_URL or )?BETTER_AUTH_SECRET: .*\n", failed.stderr)
 
-    def test_port_in_use_is_found_before_the_database_is_asked(self, tmp_path: Path, dead_url: str) -> None:
+    def test_port_in_use_is_reported_before_connecting_to_the_database(self, tmp_path: Path, dead_url: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = str(other.getsockname()[1])
             failed = run(tmp_path, "serve", "--port", port, DATABASE_URL=dead_url, BETTER_AUTH_SECRET=SECRET)
         assert failed.stderr.startswith(f"todo-api: Cannot listen on port {port} of 127.0.0.1: ")
 
-    def test_missing_direct_url_is_found_before_the_database_is_asked(self, tmp_path: Path, dead_url: str) -> None:
+    def test_missing_direct_url_is_reported_before_connecting_to_the_database(
+        self, tmp_path: Path, dead_url: str
+    ) -> None:
         failed = run(tmp_path, "migrate", DATABASE_URL=f"{dead_url}?pgbouncer=true")
         assert re.fullmatch(r"todo-api: DATABASE_URL_UNPOOLED: .*\n", failed.stderr)
 
@@ -103,7 +119,7 @@ class TestListener:
             port = str(other.getsockname()[1])
             line = failure(tmp_path, "serve", "--port", port, "--workers", workers)
         assert line.startswith(f"Cannot listen on port {port} of 127.0.0.1: Address already in use. Stop the process")
-        assert not (tmp_path / "data" / "postgres").exists(), "PostgreSQL was started for nothing"
+        assert not (tmp_path / "data" / "postgres").exists(), "PostgreSQL was started although the port is in use"
 
     @pytest.mark.parametrize(
         ("host", "message"),
@@ -114,19 +130,19 @@ class TestListener:
             ("a" * 64, "--host: "),
             ("1.2.3.4.5", "--host: there is no address for the name 1.2.3.4.5. "),
         ],
-        ids=["another machine's", "unknown", "empty", "too long", "no address"],
+        ids=["address of another machine", "unknown name", "empty", "name too long", "five numbers"],
     )
     def test_host_that_cannot_be_bound_is_named(self, tmp_path: Path, host: str, message: str) -> None:
         assert failure(tmp_path, "serve", "--host", host).startswith(message)
 
     @pytest.mark.parametrize("workers", ["1", "2"], ids=["one worker", "two workers"])
-    def test_port_0_is_printed_as_the_real_one(self, tmp_path: Path, database_url: str, workers: str) -> None:
+    def test_port_0_is_logged_as_the_selected_port(self, tmp_path: Path, database_url: str, workers: str) -> None:
         settings = {"DATABASE_URL": database_url, "BETTER_AUTH_SECRET": SECRET}
         with serving(tmp_path, "--port", "0", "--workers", workers, **settings) as service:
             assert service.port != 0
             assert httpx.get(f"http://127.0.0.1:{service.port}/health").status_code == 200
 
-    def test_welcome_has_the_real_port(self, tmp_path: Path) -> None:
+    def test_welcome_has_the_selected_port(self, tmp_path: Path) -> None:
         with serving(tmp_path, "--port", "0") as service:
             assert f"http://127.0.0.1:{service.port}/docs" in service.output
             assert ":0/" not in service.output
@@ -136,7 +152,7 @@ class TestListener:
         [("localhost", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "[::1]"), ("[::1]", "[::1]"), ("::", "[::1]")],  # noqa: S104
         ids=str,
     )
-    def test_address_is_printed_as_a_client_writes_it(
+    def test_address_is_logged_as_a_url_that_clients_can_use(
         self, tmp_path: Path, database_url: str, host: str, url: str
     ) -> None:
         settings = {"DATABASE_URL": database_url, "BETTER_AUTH_SECRET": SECRET}
@@ -144,10 +160,10 @@ class TestListener:
             assert f'"url":"http://{url}:{service.port}"' in service.output
             assert httpx.get(f"http://{url}:{service.port}/health").status_code == 200
 
-    def test_port_is_free_as_soon_as_the_service_has_ended(self, tmp_path: Path, database_url: str) -> None:
+    def test_port_can_be_used_again_right_after_a_stop(self, tmp_path: Path, database_url: str) -> None:
         settings = {"DATABASE_URL": database_url, "BETTER_AUTH_SECRET": SECRET}
         with serving(tmp_path, **settings) as first:
-            # The side that closes first keeps the port in TIME_WAIT for a minute: here the service.
+            # The side that closes first keeps the port in TIME_WAIT for a minute. Here that is the service.
             answered = httpx.get(f"http://127.0.0.1:{first.port}/health", headers={"Connection": "close"})
             assert answered.status_code == 200
         with serving(tmp_path, "--port", str(first.port), **settings):
@@ -156,7 +172,7 @@ class TestListener:
 
 class TestDataDirectory:
     @pytest.mark.parametrize("command", ["serve", "token demo"], ids=str)
-    @pytest.mark.parametrize("place", ["file", "file/below", "link"], ids=["a file", "below a file", "a loop"])
+    @pytest.mark.parametrize("place", ["file", "file/below", "link"], ids=["a file", "below a file", "a symlink loop"])
     def test_unwritable_data_directory_is_named(self, tmp_path: Path, command: str, place: str) -> None:
         (tmp_path / "file").write_text("")
         (tmp_path / "link").symlink_to(tmp_path / "link")
@@ -177,7 +193,7 @@ class TestDataDirectory:
 
 class TestMigrate:
     def test_rejected_migration_prints_the_reason(self, tmp_path: Path, empty_database_url: str) -> None:
-        """Its DETAIL would quote a row."""
+        """The reason is PostgreSQL's message without its DETAIL, which may quote a row."""
         execute(empty_database_url, "CREATE TABLE task (title text)")
         line = failure(tmp_path, "migrate", DATABASE_URL=empty_database_url)
         assert line == (
@@ -198,7 +214,7 @@ class TestMigrate:
 
 class TestUnexpectedError:
     def test_unexpected_error_is_one_log_line_and_one_line_of_the_command(self, tmp_path: Path) -> None:
-        """A module of the standard library that fails unexpectedly."""
+        """sitecustomize.py replaces a function of the command with one that raises RuntimeError."""
         broken = tmp_path / "broken"
         broken.mkdir()
         (broken / "sitecustomize.py").write_text(
@@ -210,8 +226,8 @@ class TestUnexpectedError:
 
 class TestWorkers:
     def test_workers_have_the_settings_of_their_parent(self, tmp_path: Path) -> None:
-        """The default of ALLOWED_ORIGINS depends on DATABASE_URL, which the parent sets for them."""
+        """The default of ALLOWED_ORIGINS depends on DATABASE_URL, which the parent sets for its workers."""
         with serving(tmp_path, "--workers", "2") as service:
-            asked = {"Origin": "http://localhost:5173", "Access-Control-Request-Method": "GET"}
-            answers = [httpx.options(f"http://127.0.0.1:{service.port}/", headers=asked) for _ in range(8)]
+            preflight = {"Origin": "http://localhost:5173", "Access-Control-Request-Method": "GET"}
+            answers = [httpx.options(f"http://127.0.0.1:{service.port}/", headers=preflight) for _ in range(8)]
             assert {answer.status_code for answer in answers} == {200}

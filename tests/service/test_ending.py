@@ -1,4 +1,4 @@
-"""Shutdown: acknowledged writes survive any end, and SIGTERM completes the running requests."""
+"""The end of the service: no acknowledged write is lost, and SIGTERM completes the running requests."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ from todo_api.auth.tokens import sign
 CLIENTS = 10
 """Fewer than the connections of the pool, so all requests reach the database."""
 
-LOCKED_OUT = "SELECT count(*) FROM pg_locks WHERE relation = 'task'::regclass AND NOT granted"
+WAITING_STATEMENTS = "SELECT count(*) FROM pg_locks WHERE relation = 'task'::regclass AND NOT granted"
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def traffic(service: Serving, user: str, request: pytest.FixtureRequest) -> Iter
     traffic = Traffic(f"http://127.0.0.1:{service.port}", user, clients=CLIENTS)
     yield traffic
     name = request.node.name.removeprefix("test_").replace("_", " ")
-    request.node.user_properties.append(("faults", f"Service ends {name}: {traffic.summary()}"))
+    request.node.user_properties.append(("faults", f"End of the service, {name}: {traffic.summary()}"))
 
 
 def test_kill_9_loses_no_acknowledged_write(service: Serving, traffic: Traffic, database_url: str) -> None:
@@ -51,14 +51,14 @@ def test_kill_9_loses_no_acknowledged_write(service: Serving, traffic: Traffic, 
 
 
 @contextmanager
-def all_held(database_url: str, clients: int) -> Iterator[None]:
-    """Blocks all statements until the end of the block, with one of each client waiting."""
+def locked_table(database_url: str, clients: int) -> Iterator[None]:
+    """Locks the table until the block ends. The block begins when a statement of each client is waiting."""
     with asyncio.Runner() as runner:
         connection = runner.run(asyncpg.connect(database_url))
         try:
             runner.run(connection.execute("BEGIN"))
             runner.run(connection.execute("LOCK TABLE task"))
-            wait_for(lambda: runner.run(connection.fetchval(LOCKED_OUT)) == clients, "statement of each client")
+            wait_for(lambda: runner.run(connection.fetchval(WAITING_STATEMENTS)) == clients, "statement of each client")
             yield
         finally:
             runner.run(connection.close())
@@ -75,21 +75,21 @@ def rejects_connections(service: Serving) -> bool:
 def test_sigterm_completes_running_requests(service: Serving, traffic: Traffic, database_url: str) -> None:
     with traffic.running():
         traffic.wait_until(lambda: traffic.succeeded() >= 500)
-        with all_held(database_url, CLIENTS):
+        with locked_table(database_url, CLIENTS):
             before = traffic.succeeded()
             service.process.terminate()
-            asked = time.monotonic()
+            started = time.monotonic()
             wait_for(lambda: rejects_connections(service), "end of the listener")
     assert service.process.wait(LIMIT) == 0
-    assert time.monotonic() - asked < SHUTDOWN_TIMEOUT
+    assert time.monotonic() - started < SHUTDOWN_TIMEOUT
     assert traffic.succeeded() == before + CLIENTS
-    assert {each.status for each in traffic.sent} <= {200, 201, None}, "None: sent after the end"
+    assert {each.status for each in traffic.sent} <= {200, 201, None}, "a request sent after the end has no status"
     assert asyncio.run(traffic.discrepancies(database_url)) == []
 
 
 class Clients:
-    """Send one request after the other until no connection is accepted any more: half of them on connections that they
-    keep, half each on a connection of its own."""
+    """Send one request after the other until no connection is accepted any more. Half of the clients keep their
+    connection, the others open one for each request."""
 
     def __init__(self, port: int, token: str) -> None:
         self._port = port
@@ -135,11 +135,11 @@ class Clients:
             self.answered += 1
 
 
-@pytest.mark.parametrize("workers", [1, 2], ids=["one-worker", "two-workers"])
+@pytest.mark.parametrize("workers", [1, 2], ids=["one worker", "two workers"])
 def test_sigterm_resets_no_request(
     tmp_path: Path, database_url: str, workers: int, record_property: Callable[[str, object], None]
 ) -> None:
-    """Eight shutdowns, four of each; 69 of 4,823 requests were reset when the listener was closed with its queue."""
+    """Four shutdowns per number of workers. Closing the listener with its queue had reset 69 of 4,823 requests."""
     answered = 0
     for _ in range(4):
         settings = {"DATABASE_URL": database_url, "BETTER_AUTH_SECRET": SECRET}
@@ -153,7 +153,7 @@ def test_sigterm_resets_no_request(
 
 
 @pytest.mark.parametrize(("platform", "accepted"), [("linux", 0), ("other", 1)], ids=["filter", "backlog"])
-def test_held_listener_accepts_no_more_connections(
+def test_listener_accepts_no_new_connection_during_a_shutdown(
     platform: str, accepted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as connections:
@@ -173,7 +173,7 @@ def test_sigterm_does_not_wait_for_a_response_that_never_comes(
 ) -> None:
     with traffic.running():
         traffic.wait_until(lambda: traffic.succeeded() >= 50)
-        with all_held(database_url, CLIENTS):
+        with locked_table(database_url, CLIENTS):
             service.process.terminate()
             assert service.process.wait(SHUTDOWN_TIMEOUT) == 0
     assert {each.status for each in traffic.sent} <= {200, 201, 503, None}

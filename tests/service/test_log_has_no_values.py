@@ -1,4 +1,4 @@
-"""PostgreSQL quotes values of rows and parameters in its errors; no log line has them, in either format."""
+"""PostgreSQL quotes values of rows and parameters in its errors. No log line contains them, in either format."""
 
 import subprocess
 import sys
@@ -17,7 +17,8 @@ from todo_api.database import migrate
 
 VALUE = "hunter2"
 
-# Statements that fail for a title, with SQLSTATE and names. Each error quotes the title.
+# By SQLSTATE: a statement that prepares the table, the first word of the titles that fail (some in the trigger below),
+# and the name in the log line. Each error quotes the title.
 FAULTS = {
     "23514": (
         "ALTER TABLE task ADD CONSTRAINT no_check CHECK (title NOT LIKE 'check%')",
@@ -55,18 +56,18 @@ def test_failed_statement_is_logged_by_sqlstate_and_sql(url: str, tmp_path: Path
     settings = {"DATABASE_URL": url, "BETTER_AUTH_SECRET": SECRET, "LOG_FORMAT": log_format, "LOG_LEVEL": "debug"}
     with serving(tmp_path, **settings) as service:
         for sqlstate, (_, title, name) in FAULTS.items():
-            # The second one is the duplicate.
+            # Two requests, because only a second title violates the unique index.
             failed = [_create(service.port, f"{title} {VALUE} {log_format}") for _ in range(2)]
             assert failed[-1].status_code == 500
             assert VALUE not in failed[-1].text
-            said = f"SQLSTATE {sqlstate}; {name}"
-            wait_for(partial(_has, service, said), said)
+            message = f"SQLSTATE {sqlstate}; {name}"
+            wait_for(partial(_has_line, service, message), message)
         assert service.stop() == 0
         assert VALUE not in service.output
 
 
-def _has(service: Serving, said: str) -> bool:
-    return any(said in line and "statement INSERT INTO task" in line for line in service.output.splitlines())
+def _has_line(service: Serving, message: str) -> bool:
+    return any(message in line and "statement INSERT INTO task" in line for line in service.output.splitlines())
 
 
 def _create(port: int, title: str) -> httpx.Response:
@@ -75,7 +76,7 @@ def _create(port: int, title: str) -> httpx.Response:
     return httpx.post(f"http://127.0.0.1:{port}/api/demo/tasks", json=body, headers=headers)
 
 
-# Everything that may write an error, in a process of its own because it configures all logging.
+# Logs errors through each library's logger. Runs in its own process, because it configures all logging.
 SCRIPT = """
 import asyncio, logging, sys
 import asyncpg, structlog
@@ -124,7 +125,7 @@ log.error("asyncpg's own", exc_info=raised(asyncpg.DataError("invalid input for 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_libraries_and_chained_errors_log_no_values(tmp_path: Path, log_format: str) -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", SCRIPT, log_format],
         env=environment(tmp_path),
         capture_output=True,
@@ -132,9 +133,9 @@ def test_libraries_and_chained_errors_log_no_values(tmp_path: Path, log_format: 
         timeout=60,
         check=True,
     )
-    lines = done.stderr
-    assert VALUE not in lines + done.stdout
-    # Five errors, each written by four loggers; the group has two of them.
+    lines = completed.stderr
+    assert VALUE not in lines + completed.stdout
+    # Four loggers write five errors each, and the group contains two.
     assert lines.count("SQLSTATE 23505; constraint the_constraint; statement UPDATE task") >= 6 * 4
     assert lines.count("outer") >= 3 * 4
     assert ("Traceback (most recent call last)" in lines) is (log_format == "console")

@@ -1,4 +1,4 @@
-"""A log line is written for any value."""
+"""JSON log lines: every value can be written."""
 
 import json
 from datetime import UTC, datetime
@@ -21,9 +21,9 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
         (MOMENT, "2026-01-01T00:00:00Z"),
         ({1}, "{1}"),
     ],
-    ids=str,
+    ids=["text", "surrogate", "integer above 64 bits", "tuple", "time", "set"],
 )
-def test_log_line_has_these_fields(value: Any, written: object) -> None:
+def test_value_of_any_type_is_written_as_json(value: Any, written: object) -> None:
     line = _render_json(None, "info", {"value": value, "timestamp": MOMENT})
     assert json.loads(line)["value"] == written
     assert b"\n" not in line

@@ -90,7 +90,7 @@ class TestWorkers:
             answers = [service.client().get("/tasks").json()["items"] for _ in range(5)]
             assert all(sorted(task["id"] for task in items) == sorted(created) for items in answers)
             assert service.stop() == 0
-        # multiprocessing's resource tracker ends by itself, a moment after the process that it served.
+        # multiprocessing's resource tracker exits shortly after the process that started it.
         wait_for(lambda: not processes_in(tmp_path), "end of all processes")
 
     def test_workers_end_if_their_parent_is_killed(self, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ class TestWorkers:
 
 
 class TestOwnDatabase:
-    def test_own_database_is_migrated_by_command(self, tmp_path: Path, empty_database_url: str) -> None:
+    def test_own_database_requires_the_migrate_command(self, tmp_path: Path, empty_database_url: str) -> None:
         settings = {"DATABASE_URL": empty_database_url, "BETTER_AUTH_SECRET": SECRET}
         rejected = run(tmp_path, "serve", **settings)
         assert rejected.returncode == 1
@@ -115,7 +115,7 @@ class TestOwnDatabase:
             assert (migrated.returncode, migrated.stderr) == (0, "")
             assert "The schema is at 0001" in migrated.stdout
         with serving(tmp_path, **settings) as service:
-            assert "curl" not in service.output, "no token for a database of one's own"
+            assert "curl" not in service.output, "a token is printed for the embedded database only"
         assert not (tmp_path / "data").exists()
 
     def test_own_database_requires_a_secret(self, tmp_path: Path, database_url: str) -> None:
@@ -142,7 +142,7 @@ class TestOwnDatabase:
             rejected = run(tmp_path, "token", "demo", **settings)
             assert rejected.stderr.startswith("todo-api: BETTER_AUTH_SECRET: is required to sign a token")
 
-    def test_own_database_may_be_unreachable_at_start(self, tmp_path: Path) -> None:
+    def test_service_starts_while_its_own_database_is_unreachable(self, tmp_path: Path) -> None:
         url = f"postgresql://todo:hunter2@127.0.0.1:{next_port()}/todo"
         with serving(tmp_path, DATABASE_URL=url, BETTER_AUTH_SECRET=SECRET, DATABASE_WAIT_TIMEOUT="0.5") as service:
             ready = httpx.get(f"http://127.0.0.1:{service.port}/health/ready")
@@ -159,7 +159,7 @@ class TestOwnDatabase:
         assert (migrated.returncode, migrated.stderr) == (0, "")
 
     @pytest.mark.parametrize("command", ["serve", "migrate"])
-    def test_rejected_password_is_reported(self, tmp_path: Path, database_url: str, command: str) -> None:
+    def test_wrong_database_password_is_reported(self, tmp_path: Path, database_url: str, command: str) -> None:
         wrong = database_url.replace(f":{urlsplit(database_url).password}@", ":hunter2@")
         rejected = run(tmp_path, command, DATABASE_URL=wrong, BETTER_AUTH_SECRET=SECRET)
         assert rejected.returncode == 1
@@ -170,7 +170,7 @@ class TestOwnDatabase:
 
 
 class TestSettings:
-    def test_wrong_settings_are_named_in_one_line_each(self, tmp_path: Path) -> None:
+    def test_wrong_setting_is_named_in_one_line(self, tmp_path: Path) -> None:
         rejected = run(tmp_path, "serve", BETTER_AUTH_SECRET="hunter2")
         assert rejected.returncode == 1
         assert rejected.stderr.startswith("todo-api: BETTER_AUTH_SECRET: must have at least 32 bytes")
@@ -181,7 +181,7 @@ class TestSettings:
         assert run(tmp_path, "serve").stderr.startswith("todo-api: LOG_LEVEL: ")
 
 
-class TestLog:
+class TestRequests:
     def test_request_is_one_json_log_line_without_secrets(self, tmp_path: Path) -> None:
         with serving(tmp_path) as service:
             client = service.client()
@@ -204,7 +204,7 @@ class TestLog:
             assert "hunter2" not in log
             assert client.headers["Authorization"].removeprefix("Bearer ") not in log
 
-    def test_disconnected_client_is_not_logged_as_a_fault(self, tmp_path: Path) -> None:
+    def test_client_that_disconnects_is_logged_without_traceback(self, tmp_path: Path) -> None:
         with serving(tmp_path) as service:
             token = service.client().headers["Authorization"]
             head = f"POST /api/demo/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\nContent-Length: 9\r\n\r\n"
@@ -214,7 +214,7 @@ class TestLog:
             assert '"status":null' in service.output
             assert "Traceback" not in service.output
 
-    def test_log_ends_with_the_running_requests(self, tmp_path: Path) -> None:
+    def test_sigterm_completes_a_request_whose_body_is_incomplete(self, tmp_path: Path) -> None:
         with serving(tmp_path) as service:
             with socket.create_connection(("127.0.0.1", service.port)) as connection:
                 token = service.client().headers["Authorization"]

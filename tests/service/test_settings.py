@@ -87,22 +87,42 @@ def test_env_example_shows_the_default_or_a_valid_value(name: str, monkeypatch: 
         ("DATABASE_CONNECT_TIMEOUT", "0"),
         ("DATABASE_WAIT_TIMEOUT", "hunter2"),
         ("DATABASE_STATEMENT_TIMEOUT", "0"),
-        ("DATABASE_APPLICATION_NAME", "hunter2".ljust(64)),
+        pytest.param("DATABASE_APPLICATION_NAME", "hunter2".ljust(64), id="DATABASE_APPLICATION_NAME-64 characters"),
         ("BETTER_AUTH_SECRET", "hunter2"),
-        ("BETTER_AUTH_SECRET", "hunter2".ljust(31)),
+        pytest.param("BETTER_AUTH_SECRET", "hunter2".ljust(31), id="BETTER_AUTH_SECRET-31 characters"),
         ("BETTER_AUTH_SECRET_PREVIOUS", "hunter2"),
-        ("BETTER_AUTH_SECRET", " " * 40),
-        ("BETTER_AUTH_SECRET", "\t\n " * 20),
-        ("BETTER_AUTH_SECRET", "hunter2".center(60)),
-        ("BETTER_AUTH_SECRET", "-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----"),
-        ("BETTER_AUTH_SECRET", "-----BEGIN PUBLIC KEY-----\\nhunter2\\n-----END PUBLIC KEY-----"),
-        ("BETTER_AUTH_SECRET", "-----BEGIN RSA PUBLIC KEY-----\nhunter2"),
-        ("BETTER_AUTH_SECRET", "-----BEGIN CERTIFICATE-----\nhunter2 and more"),
-        ("BETTER_AUTH_SECRET", "ssh-rsa hunter2".ljust(40, "A")),
-        ("BETTER_AUTH_SECRET", " ssh-rsa hunter2".ljust(40, "A")),
-        ("BETTER_AUTH_SECRET_PREVIOUS", "ssh-rsa hunter2".ljust(40, "A")),
-        ("BETTER_AUTH_SECRET_PREVIOUS", "-----BEGIN PUBLIC KEY-----hunter2"),
-        ("BETTER_AUTH_SECRET_PREVIOUS", " " * 40),
+        pytest.param("BETTER_AUTH_SECRET", " " * 40, id="BETTER_AUTH_SECRET-40 spaces"),
+        pytest.param("BETTER_AUTH_SECRET", "\t\n " * 20, id="BETTER_AUTH_SECRET-white space"),
+        pytest.param("BETTER_AUTH_SECRET", "hunter2".center(60), id="BETTER_AUTH_SECRET-7 characters in 60"),
+        pytest.param(
+            "BETTER_AUTH_SECRET",
+            "-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----",
+            id="BETTER_AUTH_SECRET-public key",
+        ),
+        pytest.param(
+            "BETTER_AUTH_SECRET",
+            "-----BEGIN PUBLIC KEY-----\\nhunter2\\n-----END PUBLIC KEY-----",
+            id="BETTER_AUTH_SECRET-public key in one line",
+        ),
+        pytest.param(
+            "BETTER_AUTH_SECRET", "-----BEGIN RSA PUBLIC KEY-----\nhunter2", id="BETTER_AUTH_SECRET-RSA public key"
+        ),
+        pytest.param(
+            "BETTER_AUTH_SECRET", "-----BEGIN CERTIFICATE-----\nhunter2 and more", id="BETTER_AUTH_SECRET-certificate"
+        ),
+        pytest.param("BETTER_AUTH_SECRET", "ssh-rsa hunter2".ljust(40, "A"), id="BETTER_AUTH_SECRET-SSH key"),
+        pytest.param(
+            "BETTER_AUTH_SECRET", " ssh-rsa hunter2".ljust(40, "A"), id="BETTER_AUTH_SECRET-SSH key after a space"
+        ),
+        pytest.param(
+            "BETTER_AUTH_SECRET_PREVIOUS", "ssh-rsa hunter2".ljust(40, "A"), id="BETTER_AUTH_SECRET_PREVIOUS-SSH key"
+        ),
+        pytest.param(
+            "BETTER_AUTH_SECRET_PREVIOUS",
+            "-----BEGIN PUBLIC KEY-----hunter2",
+            id="BETTER_AUTH_SECRET_PREVIOUS-public key",
+        ),
+        pytest.param("BETTER_AUTH_SECRET_PREVIOUS", " " * 40, id="BETTER_AUTH_SECRET_PREVIOUS-40 spaces"),
         ("BETTER_AUTH_JWKS_URL", "hunter2"),
         ("BETTER_AUTH_JWKS_URL", "https://hunter2:99999/jwks"),
         ("BETTER_AUTH_JWKS_URL", "https://example.com:hunter2/jwks"),
@@ -123,7 +143,9 @@ def test_env_example_shows_the_default_or_a_valid_value(name: str, monkeypatch: 
         ("LOG_LEVEL", "hunter2"),
     ],
 )
-def test_wrong_value_is_rejected_by_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_value_is_rejected_with_the_name_of_its_variable(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as rejected:
         load_settings()
@@ -132,7 +154,7 @@ def test_wrong_value_is_rejected_by_name(name: str, value: str, monkeypatch: pyt
     assert "hunter2" not in str(rejected.value)
 
 
-def test_each_wrong_value_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_invalid_value_is_reported_in_its_own_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BETTER_AUTH_SECRET", "short")
     monkeypatch.setenv("LOG_LEVEL", "loud")
     with pytest.raises(SettingsError) as rejected:
@@ -150,7 +172,7 @@ def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings().allowed_origins == ("https://a.example", "http://localhost:3000")
 
 
-def test_pooled_url_for_migrations_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pooler_is_rejected_as_direct_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL_UNPOOLED", "postgresql://a:hunter2@b/c?pgbouncer=true")
     with pytest.raises(SettingsError, match="DATABASE_URL_UNPOOLED: names a pooler; the direct URL is needed"):
         load_settings()
@@ -162,7 +184,7 @@ def test_ed25519_is_another_name_of_eddsa(monkeypatch: pytest.MonkeyPatch, value
     assert load_settings().better_auth_algorithms == ("EdDSA", "ES256")
 
 
-def test_error_of_settings_made_in_code_shows_no_value() -> None:
+def test_error_of_settings_constructed_in_code_shows_no_value() -> None:
     with pytest.raises(ValidationError) as rejected:
         Settings(_env_file=None, better_auth_secret="hunter2", database_url="hunter2", token_leeway="hunter2")
     assert "better_auth_secret" in str(rejected.value)
@@ -176,7 +198,7 @@ class TestEnvFile:
             load_settings()
 
     def test_unreadable_env_file_is_named(self) -> None:
-        """Its first byte is at address 0 of this process. (root may read a file of mode 000.)"""
+        """Reading /proc/self/mem at offset 0 fails for every user. root can read a file of mode 000."""
         Path(".env").symlink_to("/proc/self/mem")
         with pytest.raises(SettingsError, match=r"^\.env: cannot be read: Input/output error"):
             load_settings()
@@ -199,7 +221,7 @@ def test_every_limit_of_the_database_comes_from_its_setting() -> None:
     }
 
 
-def test_size_and_overflow_reach_the_pool() -> None:
+def test_size_and_overflow_limit_the_pool() -> None:
     url = "postgresql://a:b@127.0.0.1:1/c"
     for size, overflow in ((1, 0), (2, 7)):
         settings = Settings(
@@ -212,7 +234,7 @@ def test_size_and_overflow_reach_the_pool() -> None:
         assert create_app(settings).state.services.database.stats.limit == size + overflow
 
 
-def test_secrets_are_hidden_in_the_repr() -> None:
+def test_secrets_are_hidden_in_the_repr_of_settings() -> None:
     url = "postgresql://a:hunter2@b/c"
     settings = Settings(_env_file=None, better_auth_secret="hunter2" * 8, database_url=url, database_url_unpooled=url)
     assert "hunter2" not in repr(settings)
