@@ -241,10 +241,10 @@ def test_stale_answer_is_named(models: ModuleType, tmp_path: Path, edited: dict[
 
 def test_body_of_another_media_type_is_named(models: ModuleType) -> None:
     contract = parsed(document({}, {"requestBody": {"required": True, **content(ref("Leaf"))}, **DONE}))
-    (line,) = differences(contract, models, handler_with(value=Annotated[str, Body(media_type="text/plain")]), digest(contract.document))
-    assert (
-        'body / content: openapi.yaml says ["application/json"], the code "text/plain"' in line
+    (line,) = differences(
+        contract, models, handler_with(value=Annotated[str, Body(media_type="text/plain")]), digest(contract.document)
     )
+    assert 'body / content: openapi.yaml says ["application/json"], the code "text/plain"' in line
 
 
 # --- what cannot differ, because it is read from the contract

@@ -55,6 +55,9 @@ FORMS = [form for operation in SECURED for form in forms(operation)]
 secured = pytest.mark.parametrize("operation", SECURED, ids=lambda operation: operation.id)
 on_a_task = pytest.mark.parametrize("operation", ON_A_TASK, ids=lambda operation: operation.id)
 in_each_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.id)
+in_each_form_of_tasks = pytest.mark.parametrize(
+    "form", [form for form in FORMS if form.operation in OF_TASKS], ids=lambda form: form.id
+)
 in_each_form_on_a_task = pytest.mark.parametrize(
     "form", [form for form in FORMS if form.operation in ON_A_TASK], ids=lambda form: form.id
 )

@@ -23,6 +23,7 @@ from support.operations import (
     SECURED,
     Form,
     in_each_form,
+    in_each_form_of_tasks,
     in_each_form_on_a_task,
     on_a_task,
     send,
@@ -215,7 +216,7 @@ class TestMatrix:
             assert comparable == rejection
             assert keys[kind].other_user not in answer.text
 
-    @in_each_form
+    @in_each_form_of_tasks
     @pytest.mark.parametrize("kind", ["HS256", "EdDSA"])
     def test_request_of_the_owner_succeeds(
         self, anonymous: httpx.Client, keys: dict[str, Tokens], form: Form, kind: str
