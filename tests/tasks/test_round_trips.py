@@ -12,7 +12,6 @@ from support.relay import Relay
 from support.service import running, settings_for
 from todo_api.app import create_app
 
-
 WITH_DATABASE = [operation for operation in OF_TASKS if operation.security]
 
 
