@@ -27,8 +27,8 @@ class _Fault(NamedTuple):
     detail: str
     limit: float | None = None
     rank: int = 1
-    """Of several errors at one place the one with the least rank is reported: that the type is another, rather than
-    that the value is too small, rather than that it does not have the required form."""
+    """Of several errors at one place the one with the least rank is reported: the type or the format, rather than
+    that the value is too long, rather than that it does not match the pattern."""
 
 
 _SENTENCES: dict[type[Kind], tuple[Code, str]] = {
@@ -195,7 +195,7 @@ def _convert(path: _Path, kind: Kind, schema: Schema) -> Iterator[_Fault]:
         case Kind.Enum() | Kind.Constant():
             yield _one_of(path, _options(kind))
         case Kind.Format(name):
-            yield _Fault(path, "format", FORMATS.get(name, _PATTERNS["pattern"]), rank=2)
+            yield _Fault(path, "format", FORMATS.get(name, _PATTERNS["pattern"]), rank=0)
         case Kind.Pattern():
             error = schema.get("x-pattern-error", {})
             code = error.get("code", "pattern")

@@ -9,7 +9,7 @@ from todo_contract import models
 
 from fastapi_contract.contract import Operation
 from fastapi_contract.input_errors import CODES
-from support.operations import CONTRACT, resolve, send
+from support.operations import CONTRACT, path_of, resolve, send
 from support.schema_values import Wrong, wrong
 
 BODIES = [
@@ -67,18 +67,16 @@ def test_parameter_just_outside_a_bound_is_422_by_its_name(
     client: httpx.Client, user: str, operation: Operation, parameter: Any
 ) -> None:
     name = parameter["name"]
-    others = {"user_id": user, "task_id": 1}
+    others: dict[str, object] = {"user_id": user, "task_id": 1}
     for value, _, code, limit in values_outside(parameter["schema"]):
         text = value if isinstance(value, str) else json.dumps(value)
         is_bound = limit is not None or code in {"pattern", "blank"}
         # A user id outside its bounds is another user's, and an empty segment is no path of the contract.
         if not is_bound or name == "user_id" or (text == "" and parameter["in"] == "path"):
             continue
-        path = {key: each for key, each in others.items() if f"{{{key}}}" in operation.path}
-        query: dict[str, str] = {}
-        values: dict[str, Any] = query if parameter["in"] == "query" else path
-        values[name] = text
-        answer = client.request(operation.method, operation.path.format(**path), params=query)
+        in_query = parameter["in"] == "query"
+        path = path_of(operation, **(others if in_query else {**others, name: text}))
+        answer = client.request(operation.method, path, params={name: text} if in_query else {})
         assert answer.status_code == 422, (text, answer.text)
         [error] = answer.json()["errors"]
         assert (error["code"], error.get("limit"), error["parameter"]) == (code, limit, name), text

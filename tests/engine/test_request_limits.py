@@ -15,7 +15,7 @@ from fastapi_contract.contract import Operation
 from fastapi_contract.input_errors import MAX_ERRORS
 from fastapi_contract.parameters import MAX_QUERY
 from fastapi_contract.strict_json import MAX_DEPTH, MAX_OBJECTS, MAX_VALUES, StrictJSONError, loads
-from support.operations import CONTRACT, secured, send
+from support.operations import CONTRACT, path_of, secured, send
 from support.raw import connect
 from support.service import Service, running, settings_for
 from todo_api.app import create_app
@@ -74,7 +74,7 @@ def test_errors_of_unknown_parameters_are_limited_to_100(either: Service) -> Non
 
 @with_body
 def test_declared_body_over_64_kib_is_413_before_it_is_read(either: Service, user: str, operation: Operation) -> None:
-    url = operation.path.format(user_id=user, task_id=1)
+    url = path_of(operation, user_id=user, task_id=1)
     head = (
         f"{operation.method} {url} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {either.token(user)}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n"
