@@ -92,11 +92,6 @@ def security_of(route: APIRoute) -> set[str]:
     }
 
 
-def returned_by(route: APIRoute) -> Any:
-    """The return annotation."""
-    return _hints(route.endpoint).get("return")
-
-
 def _all(dependant: Dependant) -> Iterator[Dependant]:
     yield dependant
     for each in dependant.dependencies:

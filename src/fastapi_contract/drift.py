@@ -228,7 +228,8 @@ class _BoundOperation:
                 if answer is not None:
                     yield from self._answer(place, success, answer)
             else:
-                model = declared.returned_by(self._route)
+                name = f"{pascal_case(self._operation.id)}Response"
+                model = self._generated.type_of(success.schema or {}, name)
             if success.schema is not None and model is not None and is_json(str(success.media_type)):
                 described = declared.schema_of(model, "serialization")
                 side = Side.BOTH if self._is_fresh is False else Side.RESPONSE

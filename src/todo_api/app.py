@@ -21,6 +21,9 @@ from todo_api.services import Services
 from todo_api.settings import Settings
 from todo_api.tasks import handlers as tasks
 
+ROUTERS = (tasks.router, service.router)
+"""One for each tag of the contract."""
+
 _TRANSLATIONS: problems.Translations = {
     DatabaseUnavailableError: DatabaseUnavailable,
     IssuerUnavailableError: IssuerUnavailable,
@@ -66,7 +69,7 @@ def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
 
     app = contract_app(
         contract,
-        [tasks.router, service.router],
+        ROUTERS,
         lifespan=lifespan,
         translations=_TRANSLATIONS,
         origins=settings.allowed_origins,

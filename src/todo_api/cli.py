@@ -1,4 +1,4 @@
-"""The command line: `todo-api serve | migrate | token`."""
+"""The command line: `todo-api serve | migrate | token | check | routes`."""
 
 import argparse
 import asyncio
@@ -96,12 +96,21 @@ def _parser() -> argparse.ArgumentParser:
     token = commands.add_parser("token", help="print a token for a user, valid for an hour")
     token.add_argument("user", metavar="USER", help="user_id of the token, its sub")
     token.set_defaults(command=_token)
+
+    check = commands.add_parser("check", help="compare the code with openapi.yaml, without a database")
+    check.set_defaults(command=_check)
+
+    routes = commands.add_parser("routes", help="print the operations with their guards, statuses and media types")
+    routes.set_defaults(command=_routes)
     return parser
 
 
 def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
     # Imported here because importing the handlers binds them to the contract: main() reports any ContractError.
-    from todo_api.app import create_app
+    from todo_api.check import generated_names
+
+    with generated_names():
+        from todo_api.app import create_app
     from todo_api.server import run
 
     # Checked before the database is contacted, which may take DATABASE_WAIT_TIMEOUT.
@@ -171,6 +180,20 @@ def _migrate(settings: Settings, arguments: argparse.Namespace) -> None:
 
 def _token(settings: Settings, arguments: argparse.Namespace) -> None:
     print(_sign(settings, arguments.user))
+
+
+def _check(settings: Settings, arguments: argparse.Namespace) -> None:
+    from todo_api.check import load_app
+
+    load_app()
+    print(f"The code implements openapi.yaml: {len(load_contract().operations)} operations.")
+
+
+def _routes(settings: Settings, arguments: argparse.Namespace) -> None:
+    from fastapi_contract.overview import overview
+    from todo_api.check import load_app
+
+    print(overview(load_app(), load_contract()))
 
 
 @contextmanager

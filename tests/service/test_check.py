@@ -1,0 +1,85 @@
+"""`todo-api check | routes`: every difference between code and contract in one message, without a database."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from support import ROOT
+from support.serving import run
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the code, its generated modules and the contract."""
+    folder = tmp_path / "copy"
+    for name in ("src", "generated/todo_contract"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "openapi.yaml", folder)
+    return folder
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def failure(copy: Path, *arguments: str) -> list[str]:
+    """Return the lines of the message that a command fails with, in a copy of the code."""
+    failed = run(copy, *arguments, PYTHONPATH=f"{copy / 'src'}:{copy / 'generated'}")
+    assert (failed.returncode, failed.stdout) == (1, ""), failed
+    assert "Traceback" not in failed.stderr
+    return [line.removeprefix("todo-api: ").removeprefix("  - ") for line in failed.stderr.splitlines()]
+
+
+def test_check_finds_no_difference_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    checked = run(tmp_path, "check")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert checked.stdout == "The code implements openapi.yaml: 9 operations.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_prints_every_difference_in_one_message(copy: Path) -> None:
+    replace(copy / "openapi.yaml", "maximum: 2147483647", "maximum: 1000")
+    replace(copy / "openapi.yaml", "operationId: getHealth", "operationId: getLiveness")
+    replace(
+        copy / "src/todo_api/tasks/handlers.py", "session: DbSession) -> models.Task:", "session: DbSession) -> None:"
+    )
+    summary, *differences = failure(copy, "check")
+    assert summary == "The code does not implement openapi.yaml, 4 differences:"
+    for part in (
+        "getTask returns 200 with models.Task: annotate get_task() with -> models.Task.",
+        "getHealth is not in openapi.yaml.",
+        "not implemented: getLiveness (GET /health).",
+        "listTasks / query offset / maximum: openapi.yaml says 1000, the code 2147483647. Run ./codegen.sh.",
+    ):
+        assert any(part in line for line in differences), differences
+
+
+def test_check_names_the_use_of_a_model_that_is_not_generated(copy: Path) -> None:
+    replace(copy / "src/todo_api/tasks/handlers.py", "changes: models.TaskUpdate,", "changes: models.TaskChange,")
+    _, difference = failure(copy, "check")
+    assert difference.startswith("handlers.py:")
+    assert difference.endswith("models.TaskChange is not generated from openapi.yaml. Use a name of generated/.")
+
+
+@pytest.mark.parametrize("command", ["check", "routes", "serve"])
+def test_contract_that_is_not_openapi_is_rejected_by_line(copy: Path, command: str) -> None:
+    replace(copy / "openapi.yaml", "maximum: 2147483647", "maximum: many")
+    summary, *faults = failure(copy, command)
+    assert summary.startswith("openapi.yaml cannot be served, 1 fault")
+    assert faults[0].startswith("openapi.yaml:")
+
+
+def test_routes_lists_each_operation(tmp_path: Path) -> None:
+    printed = run(tmp_path, "routes")
+    assert (printed.returncode, printed.stderr) == (0, "")
+    headings, *rows = [line.split() for line in printed.stdout.splitlines()]
+    assert headings == ["operation", "method", "path", "security", "statuses", "request", "response", "shortcut"]
+    assert " ".join(next(row for row in rows if row[0] == "createTask")) == (
+        "createTask POST /api/{user_id}/tasks bearerAuth (BearerAuth, UrlOwnership) "
+        "201 400 401 403 413 414 415 422 431 500 503 application/json application/json yes"
+    )
+    assert " ".join(next(row for row in rows if row[0] == "getHealth")).startswith("getHealth GET /health public 200")
+    assert len(rows) == 9
