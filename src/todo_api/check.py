@@ -19,13 +19,13 @@ def load_app() -> FastAPI:
 
     Raises ContractError with every difference between code and contract.
     """
-    with generated_names():
+    with _generated_names():
         from todo_api.app import ROUTERS
     return contract_app(load_contract(), ROUTERS)
 
 
 @contextmanager
-def generated_names() -> Iterator[None]:
+def _generated_names() -> Iterator[None]:
     """Turns the use of a name that is missing in generated/ into a ContractError, which names file and line."""
     try:
         yield

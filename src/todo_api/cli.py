@@ -106,11 +106,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
-    # Imported here because importing the handlers binds them to the contract: main() reports any ContractError.
-    from todo_api.check import generated_names
+    from todo_api.check import load_app
 
-    with generated_names():
-        from todo_api.app import create_app
+    # Before the handlers are imported elsewhere, and before the database is started: main() reports any ContractError.
+    load_app()
+    from todo_api.app import create_app
     from todo_api.server import run
 
     # Checked before the database is contacted, which may take DATABASE_WAIT_TIMEOUT.
