@@ -24,7 +24,7 @@ import todo_api.app
 from support.databases import new_database
 from support.pgbouncer import PgBouncer, pgbouncer
 from support.service import WATCH, Service, running, settings_for
-from support.waivers import WAIVERS
+from support.waivers import PART_WAIVERS, WAIVERS
 from todo_api import logs
 from todo_api.database import migrate
 from todo_api.embedded import embedded_postgres
@@ -32,6 +32,7 @@ from todo_api.embedded import embedded_postgres
 Promise = tuple[str, int]
 _cluster = ExitStack()
 _seen: set[Promise] = set()
+_parts: set[str] = set()
 
 
 # --- the run: one PostgreSQL for all workers, and a check at its end that each promise of the contract was seen
@@ -74,6 +75,7 @@ def pytest_unconfigure() -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     _seen.update((operation, status) for operation, status in node.workeroutput.get("seen", ()))
+    _parts.update(node.workeroutput.get("parts", ()))
 
 
 @pytest.hookimpl(trylast=True)
@@ -81,6 +83,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     if _is_worker(config):
         config.workeroutput["seen"] = sorted(WATCH.seen)  # type: ignore[attr-defined]
+        config.workeroutput["parts"] = sorted(WATCH.parts)  # type: ignore[attr-defined]
         return
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not (
         config.option.keyword
@@ -89,7 +92,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         or getattr(config.option, "lf", False)
     )
     if whole and session.exitstatus == pytest.ExitCode.OK:
-        config.stash[_UNSEEN] = WATCH.unseen(_seen | WATCH.seen, WAIVERS)
+        unseen_parts = WATCH.unseen_parts(_parts | WATCH.parts, PART_WAIVERS)
+        config.stash[_UNSEEN] = WATCH.unseen(_seen | WATCH.seen, WAIVERS) + unseen_parts
         if config.stash[_UNSEEN]:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

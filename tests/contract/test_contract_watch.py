@@ -11,6 +11,7 @@ from todo_contract import models
 
 from support import ROOT
 from support.contract_watch import BrokenContractError, ContractWatch
+from support.optional_parts import OptionalParts
 from support.waivers import WAIVERS
 from todo_api.tasks import queries
 
@@ -250,3 +251,42 @@ def test_whole_run_fails_if_a_promise_was_not_seen() -> None:
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout
     assert "contract: getTask promises 404, and no test has seen it" in run.stdout
+
+
+class TestOptionalParts:
+    """What a response may lack: a test must have seen it once."""
+
+    def test_parts_of_the_contract_are_its_optional_members_and_headers(self, watch: ContractWatch) -> None:
+        assert watch.unseen_parts([], {}) == [
+            f"no test has seen {part}: add a test, or a waiver with its reason in tests/support/waivers.py"
+            for part in (
+                "the header Link of TaskPage",
+                "the header WWW-Authenticate of BadRequest",
+                "the member InputError.limit",
+                "the member InputError.parameter",
+                "the member InputError.pointer",
+                "the member TaskPage.total",
+            )
+        ]
+
+    def test_response_with_an_optional_member_is_remembered(self) -> None:
+        watch = ContractWatch()
+        observe(watch, 200, path="/api/a/tasks", json=PAGE)
+        assert watch.parts == set()
+        headers = {"Link": '</api/a/tasks>; rel="next"'}
+        observe(watch, 200, path="/api/a/tasks", json={**PAGE, "total": 1}, headers=headers)
+        assert watch.parts == {"the member TaskPage.total", "the header Link of TaskPage"}
+
+    def test_needless_waiver_is_reported(self) -> None:
+        waivers = {"the member TaskPage.total": "a reason", "the member Task.none": "a reason"}
+        errors = ContractWatch().unseen_parts(["the member TaskPage.total"], waivers)
+        assert errors[-2:] == [f"the waiver for {part} is not needed: remove it" for part in sorted(waivers)]
+
+    def test_values_of_an_enum_are_parts(self) -> None:
+        kind = {"enum": ["a", "b"]}
+        schema = {"type": "object", "required": ["kind"], "properties": {"kind": kind}}
+        response = {"content": {"application/json": {"schema": {"type": "array", "items": schema}}}}
+        operation = {"operationId": "list", "responses": {"200": response}}
+        parts = OptionalParts({"paths": {"/": {"get": operation}}})
+        assert parts.promised() == {f"the value {value} of list 200 items.kind" for value in "ab"}
+        assert {*parts.of(operation, "200", {}, [{"kind": "a"}])} == {"the value a of list 200 items.kind"}

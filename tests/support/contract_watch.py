@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 
 from fastapi_contract.document import read
 from support import ROOT
+from support.optional_parts import OptionalParts
 
 CHECKS = [
     status_code_conformance,
@@ -43,6 +44,9 @@ class ContractWatch:
         # Without an explicit configuration, schemathesis would load the fuzzer's.
         self.schema = schemathesis.openapi.from_path(path, config=SchemathesisConfig())
         self.seen: set[Promise] = set()
+        self._optional = OptionalParts(self.document)
+        self.parts: set[str] = set()
+        """The optional members, headers and enum values of the responses so far."""
 
     @property
     def promised(self) -> set[Promise]:
@@ -72,6 +76,9 @@ class ContractWatch:
             except FailureGroup as failures:
                 raise BrokenContractError(f"{operation.label}: {failures}") from None
             self._observe_examples(operation, response)
+            body = response.json() if response.headers.get("content-type", "").endswith("json") else None
+            raw = operation.definition.raw
+            self.parts |= {*self._optional.of(raw, str(response.status_code), response.headers, body)}
         self.seen.add((operation.definition.raw["operationId"], response.status_code))
 
     def unseen(self, seen: Iterable[Promise], waivers: Mapping[Promise, str]) -> list[str]:
@@ -84,6 +91,17 @@ class ContractWatch:
             "with its reason in tests/support/waivers.py"
             for operation, status in never
         ] + [f"the waiver for {operation} {status} is not needed: remove it" for operation, status in needless]
+
+    def unseen_parts(self, parts: Iterable[str], waivers: Mapping[str, str]) -> list[str]:
+        """Return an error for each optional member, header and enum value that was never seen, and for each waiver that
+        is not needed."""
+        promised, parts = self._optional.promised(), set(parts)
+        never = sorted(promised - parts - waivers.keys())
+        needless = sorted(waivers.keys() & parts | waivers.keys() - promised)
+        return [
+            f"no test has seen {part}: add a test, or a waiver with its reason in tests/support/waivers.py"
+            for part in never
+        ] + [f"the waiver for {part} is not needed: remove it" for part in needless]
 
     def _find(self, request: httpx.Request) -> APIOperation[Any, Any, Any, Any] | None:
         method = "GET" if request.method == "HEAD" else request.method
