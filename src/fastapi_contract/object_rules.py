@@ -6,6 +6,7 @@ predicate such as "has an empty `enum`.", and whether that violates OpenAPI; oth
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
@@ -17,6 +18,13 @@ def _openapi(document: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
     version = document.get("openapi", "3.1.")
     if not version.startswith("3.1."):
         yield "openapi", not_supported(f"OpenAPI {version}", ["3.1.x"]), False
+
+
+def _server(server: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    # Operations are served at the paths of the contract.
+    path = urlsplit(server.get("url", "")).path
+    if path not in {"", "/"}:
+        yield "url", f"uses the base path {path}, which is not supported. Write it in the paths.", False
 
 
 def _parameter(parameter: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
@@ -95,6 +103,7 @@ def _pattern_problem(pattern: str) -> str | None:
 
 RULES: Mapping[str, Rule] = {
     "OpenAPI": _openapi,
+    "Server": _server,
     "Parameter": _parameter,
     "Header": _header,
     "SecurityScheme": _security_scheme,

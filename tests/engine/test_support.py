@@ -57,6 +57,12 @@ def test_line_of_a_pointer() -> None:
             "listNotes uses text/xml in a 200 response",
             id="XML response",
         ),
+        pytest.param(("servers", [{"url": "/v2"}]), "servers uses the base path /v2", id="base path"),
+        pytest.param(
+            ("servers", [{"url": "https://example.com/v2/"}]),
+            "servers uses the base path /v2/",
+            id="base path of a host",
+        ),
         pytest.param(
             (f"{GET} responses default", {"description": ""}),
             "listNotes uses `default` in its responses",
