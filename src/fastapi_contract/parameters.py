@@ -26,7 +26,8 @@ _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,308})(?:\.[0-9]{1,308})?(?:[eE][+-]?[0-9]{1,3})?")
 _CONSTANTS: dict[str, dict[str, bool | None]] = {"boolean": {"true": True, "false": False}, "null": {"null": None}}
 
-_Convert = Callable[[str], Any]
+Convert = Callable[[str], Any]
+"""Converts the text of a value."""
 
 
 class _Parameter:
@@ -38,11 +39,11 @@ class _Parameter:
         types = json_types(document, schema)
         self.is_array = "array" in types and spec["in"] in {"query", "header"}
         self.is_exploded = self.is_array and spec["in"] == "query" and spec.get("explode", True)
-        self.convert = _conversion(json_types(document, schema.get("items", {})) if self.is_array else types)
+        self.convert = conversion(json_types(document, schema.get("items", {})) if self.is_array else types)
         self._validator = Validator(document, spec["schema"])
         self._is_valid = self._validator.is_valid
 
-    def read(self, text: str, decode: _Convert = str) -> Any:
+    def read(self, text: str, decode: Convert = str) -> Any:
         """Converts the text of a value. An array that is not exploded has its items between commas."""
         if self.is_array:
             return [self.convert(decode(item)) for item in text.split(",")]
@@ -188,7 +189,7 @@ def _without_spaces(text: str) -> str:
     return text.strip(" \t")
 
 
-def _conversion(types: Collection[str]) -> _Convert:
+def conversion(types: Collection[str]) -> Convert:
     """Returns a function that converts the canonical text of one of these JSON types; other text stays text."""
     if types == JSON_TYPES:
         return str

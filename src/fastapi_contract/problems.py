@@ -66,15 +66,16 @@ class InvalidRequest(Problem):
 
 class MalformedBody(Problem):
     """The body is not JSON as RFC 8259 defines it: not UTF-8, a syntax error, NaN or Infinity, a repeated name in an
-    object, nested too deeply, or more than 1,000 objects. The detail names the error and its position."""
+    object, nested too deeply, or more than 1,000 objects. Or it is not of the other media type that its Content-Type
+    declares, such as a form. The detail names the error and its position."""
 
     type = "/problems/malformed-body"
-    title = "Malformed JSON"
+    title = "Malformed body"
     status = 400
 
-    def __init__(self, fault: str) -> None:
-        """`fault` is the error and its position, without a period at its end."""
-        super().__init__(f"The body is not JSON: {fault}.")
+    def __init__(self, fault: str, expected: str = "JSON") -> None:
+        """`fault` is the error and its position, without a period at its end. `expected` is what the body must be."""
+        super().__init__(f"The body is not {expected}: {fault}.")
 
 
 class NotFound(Problem):
@@ -138,15 +139,18 @@ class UriTooLong(Problem):
 
 
 class UnsupportedMediaType(Problem):
-    """The Content-Type header does not declare JSON in UTF-8. Send "Content-Type: application/json"."""
+    """The Content-Type header does not declare a media type that the operation accepts, such as application/json, or
+    its charset is not UTF-8. The detail and the Accept header name what is accepted."""
 
     type = "/problems/unsupported-media-type"
     title = "Unsupported media type"
     status = 415
 
-    def __init__(self) -> None:
+    def __init__(self, accepted: Sequence[str]) -> None:
+        """`accepted` are the media types that the operation accepts."""
         super().__init__(
-            'The body must be JSON. Send "Content-Type: application/json".', {"Accept": "application/json"}
+            f"The Content-Type must be {' or '.join(accepted)}, with the charset UTF-8 if it has one.",
+            {"Accept": ", ".join(accepted)},
         )
 
 

@@ -17,10 +17,11 @@ from starlette._utils import get_route_path
 from starlette.routing import Match
 from starlette.types import Message, Scope
 
-from fastapi_contract.bodies import JsonBody
+from fastapi_contract.bodies import RequestBody
 from fastapi_contract.contract import Operation
 from fastapi_contract.generated import Generated
 from fastapi_contract.input_errors import InputError
+from fastapi_contract.negotiation import negotiate
 from fastapi_contract.parameters import Parameters
 from fastapi_contract.paths import Paths
 from fastapi_contract.problems import ValidationFailed
@@ -45,8 +46,10 @@ class ContractRoute(APIRoute):
     parameters: ClassVar[Parameters]
     paths: Paths | None = None
     """The contract's, which decide whether this route matches. None until it belongs to an app: see `of`."""
-    body: ClassVar[JsonBody | None]
+    body: ClassVar[RequestBody | None]
     """None if the operation has no body."""
+    offered: ClassVar[Sequence[str]]
+    """The media types of the operation's successes, if it has several; otherwise empty."""
     binding: ClassVar[Binding | None] = None
 
     def of(self, app: FastAPI, paths: Paths) -> "ContractRoute":
@@ -82,11 +85,12 @@ class ContractRoute(APIRoute):
 def contract_route(
     guards: Sequence[Guard],
     parameters: Parameters,
-    body: JsonBody | None = None,
+    body: RequestBody | None = None,
+    offered: Sequence[str] = (),
     binding: Binding | None = None,
 ) -> type[ContractRoute]:
     """Returns a subclass of ContractRoute for one operation; a class, because FastAPI makes the route itself."""
-    members = {"guards": guards, "parameters": parameters, "body": body, "binding": binding}
+    members = {"guards": guards, "parameters": parameters, "body": body, "offered": offered, "binding": binding}
     return type("ContractRoute", (ContractRoute,), members)
 
 
@@ -114,6 +118,8 @@ class ContractRequest(Request):
         Raises the guards' exceptions, and the problems of a query or body that cannot be passed to the models.
         """
         results = [await guard(self) for guard in route.guards]
+        if route.offered:
+            negotiate(self.scope, route.offered)
         errors: list[InputError] = []
         self.scope["path_params"] = route.parameters.read_path(self.scope["path_params"], errors)
         self._query_params = route.parameters.read_query(self.scope["query_string"], errors)  # type: ignore[assignment]
@@ -126,8 +132,7 @@ class ContractRequest(Request):
         if route.body is not None:
             headers = dict(self.scope["headers"])
             self._body, self.parsed = await route.body.read(headers, self.scope["headers"], self.receive)
-            if self._body:
-                self._json = self.parsed
+            self._json = self.parsed
         return results
 
     async def replay(self) -> Message:

@@ -11,13 +11,12 @@ from fastapi.datastructures import Default
 from fastapi.responses import JSONResponse
 
 from fastapi_contract.answers import Success, is_typed, model_of, successes_of
-from fastapi_contract.bodies import JsonBody
+from fastapi_contract.bodies import RequestBody
 from fastapi_contract.contract import Contract, ContractError, Operation
 from fastapi_contract.document import line_of, resolve
 from fastapi_contract.generated import Generated
 from fastapi_contract.parameters import Parameters
 from fastapi_contract.requests import Binding, contract_route
-from fastapi_contract.schemas import Validator
 from fastapi_contract.security import Guard, dependencies_of, guards_of
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -124,15 +123,22 @@ class ContractRouter(APIRouter):
             # A plain Response for an empty body, because JSONResponse gives a 204 a content type.
             response_class=Default(JSONResponse) if has_model else Response,
             response_model=Default(None) if has_model else None,
-            route_class_override=contract_route(guards, parameters, _json_body(contract, operation), binding),
+            route_class_override=contract_route(
+                guards, parameters, _request_body(contract, operation), _offered(successes), binding
+            ),
         )
 
 
-def _json_body(contract: Contract, operation: Operation) -> JsonBody | None:
+def _request_body(contract: Contract, operation: Operation) -> RequestBody | None:
     if "requestBody" not in operation.spec:
         return None
-    body = resolve(contract.document, operation.spec["requestBody"])
-    return JsonBody(Validator(contract.document, body["content"]["application/json"].get("schema", {})))
+    return RequestBody(contract.document, resolve(contract.document, operation.spec["requestBody"]))
+
+
+def _offered(successes: Sequence[Success]) -> list[str]:
+    """The media types among which a client can choose."""
+    media_types = list(dict.fromkeys(success.media_type for success in successes if success.media_type is not None))
+    return media_types if len(media_types) > 1 else []
 
 
 def _check_model(operation: Operation, handler: Callable[..., Any], success: Success, model: Any) -> None:

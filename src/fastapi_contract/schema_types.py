@@ -1,9 +1,11 @@
-"""Finds the JSON types of the values that a schema allows."""
+"""Finds what values a schema allows: their JSON types, their members, and whether they are files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi_contract.document import resolve
+
+Schema = dict[str, Any]
 
 JSON_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 
@@ -27,6 +29,34 @@ def json_types(
     if "allOf" in schema:
         return JSON_TYPES.intersection(*(json_types(document, each, seen) for each in schema["allOf"]))
     return JSON_TYPES
+
+
+def members_of(document: Mapping[str, Any], schema: Schema) -> dict[str, Schema]:
+    """Returns the members that a schema and its branches describe. One that several of them describe differently has a
+    schema that allows each."""
+    found: dict[str, list[Schema]] = {}
+    for each in parts_of(document, schema):
+        for name, member in each.get("properties", {}).items():
+            if member not in found.setdefault(name, []):
+                found[name].append(member)
+    return {name: each[0] if len(each) == 1 else {"anyOf": each} for name, each in found.items()}
+
+
+def parts_of(document: Mapping[str, Any], schema: Schema, seen: frozenset[int] = frozenset()) -> Iterator[Schema]:
+    """A schema, and the branches of its `allOf`, `anyOf` and `oneOf`, without their `$ref`."""
+    if id(schema) in seen:
+        return
+    resolved = resolve(document, schema)
+    yield resolved
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        for branch in resolved.get(keyword, ()):
+            yield from parts_of(document, branch, seen | {id(schema)})
+
+
+def is_file(document: Mapping[str, Any], schema: Schema) -> bool:
+    """Whether the values of a schema are files in a multipart form."""
+    parts = list(parts_of(document, schema))
+    return any(part.get("format") == "binary" for part in parts) or json_types(document, schema) == JSON_TYPES
 
 
 def _type_of(value: Any) -> str:

@@ -11,6 +11,7 @@ from fastapi_contract.openapi_objects import IGNORED_HEADERS, METHODS
 from fastapi_contract.paths import PathTemplate
 from fastapi_contract.schema_types import JSON_TYPES, json_types
 from fastapi_contract.structure import Fault, Structure
+from fastapi_contract.support_bodies import file_not_supported, has_file, json_faults, request_faults
 from fastapi_contract.supported import (
     ITEM_TYPES,
     PARAMETER_TYPES,
@@ -172,6 +173,8 @@ def _parameters(structure: Structure, operation: _Operation) -> Iterator[Fault]:
             text = not_supported(f"the style {style} for the {where} parameter {name}", [STYLES[where]])
             yield _unsupported((*place, "style"), text)
         if isinstance(schema := parameter.get("schema"), dict):
+            if has_file(structure.root, schema):
+                yield _unsupported((*place, "schema"), file_not_supported(f"the {where} parameter {name}"))
             yield from _parameter_types(structure, (*place, "schema"), schema, f"the {where} parameter {name}", where)
 
 
@@ -193,6 +196,7 @@ def _request_body(structure: Structure, operation: _Operation) -> Iterator[Fault
     if "requestBody" in operation.spec:
         place = structure.follow((*operation.place, "requestBody"))
         yield from _content(structure, place, REQUEST_MEDIA_TYPES, "a request body")
+        yield from request_faults(structure, place)
         if not value_at(structure.root, place)["content"]:
             yield _malformed((*place, "content"), "has a request body without media types: add one.")
 
@@ -231,6 +235,7 @@ def _responses(structure: Structure, operation: _Operation, operations: Mapping[
         else:
             supported = RESPONSE_MEDIA_TYPES if status < "4" else PROBLEM_MEDIA_TYPES
             yield from _content(structure, at, supported, f"a {status} response")
+            yield from json_faults(structure, at)
         yield from _links(response, structure, at, operations)
     if not any(status.isdigit() and "2" <= status < "4" for status in statuses):
         yield _malformed(place, "has no 2xx or 3xx response: add one.")

@@ -7,7 +7,16 @@ from collections.abc import Collection, Mapping
 
 from fastapi_contract import formats
 
-REQUEST_MEDIA_TYPES = ("application/json",)
+REQUEST_MEDIA_TYPES = (
+    "application/json",
+    "application/merge-patch+json",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "text/plain",
+    "application/octet-stream",
+)
+FILE_MEDIA_TYPES = ("multipart/form-data", "application/octet-stream")
+"""Those with `format: binary`."""
 RESPONSE_MEDIA_TYPES = ("application/json", "text/csv", "text/plain", "application/octet-stream")
 """Those of a 2xx or 3xx response."""
 PROBLEM_MEDIA_TYPES = ("application/problem+json",)
@@ -24,9 +33,14 @@ PARAMETER_TYPES = {
 """The types of parameters, by where they are."""
 ITEM_TYPES = _SCALARS
 """The types of the items of an array that is a parameter."""
+FORM_TYPES = {
+    "application/x-www-form-urlencoded": (*_SCALARS, "array"),
+    "multipart/form-data": (*_SCALARS, "array", "object"),
+}
+"""The types of the members of a form, by its media type. Items may have the same types except `array`."""
 SECURITY_SCHEMES = ("apiKey", "http")
 NUMBER_FORMATS = (*formats.BOUNDS, "double")
-STRING_FORMATS = tuple(formats.SENTENCES)
+STRING_FORMATS = (*formats.SENTENCES, "binary")
 
 _ONE_SCHEMA = "Describe the value with type, properties, items, anyOf and oneOf."
 _ONE_DIALECT = "The schemas are those of OpenAPI 3.1."
@@ -57,7 +71,7 @@ UNSUPPORTED: Mapping[str, Mapping[str, str]] = {
         "unevaluatedProperties": "Use `additionalProperties`.",
         "unevaluatedItems": "Use `items`.",
         "contentEncoding": "Use `format: byte`.",
-        "contentMediaType": _ONE_SCHEMA,
+        "contentMediaType": "For a file, use `format: binary`.",
         "contentSchema": _ONE_SCHEMA,
         "xml": "Bodies are not XML.",
         "nullable": 'It is of OpenAPI 3.0. Use a list of types, such as `type: [string, "null"]`.',
