@@ -10,13 +10,13 @@ from fastapi_contract.document import resolve
 from fastapi_contract.files import File
 from fastapi_contract.input_errors import InputError, pointer_of
 from fastapi_contract.media_types import Parameters
-from fastapi_contract.multipart import MAX_PARTS, MultipartError, parse_multipart
+from fastapi_contract.multipart import MultipartError, parse_multipart
 from fastapi_contract.parameters import conversion
 from fastapi_contract.problems import MalformedBody, ValidationFailed
 from fastapi_contract.schema_types import JSON_TYPES, is_file, json_types, members_of
 
-MAX_MEMBERS = MAX_PARTS
-"""Per form."""
+MAX_MEMBERS = 1000
+"""Of a urlencoded form."""
 
 _Part: TypeAlias = str | File
 """A value as it was sent: text, or in multipart a File."""

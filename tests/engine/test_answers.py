@@ -13,6 +13,7 @@ from fastapi import FastAPI, Query
 from fastapi_contract import codegen
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract, ContractError
+from fastapi_contract.negotiation import AcceptedMediaType
 from fastapi_contract.router import ContractRouter
 from support.contract_watch import ContractWatch
 from support.generated import generate_answers, generate_models
@@ -70,6 +71,12 @@ paths:
           content:
             application/json: {schema: {$ref: "#/components/schemas/Thing"}}
             text/plain: {schema: {type: string}}
+        "406":
+          description: Neither
+          content:
+            application/problem+json:
+              schema: {type: object}
+              examples: {all: {value: {type: /problems/not-acceptable, title: Not acceptable, status: 406}}}
   /inline:
     get:
       operationId: getInline
@@ -139,10 +146,10 @@ def app_of(models: Any, answers: Any, *, shortcut: bool) -> FastAPI:
     async def download() -> Any:
         return answers.Download200(b"\0\xff")
 
-    plain = iter([True, False] * 10)
-
-    async def choose() -> Any:
-        return answers.Choose200Plain("thing") if next(plain) else answers.Choose200Json(models.Thing(from_=3))
+    async def choose(media_type: AcceptedMediaType) -> Any:
+        if media_type == "text/plain":
+            return answers.Choose200Plain("thing")
+        return answers.Choose200Json(models.Thing(from_=3))
 
     async def get_inline() -> Any:
         return models.GetInlineResponse(n=1)
@@ -192,7 +199,6 @@ def client(
             "n\n1\nä\n".encode(),
         ),
         ("GET /binary", 200, {"content-type": "application/octet-stream"}, b"\0\xff"),
-        ("GET /choice", 200, {"content-type": "text/plain; charset=utf-8"}, b"thing"),
         ("GET /choice", 200, {"content-type": "application/json"}, b'{"from":3}'),
         ("GET /inline", 200, {"content-type": "application/json"}, b'{"n":1}'),
         ("GET /list", 200, {"content-type": "application/json"}, b'["a","b"]'),
@@ -205,6 +211,27 @@ def test_answer_is_sent_as_documented(
     response = client.request(method, path)
     assert (response.status_code, response.content) == (status, body)
     assert {name: response.headers.get(name) for name in headers} == headers
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        pytest.param("text/plain", "text/plain; charset=utf-8", id="text"),
+        pytest.param("application/json", "application/json", id="json"),
+        pytest.param("text/*, */*;q=0.1", "text/plain; charset=utf-8", id="range"),
+        pytest.param("image/png", "application/problem+json", id="neither"),
+    ],
+)
+def test_accept_header_chooses_the_answer(client: httpx.Client, accept: str, media_type: str) -> None:
+    response = client.get("/choice", headers={"Accept": accept})
+    assert response.headers["Content-Type"] == media_type
+    if accept == "image/png":
+        assert (response.status_code, response.json()["type"]) == (406, "/problems/not-acceptable")
+        assert response.json()["detail"] == "Send an Accept header that allows application/json or text/plain."
+
+
+def test_accept_header_without_a_choice_is_ignored(client: httpx.Client) -> None:
+    assert client.get("/csv", headers={"Accept": "image/png"}).status_code == 200
 
 
 def test_every_operation_is_compiled(models: ModuleType, answers: ModuleType) -> None:

@@ -14,6 +14,7 @@ from fastapi_contract.bodies import MAX_BODY
 from fastapi_contract.contract import Contract, ContractError
 from fastapi_contract.files import File
 from fastapi_contract.forms import MAX_MEMBERS
+from fastapi_contract.multipart import MAX_HEADER, MAX_PARTS
 from fastapi_contract.router import ContractRouter
 from support.generated import generate_models
 from support.service import running
@@ -234,7 +235,10 @@ def test_invalid_body_is_422_with_the_place(
         pytest.param("/upload", MULTIPART, parts(('name="size"', b"\xff")), "a form", id="number that is not UTF-8"),
         pytest.param("/upload", MULTIPART, parts(('name="note"', b"{")), "a form", id="part that is not JSON"),
         pytest.param(
-            "/upload", MULTIPART, parts(*[('name="a"', b"")] * (MAX_MEMBERS + 1)), "a form", id="too many parts"
+            "/upload", MULTIPART, parts(*[('name="a"', b"")] * (MAX_PARTS + 1)), "a form", id="too many parts"
+        ),
+        pytest.param(
+            "/upload", MULTIPART, parts((f'name="{"a" * MAX_HEADER}"', b"")), "a form", id="long header of a part"
         ),
         pytest.param("/text", "text/plain", b"\xff", "text", id="text that is not UTF-8"),
     ],
