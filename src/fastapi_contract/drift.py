@@ -8,7 +8,8 @@ generated types that are stale.
 import inspect
 import json
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from types import UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin
 
 from fastapi.security.base import SecurityBase
 from starlette.routing import BaseRoute
@@ -20,6 +21,7 @@ from fastapi_contract.contract import Contract, Schema, operations_of
 from fastapi_contract.declared import Declared, UndescribedError
 from fastapi_contract.document import Place, line_of, resolve
 from fastapi_contract.generated import digest
+from fastapi_contract.media_types import BINARY, TEXT
 from fastapi_contract.normal_form import NormalForm
 from fastapi_contract.openapi_objects import IGNORED_HEADERS
 from fastapi_contract.requests import ContractRoute
@@ -27,6 +29,8 @@ from fastapi_contract.requests import ContractRoute
 MAX_SHOWN = 120
 """Characters of a value in a message."""
 _CODEGEN = "Run ./codegen.sh."
+_UNVALIDATED = (str, bytes)
+"""Types of bodies that the engine has checked."""
 
 
 def differences(contract: Contract, routes: Sequence[BaseRoute], handled: Collection[str]) -> list[str]:
@@ -199,18 +203,26 @@ class _BoundOperation:
         if required != declaration.is_required:
             difference = Difference(("body", "required"), required, declaration.is_required, (body, "required"))
             yield self._message(difference, f"Change the default in {self._handler}.")
-        compared = [each for each in media_types if each == media_type or (is_json(each) and is_json(media_type))]
-        if not compared:
-            difference = Difference(("body", "content"), [*media_types], media_type, (body, "content"))
-            yield self._message(difference, f"Change the parameter in {self._handler}.")
-        for each in compared:
-            schema = media_types[each].get("schema", {})
-            generated = self._generated.type_of(schema, f"{pascal_case(self._operation.id)}Request")
-            is_generated = generated is not None and generated == declaration.written
-            if not (is_generated and self._is_fresh):
-                described = declared.schema_of(generated, "validation") if is_generated else declaration.described()[0]
-                side, step = self._side(is_generated), self._step(generated, is_generated)
-                yield from self._compare(("body", each), schema, described, NormalForm(described), side, step)
+        # The contract alone decides which media types are read; the type of the parameter has a branch for each.
+        branches = _branches(declaration.written)
+        for each, media in media_types.items():
+            generated = self._type_of_body(each, media.get("schema", {}))
+            is_generated = generated is not None and generated in branches
+            if is_generated and (self._is_fresh or generated in _UNVALIDATED):
+                continue
+            if len(media_types) > 1 and not is_generated:
+                difference = Difference(("body", each), _name(generated), _names(branches), (media, ""))
+                yield self._message(difference, f"Add it to the type of the parameter in {self._handler}.")
+                continue
+            described = declared.schema_of(generated, "validation") if is_generated else declaration.described()[0]
+            side, step = self._side(is_generated), self._step(generated, is_generated)
+            schema = media.get("schema", {})
+            yield from self._compare(("body", each), schema, described, NormalForm(described), side, step)
+
+    def _type_of_body(self, media_type: str, schema: Schema) -> Any:
+        if media_type in {TEXT, BINARY}:
+            return str if media_type == TEXT else bytes
+        return self._generated.type_of(schema, f"{pascal_case(self._operation.id)}Request")
 
     # --- responses
 
@@ -304,6 +316,18 @@ class _BoundOperation:
         source, keyword = difference.source or (self._operation.spec, "")
         values = f"openapi.yaml says {_shown(difference.contract)}, the code {_shown(difference.code)}"
         return _Message(self._lines.of(source, keyword), (self._operation.id, *difference.path), f"{values}. {step}")
+
+
+def _branches(written: Any) -> list[Any]:
+    return [*get_args(written)] if get_origin(written) in {Union, UnionType} else [written]
+
+
+def _name(kind: Any) -> str:
+    return str(getattr(kind, "__name__", kind))
+
+
+def _names(kinds: list[Any]) -> str:
+    return " or ".join(map(_name, kinds))
 
 
 def _nullable(schema: Any) -> Schema:

@@ -86,7 +86,7 @@ def post(client: httpx.Client, path: str, media_type: str | None, body: bytes) -
 
 
 def parts(*each: tuple[str, bytes]) -> bytes:
-    """A multipart body: for each part the parameters of its Content-Disposition with further headers, and its content."""
+    """A multipart body; a part has the parameters of its Content-Disposition, further headers, and its content."""
     lines = [
         b"--b\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % (head.encode(), content) for head, content in each
     ]
