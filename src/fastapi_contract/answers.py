@@ -17,6 +17,7 @@ from starlette.responses import Response
 from fastapi_contract.contract import Contract, ContractError, Operation, Schema
 from fastapi_contract.document import resolve
 from fastapi_contract.serializers import serializer
+from fastapi_contract.streams import STREAM_MEDIA_TYPES
 
 COMMON_HEADERS = frozenset({"x-request-id", "cache-control", "x-content-type-options", "content-type"})
 """Headers that the engine sets on every response."""
@@ -107,7 +108,7 @@ def model_of(contract: Contract, operation: Operation, success: Success, models:
     """
     if success.schema is None:
         return None
-    if not is_json(str(success.media_type)):
+    if not is_json(str(success.media_type)) and success.media_type not in STREAM_MEDIA_TYPES:
         return str if str(success.media_type).startswith("text/") else bytes
     # An inline schema is generated under the name of its operation.
     inline_name = f"{pascal_case(operation.id)}Response"

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fastapi_contract import request_id
 from fastapi_contract.cors import CrossOrigin
 from fastapi_contract.problems import InternalError, InvalidRequest, Problem, problem_response
+from fastapi_contract.streams import IS_HEAD
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -68,7 +69,7 @@ class RequestContext:
         status: int | None = None
         if method == "HEAD":
             # uvicorn omits the body of a response to HEAD.
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", IS_HEAD: True}
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status

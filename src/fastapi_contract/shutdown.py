@@ -15,6 +15,8 @@ from collections.abc import Sequence
 
 import uvicorn
 
+from fastapi_contract.ending import ending
+
 HANDSHAKE_TIMEOUT = 0.1
 """Seconds for handshakes in progress to complete after a shutdown begins."""
 SUPERVISOR_INTERVAL = 0.5
@@ -39,6 +41,7 @@ class Server(uvicorn.Server):
     closes the listener. uvicorn closes the listener with its queue, which resets the connections in the queue."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        ending().set()
         listeners = sockets or []
         if multiprocessing.parent_process() is None:
             ignore_new_handshakes(listeners)

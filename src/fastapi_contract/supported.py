@@ -17,8 +17,15 @@ REQUEST_MEDIA_TYPES = (
 )
 FILE_MEDIA_TYPES = ("multipart/form-data", "application/octet-stream")
 """Those with `format: binary`."""
-RESPONSE_MEDIA_TYPES = ("application/json", "text/csv", "text/plain", "application/octet-stream")
-"""Those of a 2xx or 3xx response."""
+RESPONSE_MEDIA_TYPES = (
+    "application/json",
+    "text/csv",
+    "text/plain",
+    "application/octet-stream",
+    "application/x-ndjson",
+    "text/event-stream",
+)
+"""Those of a 2xx or 3xx response. The schema of the last two, which are streams, is that of an item."""
 PROBLEM_MEDIA_TYPES = ("application/problem+json",)
 """Those of a 4xx or 5xx response."""
 STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}

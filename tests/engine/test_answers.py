@@ -116,7 +116,7 @@ def bind(router: ContractRouter, operation_id: str, handler: Any, returned: Any)
     router.operation(operation_id)(handler)
 
 
-def app_of(models: Any, answers: Any, *, shortcut: bool) -> FastAPI:  # noqa: C901 (A handler for each operation.)
+def app_of(models: Any, answers: Any, *, shortcut: bool) -> FastAPI:
     contract = Contract.parse(CONTRACT.encode())
     router = ContractRouter(contract, models, answers=answers)
 
@@ -147,9 +147,8 @@ def app_of(models: Any, answers: Any, *, shortcut: bool) -> FastAPI:  # noqa: C9
         return answers.Download200(b"\0\xff")
 
     async def choose(media_type: AcceptedMediaType) -> Any:
-        if media_type == "text/plain":
-            return answers.Choose200Plain("thing")
-        return answers.Choose200Json(models.Thing(from_=3))
+        is_text = media_type == "text/plain"
+        return answers.Choose200Plain("thing") if is_text else answers.Choose200Json(models.Thing(from_=3))
 
     async def get_inline() -> Any:
         return models.GetInlineResponse(n=1)
