@@ -88,7 +88,7 @@ def _parse(header: bytes, at: int) -> tuple[str, Parameters, int] | None:
         at = match.end()
         if match[1] is not None:
             key, value = match[1].lower(), _unquoted(match[2])
-            if parameters.setdefault(key, value) != value:
+            if parameters.setdefault(key, value).lower() != value.lower():
                 return None
     match = _END.match(header, at)
     return None if match is None else (name, parameters, match.end())

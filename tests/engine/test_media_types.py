@@ -14,6 +14,7 @@ OFFERED = ["application/json", "text/csv", "text/plain"]
         pytest.param(b" Text/Plain ; CharSet=UTF-8 ;", ("text/plain", {b"charset": b"UTF-8"}), id="spaces and case"),
         pytest.param(b'a/b; c="d\\"; e=f"', ("a/b", {b"c": b'd"; e=f'}), id="quoted value"),
         pytest.param(b"a/b; c=1; c=1", ("a/b", {b"c": b"1"}), id="equal values"),
+        pytest.param(b"a/b; c=utf-8; c=UTF-8", ("a/b", {b"c": b"utf-8"}), id="values of other case"),
         pytest.param(b"a/b; c=1; c=2", None, id="two values"),
         pytest.param(b"a/b, c/d", None, id="two media types"),
         pytest.param(b"a/b,", None, id="comma at the end"),
