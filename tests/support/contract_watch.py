@@ -84,7 +84,8 @@ class ContractWatch:
                 self._observe_items(operation, response)
             else:
                 self._observe_examples(operation, response)
-            body = response.json() if response.headers.get("content-type", "").endswith("json") else None
+            is_json = response.headers.get("content-type", "").endswith("json") and not is_stream
+            body = response.json() if is_json else None
             raw = operation.definition.raw
             self.parts |= {*self._optional.of(raw, str(response.status_code), response.headers, body)}
         self.seen.add((operation.definition.raw["operationId"], response.status_code))
