@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
+from fastapi_contract.input_errors import CODES
 from fastapi_contract.structure import Rule
 from fastapi_contract.supported import NUMBER_FORMATS, SECURITY_SCHEMES, STRING_FORMATS, not_supported
 
@@ -82,6 +83,9 @@ def _schema(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
             yield "format", not_supported(f"the format {schema['format']}", formats), False
     if "pattern" in schema and (problem := _pattern_problem(schema["pattern"])):
         yield "pattern", f"has a `pattern` that the generated models cannot use: {problem}.", True
+    if "x-pattern-error" in schema and not _is_pattern_error(schema["x-pattern-error"]):
+        text = f"has an `x-pattern-error` that is not a code, a detail, or both. The codes are: {', '.join(CODES)}."
+        yield "x-pattern-error", text, False
     for field in ("enum", "allOf", "anyOf", "oneOf"):
         if schema.get(field) == []:
             yield field, f"has an empty `{field}`: add a value, or remove it.", True
@@ -90,6 +94,15 @@ def _schema(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
     if "discriminator" in schema and not {"oneOf", "anyOf"} & schema.keys():
         text = "uses `discriminator` without `oneOf` or `anyOf`, which is not supported. Add one of them."
         yield "discriminator", text, False
+
+
+def _is_pattern_error(error: Any) -> bool:
+    return (
+        isinstance(error, dict)
+        and error.keys() <= {"code", "detail"}
+        and error.get("code", "pattern") in [*CODES]
+        and isinstance(error.get("detail", ""), str)
+    )
 
 
 def _pattern_problem(pattern: str) -> str | None:

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from fastapi_contract.contract import ContractError, Schema
+from fastapi_contract.contract import Schema
 from fastapi_contract.document import place_of, value_at
 from fastapi_contract.formats import BOUNDS, CHECKS
-from fastapi_contract.input_errors import CODES, InputError
+from fastapi_contract.input_errors import InputError
 from fastapi_contract.schema_errors import READ_ONLY, TAGS, WHOLE, SchemaErrors
 
 _SCHEMAS_BY_NAME = {"properties", "patternProperties", "dependentSchemas"}
@@ -46,10 +46,7 @@ class Validator:
     """Whether a parsed value is valid: 0.3 µs for a task."""
 
     def __init__(self, document: Schema, schema: Schema) -> None:
-        """`schema` is a part of `document`, an OpenAPI document in which its `$ref` are resolved.
-
-        Raises ContractError for an `x-pattern-error` that is not one.
-        """
+        """`schema` is a part of `document`, an OpenAPI document in which its `$ref` are resolved."""
         self._schema = _Bundle(document).of(schema)
         self._validator = jsonschema_rs.Draft202012Validator(
             self._schema,
@@ -114,8 +111,6 @@ class _Bundle:
             self._forbid_read_only(schema, converted)
         for union in {"anyOf", "oneOf"} & schema.keys():
             self._mark_tags(schema, converted, union)
-        if "x-pattern-error" in schema:
-            _check_pattern_error(schema["x-pattern-error"])
         return converted
 
     def _value(self, keyword: str, value: Any) -> Any:
@@ -213,15 +208,3 @@ def _bound_numbers(schema: Schema) -> None:
         if bounds is not None:
             schema["minimum"] = max(schema.get("minimum", bounds[0]), bounds[0])
             schema["maximum"] = min(schema.get("maximum", bounds[1]), bounds[1])
-
-
-def _check_pattern_error(error: Any) -> None:
-    if (
-        not isinstance(error, dict)
-        or not error.keys() <= {"code", "detail"}
-        or error.get("code", "pattern") not in CODES
-        or not isinstance(error.get("detail", ""), str)
-    ):
-        raise ContractError(
-            ["x-pattern-error must have a code, a detail, or both. The codes are: " + ", ".join(CODES) + "."]
-        )

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 import yaml
 
-from fastapi_contract.contract import ContractError
 from fastapi_contract.schemas import Validator
 
 DOCUMENT = yaml.safe_load("""
@@ -186,11 +185,3 @@ def test_tag_without_a_mapping_is_the_schemas_own_value_or_its_name() -> None:
     named = Validator(DOCUMENT, {"oneOf": pets, "discriminator": {"propertyName": "pet"}})
     assert named.is_valid({"pet": "Dog"})
     assert not named.is_valid({"pet": "dog"})
-
-
-@pytest.mark.parametrize(
-    "error", ["blank", {"code": "nothing"}, {"detail": 5}, {"message": "x"}], ids=["text", "code", "detail", "member"]
-)
-def test_wrong_pattern_error_stops_the_start(error: Any) -> None:
-    with pytest.raises(ContractError, match="x-pattern-error must have a code, a detail, or both"):
-        Validator(DOCUMENT, {"type": "string", "pattern": "a", "x-pattern-error": error})

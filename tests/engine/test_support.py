@@ -231,3 +231,13 @@ def test_parameter_of_an_operation_replaces_that_of_its_path() -> None:
     document["paths"]["/notes"]["parameters"] = [parameter("query", schema={"type": "string"})]
     [found] = Contract.parse(yaml.safe_dump(document).encode()).operations["listNotes"].parameters
     assert found["schema"]["type"] == "integer"
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["blank", {"code": "nothing"}, {"code": []}, {"detail": 5}, {"message": "x"}],
+    ids=["text", "code", "code of another type", "detail", "member"],
+)
+def test_wrong_pattern_error_is_rejected(error: object) -> None:
+    schema = {"type": "string", "pattern": "a", "x-pattern-error": error}
+    assert "NoteText has an `x-pattern-error` that is not a code, a detail, or both." in faults((SCHEMA, schema))[0]
