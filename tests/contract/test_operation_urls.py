@@ -11,8 +11,10 @@ from urllib.parse import unquote
 import httpx
 import pytest
 import yaml
+from todo_contract import models
 
-from fastapi_contract.contract import Operation
+from fastapi_contract import codegen
+from fastapi_contract.contract import Contract, Operation
 from support import ROOT
 from support.edited_contract import ITEM, LIST, contract
 from support.service import SECRET
@@ -79,8 +81,13 @@ class TestUrl:
         document = copy.deepcopy(load_contract().document)
         moved = {path: path.replace("/api/", "/v2/people/").replace("/tasks", "/to-do") for path in document["paths"]}
         document["paths"] = {moved[path]: item for path, item in document["paths"].items()}
-        (tmp_path / "openapi.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-        settings = {"DATABASE_URL": database_url, "BETTER_AUTH_SECRET": SECRET, "PYTHONPATH": str(tmp_path / "src")}
+        source = yaml.safe_dump(document, sort_keys=False)
+        (tmp_path / "openapi.yaml").write_text(source)
+        shutil.copytree(ROOT / "generated", tmp_path / "generated")
+        answers = codegen.generate(Contract.parse(source.encode()), models)
+        (tmp_path / "generated/todo_contract/operations.py").write_text(answers)
+        path = f"{tmp_path / 'src'}:{tmp_path / 'generated'}"
+        settings = {"DATABASE_URL": database_url, "BETTER_AUTH_SECRET": SECRET, "PYTHONPATH": path}
         with serving(tmp_path, **settings) as service:
             token = sign(SECRET, "u", lifetime=600)
             base = f"http://127.0.0.1:{service.port}"
