@@ -6,10 +6,9 @@ generated types that are stale.
 """
 
 import inspect
-import json
 from collections.abc import Collection, Iterator, Sequence
 from types import UnionType
-from typing import Any, NamedTuple, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 from fastapi.security.base import SecurityBase
 from starlette.routing import BaseRoute
@@ -19,15 +18,14 @@ from fastapi_contract.answers import Success, argument_of, is_json, is_typed, pa
 from fastapi_contract.comparison import Comparison, Difference, Side, default_difference
 from fastapi_contract.contract import Contract, Schema, operations_of
 from fastapi_contract.declared import Declared, UndescribedError
-from fastapi_contract.document import Place, line_of, resolve
+from fastapi_contract.document import resolve
 from fastapi_contract.generated import digest
 from fastapi_contract.media_types import BINARY, TEXT
+from fastapi_contract.messages import Lines, Message, listed, shown
 from fastapi_contract.normal_form import NormalForm
 from fastapi_contract.openapi_objects import IGNORED_HEADERS
 from fastapi_contract.requests import ContractRoute
 
-MAX_SHOWN = 120
-"""Characters of a value in a message."""
 _CODEGEN = "Run ./codegen.sh."
 _UNVALIDATED = (str, bytes)
 """Types of bodies that the engine has checked."""
@@ -38,7 +36,7 @@ def differences(contract: Contract, routes: Sequence[BaseRoute], handled: Collec
 
     openapi.yaml:366: listTasks / query limit / maximum: openapi.yaml says 200, the code 100. Run ./codegen.sh.
     """
-    lines, current = _Lines(contract), digest(contract.document)
+    lines, current = Lines(contract), digest(contract.document)
     found = [
         f"openapi.yaml:{lines.of(operation.spec)}: not implemented: {operation.id} ({operation.method} "
         f'{operation.path}). Write a handler with @router.operation("{operation.id}") and pass its router to '
@@ -47,7 +45,7 @@ def differences(contract: Contract, routes: Sequence[BaseRoute], handled: Collec
         if operation.id not in handled
     ]
     stale: set[str] = set()
-    messages: list[_Message] = []
+    messages: list[Message] = []
     for route in routes:
         if not isinstance(route, ContractRoute) or route.binding is None:
             methods = ",".join(sorted(getattr(route, "methods", None) or ["any"]))
@@ -60,56 +58,16 @@ def differences(contract: Contract, routes: Sequence[BaseRoute], handled: Collec
         if freshness is False:
             stale.add(route.binding.generated.models.__name__)
         messages += _BoundOperation(contract, route, lines, is_fresh=freshness).differences()
-    found += _listed(messages)
+    found += listed(messages)
     if stale and not any(_CODEGEN in each for each in found):
         found += [f"{name} is stale: it was generated from another openapi.yaml. {_CODEGEN}" for name in sorted(stale)]
     return found
 
 
-class _Message(NamedTuple):
-    """One difference, in words."""
-
-    line: int
-    place: tuple[str, ...]
-    text: str
-
-
-def _listed(messages: list[_Message]) -> Iterator[str]:
-    """Joins the messages of one difference that has several places, because schemas are shared."""
-    same: dict[tuple[int, str, str], list[_Message]] = {}
-    for message in messages:
-        same.setdefault((message.line, message.place[-1], message.text), []).append(message)
-    for (line, _, text), each in same.items():
-        places = list(dict.fromkeys(" / ".join(message.place) for message in each))
-        others = f" and {len(places) - 1} more" if len(places) > 1 else ""
-        yield f"openapi.yaml:{line}: {places[0]}{others}: {text}"
-
-
-class _Lines:
-    """Finds the line of a value in openapi.yaml, also if it was reached through references."""
-
-    def __init__(self, contract: Contract) -> None:
-        self._contract = contract
-        self._places: dict[int, Place] = {}
-        """By the identity of the value."""
-
-    def of(self, value: Any, keyword: str = "") -> int:
-        if not self._places:
-            self._note(self._contract.document, ())
-        place = self._places.get(id(value), ())
-        return line_of(self._contract.lines, (*place, keyword) if keyword else place)
-
-    def _note(self, value: Any, place: Place) -> None:
-        if isinstance(value, dict | list) and id(value) not in self._places:
-            self._places[id(value)] = place
-            for key, each in value.items() if isinstance(value, dict) else enumerate(value):
-                self._note(each, (*place, str(key)))
-
-
 class _BoundOperation:
     """Compares one operation with its route."""
 
-    def __init__(self, contract: Contract, route: ContractRoute, lines: _Lines, *, is_fresh: bool | None) -> None:
+    def __init__(self, contract: Contract, route: ContractRoute, lines: Lines, *, is_fresh: bool | None) -> None:
         assert route.binding is not None
         self._contract, self._document = contract, contract.document
         self._route, self._lines, self._is_fresh = route, lines, is_fresh
@@ -119,17 +77,17 @@ class _BoundOperation:
         self._query_model = self._generated.query_model(self._operation.id)
         self._handler = f"{getattr(route.endpoint, '__name__', route.endpoint)}()"
 
-    def differences(self) -> Iterator[_Message]:
+    def differences(self) -> Iterator[Message]:
         for part in (self._parameters, self._body, self._responses, self._security):
             try:
                 yield from part()
             except UndescribedError as error:
                 line = self._lines.of(self._operation.spec)
-                yield _Message(line, (self._operation.id,), f"{self._handler} cannot be compared with it: {error}")
+                yield Message(line, (self._operation.id,), f"{self._handler} cannot be compared with it: {error}")
 
     # --- parameters
 
-    def _parameters(self) -> Iterator[_Message]:
+    def _parameters(self) -> Iterator[Message]:
         expected, actual = self._documented_parameters(), declared.parameters_of(self._route)
         reads_model = any(self._is_member(each) for each in actual.values())
         for where, name in expected | actual:
@@ -165,7 +123,7 @@ class _BoundOperation:
         """Whether a parameter is a member of the generated query model."""
         return self._query_model is not None and code.written is self._query_model
 
-    def _parameter(self, where: str, name: str, parameter: Schema, code: Declared) -> Iterator[_Message]:
+    def _parameter(self, where: str, name: str, parameter: Schema, code: Declared) -> Iterator[Message]:
         place, schema, is_member = f"{where} {name}", parameter["schema"], self._is_member(code)
         is_generated = is_member or self._generated.is_type_of(code.written, schema)
         if is_member and self._is_fresh:
@@ -185,12 +143,12 @@ class _BoundOperation:
 
     # --- body
 
-    def _body(self) -> Iterator[_Message]:
+    def _body(self) -> Iterator[Message]:
         body = resolve(self._document, self._operation.spec.get("requestBody", {}))
         media_types = body.get("content", {})
         code = declared.body_of(self._route)
         if code is None:
-            if any(map(is_json, media_types)):
+            if media_types:
                 difference = Difference(("body",), [*media_types], None, (body, ""))
                 yield self._message(difference, f"Add it to {self._handler}.")
             return
@@ -226,7 +184,7 @@ class _BoundOperation:
 
     # --- responses
 
-    def _responses(self) -> Iterator[_Message]:
+    def _responses(self) -> Iterator[Message]:
         """Compares generated models and answers, if they may be stale. The router has checked that the handler returns
         them."""
         if self._is_fresh:
@@ -247,7 +205,7 @@ class _BoundOperation:
                 side = Side.BOTH if self._is_fresh is False else Side.RESPONSE
                 yield from self._compare(place, success.schema, described, NormalForm(described), side, _CODEGEN)
 
-    def _answer(self, place: tuple[str, ...], success: Success, answer: Any) -> Iterator[_Message]:
+    def _answer(self, place: tuple[str, ...], success: Success, answer: Any) -> Iterator[Message]:
         """Compares media type and headers of a generated answer."""
         response = self._operation.responses[str(success.status)]
         if answer.media != success.media_type:
@@ -266,7 +224,7 @@ class _BoundOperation:
 
     # --- security
 
-    def _security(self) -> Iterator[_Message]:
+    def _security(self) -> Iterator[Message]:
         alternatives = self._operation.security
         expected = {name for alternative in alternatives for name in alternative}
         actual = declared.security_of(self._route)
@@ -285,10 +243,10 @@ class _BoundOperation:
             line = self._lines.of(scheme)
             if read and documented not in read:
                 text = f"openapi.yaml says {documented}, its guard reads {read[0]}. Change one of them."
-                yield _Message(line, (name,), text)
+                yield Message(line, (name,), text)
             elif not read and name in self._schemes:
                 text = f"openapi.yaml says {documented}, and none of its guards is a SecurityBase: "
-                yield _Message(line, (name,), text + "derive one from a class of fastapi.security.")
+                yield Message(line, (name,), text + "derive one from a class of fastapi.security.")
 
     def _guards(self, scheme: str) -> list[SecurityBase]:
         guards: Sequence[object] = self._schemes.get(scheme, ())
@@ -307,15 +265,15 @@ class _BoundOperation:
 
     def _compare(
         self, place: tuple[str, ...], schema: Schema, described: Schema, code: NormalForm, side: Side, step: str
-    ) -> Iterator[_Message]:
+    ) -> Iterator[Message]:
         """`described` is the schema of the code's type, and a part of `code`."""
         for each in Comparison(self._form, code, side).differences(schema, described):
             yield self._message(each._replace(path=(*place, *each.path)), step)
 
-    def _message(self, difference: Difference, step: str) -> _Message:
+    def _message(self, difference: Difference, step: str) -> Message:
         source, keyword = difference.source or (self._operation.spec, "")
-        values = f"openapi.yaml says {_shown(difference.contract)}, the code {_shown(difference.code)}"
-        return _Message(self._lines.of(source, keyword), (self._operation.id, *difference.path), f"{values}. {step}")
+        values = f"openapi.yaml says {shown(difference.contract)}, the code {shown(difference.code)}"
+        return Message(self._lines.of(source, keyword), (self._operation.id, *difference.path), f"{values}. {step}")
 
 
 def _branches(written: Any) -> list[Any]:
@@ -340,13 +298,3 @@ def _scheme(scheme: Any) -> str:
         return f"http {scheme['scheme'].lower()}"
     name = scheme.get("name", "").lower() if scheme.get("in") == "header" else scheme.get("name", "")
     return f"{scheme['type']} in {scheme.get('in')} {name}"
-
-
-def _shown(value: Any) -> str:
-    """A value in a message, without the descriptions of a schema."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        value = {name: each for name, each in value.items() if name not in {"description", "title", "examples"}}
-    text = json.dumps(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
