@@ -244,7 +244,7 @@ def test_body_of_another_type_is_named(models: ModuleType) -> None:
     (line,) = differences(
         contract, models, handler_with(value=Annotated[str, Body(media_type="text/plain")]), digest(contract.document)
     )
-    assert 'send / body / application/json / type: openapi.yaml says "object", the code "string"' in line
+    assert 'body / application/json / type: openapi.yaml says "object", the code "string".' in line
 
 
 # --- what cannot differ, because it is read from the contract
