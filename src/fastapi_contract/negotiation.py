@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 from starlette.types import Scope
 
 from fastapi_contract.media_types import choose_acceptable
@@ -35,6 +36,11 @@ def negotiate(scope: Scope, offered: Sequence[str]) -> None:
     if chosen is None:
         raise NotAcceptable(offered)
     scope[_KEY] = chosen
+
+
+def reads_accepted(dependant: Dependant) -> bool:
+    """Whether a handler or one of its dependencies reads AcceptedMediaType."""
+    return any(each.call is _accepted or reads_accepted(each) for each in dependant.dependencies)
 
 
 async def _accepted(request: Request) -> str:

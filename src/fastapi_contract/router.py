@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Response, params
 from fastapi.datastructures import Default
 from fastapi.responses import JSONResponse
 
@@ -15,8 +15,9 @@ from fastapi_contract.bodies import RequestBody
 from fastapi_contract.contract import Contract, ContractError, Operation
 from fastapi_contract.document import line_of, resolve
 from fastapi_contract.generated import Generated
+from fastapi_contract.negotiation import reads_accepted
 from fastapi_contract.parameters import Parameters
-from fastapi_contract.requests import Binding, contract_route
+from fastapi_contract.requests import Binding, ContractRoute, contract_route
 from fastapi_contract.security import Guard, dependencies_of, guards_of
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -127,6 +128,9 @@ class ContractRouter(APIRouter):
                 guards, parameters, _request_body(contract, operation), _offered(successes), binding
             ),
         )
+        route = self.routes[-1]
+        assert isinstance(route, ContractRoute)
+        _check_inputs(operation.id, f"{handler.__name__}()", route)
 
 
 def _request_body(contract: Contract, operation: Operation) -> RequestBody | None:
@@ -139,6 +143,15 @@ def _offered(successes: Sequence[Success]) -> list[str]:
     """The media types among which a client can choose."""
     media_types = list(dict.fromkeys(success.media_type for success in successes if success.media_type is not None))
     return media_types if len(media_types) > 1 else []
+
+
+def _check_inputs(operation_id: str, handler: str, route: ContractRoute) -> None:
+    """Rejects parameters that FastAPI would read from the request itself, or whose value does not exist."""
+    if route.body_field is not None and isinstance(route.body_field.field_info, params.Form):
+        step = f"use the generated model of the body in {handler}, and no Form(), File() or UploadFile."
+        raise ContractError([f"{operation_id} reads its form by the contract: {step}"])
+    if reads_accepted(route.dependant) and not route.offered:
+        raise ContractError([f"{operation_id} has no choice of media types: remove AcceptedMediaType from {handler}."])
 
 
 def _check_model(operation: Operation, handler: Callable[..., Any], success: Success, model: Any) -> None:

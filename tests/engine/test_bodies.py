@@ -7,7 +7,8 @@ from typing import Annotated, Any, Union
 
 import httpx
 import pytest
-from fastapi import Body, FastAPI
+from fastapi import Body, FastAPI, Form
+from fastapi import File as FileParameter
 
 from fastapi_contract.application import contract_app
 from fastapi_contract.bodies import MAX_BODY
@@ -15,6 +16,7 @@ from fastapi_contract.contract import Contract, ContractError
 from fastapi_contract.files import File
 from fastapi_contract.forms import MAX_MEMBERS
 from fastapi_contract.multipart import MAX_HEADER, MAX_PARTS
+from fastapi_contract.negotiation import AcceptedMediaType
 from fastapi_contract.router import ContractRouter
 from support.generated import generate_models
 from support.service import running
@@ -325,4 +327,17 @@ def test_every_operation_is_compiled(models: ModuleType) -> None:
 def test_handler_with_another_type_stops_the_start(models: Any, operation_id: str, type_of_body: str) -> None:
     types = {**types_of_bodies(models), operation_id: getattr(models, type_of_body)}
     with pytest.raises(ContractError, match=operation_id):
+        app_of(models, types, shortcut=True)
+
+
+@pytest.mark.parametrize("marker", [Form(), FileParameter()], ids=["Form", "File"])
+def test_form_that_fastapi_would_read_stops_the_start(models: Any, marker: Any) -> None:
+    types = {**types_of_bodies(models), "sendForm": Annotated[models.Form, marker]}
+    with pytest.raises(ContractError, match="sendForm reads its form by the contract: use the generated model"):
+        app_of(models, types, shortcut=True)
+
+
+def test_accepted_media_type_without_a_choice_stops_the_start(models: Any) -> None:
+    types = {**types_of_bodies(models), "sendForm": AcceptedMediaType}
+    with pytest.raises(ContractError, match="sendForm has no choice of media types: remove AcceptedMediaType"):
         app_of(models, types, shortcut=True)
