@@ -81,6 +81,8 @@ def _schema(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
         )
         if schema["format"] not in formats:
             yield "format", not_supported(f"the format {schema['format']}", formats), False
+    for field in {"const", "enum", "pattern"} & schema.keys() if schema.get("format") == "binary" else ():
+        yield field, not_supported(f"`{field}` beside `format: binary`", ["minLength", "maxLength"]), False
     if "pattern" in schema and (problem := _pattern_problem(schema["pattern"])):
         yield "pattern", f"has a `pattern` that the generated models cannot use: {problem}.", True
     if "x-pattern-error" in schema and not _is_pattern_error(schema["x-pattern-error"]):

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi_contract.document import Place, resolve, value_at
 from fastapi_contract.media_types import FORM, JSON, MULTIPART, TEXT
-from fastapi_contract.schema_types import JSON_TYPES, is_file, json_types, members_of
+from fastapi_contract.schema_types import JSON_TYPES, is_file, json_types, members_of, parts_of
 from fastapi_contract.structure import Fault, Structure
 from fastapi_contract.supported import FILE_MEDIA_TYPES, FORM_TYPES, REQUEST_MEDIA_TYPES, not_supported
 
@@ -23,6 +23,10 @@ def request_faults(structure: Structure, place: Place) -> Iterator[Fault]:
             for text in _form_faults(structure.root, schema, media_type):
                 yield Fault(at, text, is_malformed=False)
         elif media_type in REQUEST_MEDIA_TYPES and media_type not in JSON:
+            parts = parts_of(structure.root, schema)
+            if media_type != TEXT and any(part.keys() & {"const", "enum", "pattern"} for part in parts):
+                text = not_supported(f"values of {media_type} in a schema", ["minLength", "maxLength"])
+                yield Fault(at, text, is_malformed=False)
             types = json_types(structure.root, schema)
             if types != {"string"} and not (types == JSON_TYPES and media_type != TEXT):
                 yield Fault(at, not_supported(f"{_listed(types)} in {media_type}", ["string"]), is_malformed=False)

@@ -109,6 +109,18 @@ def test_supported_body_is_accepted(edit: Edit) -> None:
             id="any value as text",
         ),
         pytest.param(
+            body("application/octet-stream", {"type": "string", "pattern": "a"}),
+            "createNote uses values of application/octet-stream in a schema, which is not supported. "
+            "Supported are minLength, maxLength.",
+            id="pattern of bytes",
+        ),
+        pytest.param(
+            body(MULTIPART, members(a={**FILE, "pattern": "a"})),
+            "createNote uses `pattern` beside `format: binary`, which is not supported. "
+            "Supported are minLength, maxLength.",
+            id="pattern of a file",
+        ),
+        pytest.param(
             body("application/octet-stream", members()),
             "createNote uses object in application/octet-stream, which is not supported. Supported is string.",
             id="object as bytes",
