@@ -5,23 +5,31 @@ the contract requires cannot be forgotten, and one that it does not document can
 success and no header of its own returns the model itself.
 """
 
+import functools
 import keyword
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, time
 from types import ModuleType
 from typing import Any, ClassVar
+from uuid import UUID
 
+from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from fastapi_contract.contract import Contract, ContractError, Operation, Schema
-from fastapi_contract.document import resolve
+from fastapi_contract.document import place_of, resolve, value_at
+from fastapi_contract.schema_types import is_inline_model
 from fastapi_contract.serializers import serializer
 from fastapi_contract.streams import STREAM_MEDIA_TYPES
 
 COMMON_HEADERS = frozenset({"x-request-id", "cache-control", "x-content-type-options", "content-type"})
 """Headers that the engine sets on every response."""
-_SCALARS = {"string": str, "integer": int, "number": float, "boolean": bool}
+_SCALARS: Mapping[str, Any] = {"integer": int, "number": float, "boolean": bool, "null": type(None)}
+_COMPONENT = "#/components/schemas/"
+_FORMATS: Mapping[str, Any] = {"date": date, "date-time": AwareDatetime, "time": time, "uuid": UUID}
 
 
 class Answer(Response):
@@ -112,7 +120,10 @@ def model_of(contract: Contract, operation: Operation, success: Success, models:
         return str if str(success.media_type).startswith("text/") else bytes
     # An inline schema is generated under the name of its operation.
     inline_name = f"{pascal_case(operation.id)}Response"
-    found = type_of(success.schema, models, inline_name)
+    schema = success.schema
+    while not schema.get("$ref", _COMPONENT).startswith(_COMPONENT):
+        schema = value_at(contract.document, place_of(schema["$ref"]))
+    found = type_of(schema, models, inline_name)
     if found is None:
         name = str(success.schema.get("$ref", inline_name)).rpartition("/")[2]
         raise ContractError([f"{operation.id} returns {name}, which is not generated. Run ./codegen.sh."])
@@ -139,14 +150,17 @@ def _successes(contract: Contract, operation: Operation) -> Iterator[Success]:
 
 def type_of(schema: Mapping[str, Any], models: ModuleType, inline_name: str) -> Any:
     """Returns the type of a schema; None if it is not generated. `inline_name` is that of a schema without a name."""
-    name = str(schema.get("$ref", "")).rpartition("/")[2]
-    if not name and schema.get("type") == "array":
+    if "$ref" in schema:
+        return getattr(models, schema["$ref"].rpartition("/")[2], None)
+    if is_inline_model(schema):
+        return getattr(models, inline_name, None)
+    if schema.get("type") == "array":
         items = type_of(schema.get("items", {}), models, inline_name)
         return None if items is None else list[items]  # type: ignore[valid-type]
-    scalar = _SCALARS.get(str(schema.get("type")))
-    if not name and scalar is not None and not schema.keys() & {"enum", "const", "format"}:
-        return scalar
-    return getattr(models, name or inline_name, None)
+    types = schema.get("type", ())
+    types = [types] if isinstance(types, str) else types
+    scalars = [_FORMATS.get(schema.get("format", ""), str) if each == "string" else _SCALARS[each] for each in types]
+    return functools.reduce(operator.or_, scalars) if scalars else Any
 
 
 def _bytes(content: str | bytes) -> bytes:

@@ -4,6 +4,7 @@ python -m fastapi_contract.codegen openapi.yaml todo_contract.models
 """
 
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ _IMPORTS = {
 
 def generate(contract: Contract, models: ModuleType) -> str:
     """Returns the source of the answers' module. Raises ContractError for a model that is not generated."""
+    _check_names(contract, models)
     classes: list[str] = []
     for operation in contract.operations.values():
         successes = successes_of(contract, operation)
@@ -79,9 +81,28 @@ def _expression(kind: Any, models: ModuleType) -> str:
     return f"{models.__name__.rpartition('.')[2]}.{name}" if getattr(models, name, None) is kind else name
 
 
-if __name__ == "__main__":
-    path, models_name = sys.argv[1:]
+def _check_names(contract: Contract, models: ModuleType) -> None:
+    """The generator numbers the model of a component if that of an inline schema has the same name."""
+    names = contract.document.get("components", {}).get("schemas", {})
+    taken = [name for name in names if f"{name}1" not in names and hasattr(models, f"{name}1")]
+    if taken:
+        text = "has the same name as the generated model of an inline schema. Rename one of them."
+        lines = [(contract.line(f"#/components/schemas/{name}"), name) for name in taken]
+        raise ContractError([f"openapi.yaml:{line}: schemas/{name} {text}" for line, name in lines])
+
+
+def main(path: str, models_name: str = "") -> None:
+    """Writes the source of the answers' module to the standard output; without models, the contract as JSON, which all
+    generators read alike (in YAML 1.1, `10:30` is 630)."""
     try:
-        sys.stdout.write(generate(Contract.parse(Path(path).read_bytes()), importlib.import_module(models_name)))
+        contract = Contract.parse(Path(path).read_bytes())
+        text = (
+            generate(contract, importlib.import_module(models_name)) if models_name else json.dumps(contract.document)
+        )
     except ContractError as error:
         sys.exit(str(error))
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -35,6 +35,7 @@ class _Parameter:
 
     def __init__(self, document: Schema, spec: Schema) -> None:
         self.name: str = spec["name"]
+        self.is_required: bool = spec.get("required", False)
         schema = resolve(document, spec["schema"])
         types = json_types(document, schema)
         self.is_array = "array" in types and spec["in"] in {"query", "header"}
@@ -48,6 +49,10 @@ class _Parameter:
         if self.is_array:
             return [self.convert(decode(item)) for item in text.split(",")]
         return self.convert(decode(text))
+
+    def check_absence(self, errors: list[InputError]) -> None:
+        if self.is_required:
+            errors.append(InputError("required", "Is required.", parameter=self.name))
 
     def check(self, value: Any, errors: list[InputError]) -> None:
         if not self._is_valid(value):
@@ -85,7 +90,7 @@ class Parameters:
         Raises UriTooLong, and ValidationFailed for an unknown or repeated parameter.
         """
         if not query:
-            return {}
+            return _read(self._query, {}, errors)
         if len(query) > MAX_QUERY:
             raise UriTooLong("query", MAX_QUERY)
         if self._has_arrays:
@@ -103,7 +108,9 @@ class Parameters:
             texts = headers.getlist(name)
             if len(texts) > 1 and not parameter.is_array:
                 errors.append(_repeated(parameter.name))
-            elif texts:
+            elif not texts:
+                parameter.check_absence(errors)
+            else:
                 values[name] = parameter.read(",".join(texts), _without_spaces)
                 parameter.check(values[name], errors)
         return _HeaderValues(headers, values) if values else headers
@@ -135,8 +142,11 @@ class Parameters:
                 values.setdefault(name, []).append(self._query[name].convert(unquote_plus(text)))
             elif name in self._query:
                 values[name] = self._query[name].read(text, unquote_plus)
-        for name, value in values.items():
-            self._query[name].check(value, errors)
+        for name, parameter in self._query.items():
+            if name in values:
+                parameter.check(values[name], errors)
+            else:
+                parameter.check_absence(errors)
         return _without_null(values)
 
     def _query_errors(self, names: Sequence[str]) -> list[InputError]:
@@ -173,6 +183,8 @@ def _read(parameters: Mapping[str, _Parameter], texts: Mapping[str, str], errors
         if name in texts:
             values[name] = value = parameter.convert(texts[name])
             parameter.check(value, errors)
+        elif parameter.is_required:
+            parameter.check_absence(errors)
     return values
 
 

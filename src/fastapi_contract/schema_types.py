@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fastapi_contract.document import resolve
+from fastapi_contract.document import place_of, resolve, value_at
 
 Schema = dict[str, Any]
 
@@ -57,6 +57,30 @@ def is_file(document: Mapping[str, Any], schema: Schema) -> bool:
     """Whether the values of a schema are files in a multipart form."""
     parts = list(parts_of(document, schema))
     return any(part.get("format") == "binary" for part in parts) or json_types(document, schema) == JSON_TYPES
+
+
+def all_of(document: Mapping[str, Any], schema: Any, seen: frozenset[str] = frozenset()) -> Iterator[dict[str, Any]]:
+    """A schema, and all that its `$ref` and `allOf` add."""
+    if not isinstance(schema, dict):
+        return
+    yield schema
+    ref = schema.get("$ref")
+    if ref is not None and ref not in seen:
+        yield from all_of(document, value_at(document, place_of(ref)), seen | {ref})
+    for part in schema.get("allOf", ()):
+        yield from all_of(document, part, seen)
+
+
+def is_inline_model(schema: Mapping[str, Any]) -> bool:
+    """Whether a model is generated for a schema without a name; otherwise Python's own types are enough."""
+    if "$ref" in schema:
+        return False
+    if schema.get("type") == "array":
+        return is_inline_model(schema.get("items", {}))
+    types = {schema["type"]} if isinstance(schema.get("type"), str) else {*schema.get("type", ())}
+    return bool(
+        types & {"array", "object"} or schema.keys() & {"enum", "const", "allOf", "anyOf", "oneOf", "properties"}
+    )
 
 
 def _type_of(value: Any) -> str:

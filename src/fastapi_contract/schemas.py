@@ -14,6 +14,7 @@ from fastapi_contract.document import place_of, value_at
 from fastapi_contract.formats import BOUNDS, CHECKS
 from fastapi_contract.input_errors import InputError
 from fastapi_contract.schema_errors import READ_ONLY, TAGS, WHOLE, SchemaErrors
+from fastapi_contract.schema_types import all_of
 
 _SCHEMAS_BY_NAME = {"properties", "patternProperties", "dependentSchemas"}
 _SCHEMAS_IN_LIST = {"allOf", "anyOf", "oneOf", "prefixItems"}
@@ -132,21 +133,10 @@ class _Bundle:
 
     def _read_only(self, schema: Any) -> Iterator[str]:
         """The names of the members that are readOnly, also of those that `allOf` adds."""
-        for part in self._parts(schema):
+        for part in all_of(self._document, schema):
             for name, member in part.get("properties", {}).items():
-                if any(each.get("readOnly") for each in self._parts(member)):
+                if any(each.get("readOnly") for each in all_of(self._document, member)):
                     yield name
-
-    def _parts(self, schema: Any, seen: frozenset[str] = frozenset()) -> Iterator[Schema]:
-        """A schema, and all that its `$ref` and `allOf` add."""
-        if not isinstance(schema, dict):
-            return
-        yield schema
-        ref = schema.get("$ref")
-        if ref is not None and ref not in seen:
-            yield from self._parts(self._target(ref), seen | {ref})
-        for part in schema.get("allOf", ()):
-            yield from self._parts(part, seen)
 
     def _mark_tags(self, schema: Schema, converted: Schema, union: str) -> None:
         """Notes which branch of a union each tag belongs to, and requires the tags of a discriminator.
@@ -177,9 +167,9 @@ class _Bundle:
         """The members of an object that have a `const` or an `enum`, with their values."""
         return {
             name: [each["const"]] if "const" in each else each["enum"]
-            for part in self._parts(branch)
+            for part in all_of(self._document, branch)
             for name, member in part.get("properties", {}).items()
-            for each in self._parts(member)
+            for each in all_of(self._document, member)
             if "const" in each or "enum" in each
         }
 

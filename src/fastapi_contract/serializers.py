@@ -11,9 +11,18 @@ from pydantic import MISSING, BaseModel, TypeAdapter
 def serializer(model: Any) -> Callable[[Any], bytes]:
     """Returns a function that serializes a value of the type `model`."""
     adapter = TypeAdapter(model)
+    by_pydantic = partial(adapter.dump_json, by_alias=True)
     if _needs_pydantic(adapter.core_schema):
-        return partial(adapter.dump_json, by_alias=True)
-    return partial(orjson.dumps, default=_members, option=orjson.OPT_UTC_Z)
+        return by_pydantic
+
+    def serialize(value: Any) -> bytes:
+        try:
+            return orjson.dumps(value, default=_members, option=orjson.OPT_UTC_Z)
+        except TypeError:
+            # An integer has more than 64 bits.
+            return by_pydantic(value)
+
+    return serialize
 
 
 def _needs_pydantic(schema: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi_contract.document import Document, Place, line_of, resolve, value_at
+from fastapi_contract.model_rules import inline_answers, model_faults
 from fastapi_contract.object_rules import RULES
 from fastapi_contract.openapi_objects import IGNORED_HEADERS, METHODS
 from fastapi_contract.paths import PathTemplate
@@ -96,6 +97,9 @@ def _operation_faults(structure: Structure) -> Iterator[Fault]:
             yield from _security(structure, operation)
     for operation in operations.values():
         yield from _responses(structure, operation, operations)
+        yield from inline_answers(structure, operation.place)
+    if not broken:
+        yield from model_faults(structure)
 
 
 def _malformed(place: Place, text: str) -> Fault:
@@ -182,9 +186,12 @@ def _parameter_types(
     structure: Structure, place: Place, schema: dict[str, Any], name: str, where: str
 ) -> Iterator[Fault]:
     types = json_types(structure.root, schema)
+    # FastAPI takes null for a parameter that is not sent.
+    is_required = value_at(structure.root, place[:-1]).get("required")
+    kinds = [each for each in PARAMETER_TYPES[where] if each != "null" or not is_required]
     items = resolve(structure.root, schema).get("items", {}) if "array" in types else {}
     for found, supported, what in (
-        (types, PARAMETER_TYPES[where], name),
+        (types, kinds, name),
         (json_types(structure.root, items) if isinstance(items, dict) else JSON_TYPES, ITEM_TYPES, f"items of {name}"),
     ):
         # A schema without types is text.

@@ -18,13 +18,14 @@ A file has these keys:
 import contextlib
 import importlib
 import io
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from datamodel_code_generator.__main__ import main as generate_models
@@ -130,13 +131,15 @@ class Construct:
             each.joinpath("__init__.py").touch()
         source = package / "openapi.yaml"
         source.write_text(self.contract)
+        contract = Contract.parse(source.read_bytes())
+        package.joinpath("openapi.json").write_text(json.dumps(contract.document))
         # The settings of codegen.sh are in pyproject.toml.
         with contextlib.chdir(ROOT), contextlib.redirect_stderr(io.StringIO()) as errors:
-            status = generate_models(["--input", str(source), "--output", str(package / "models.py")])
+            status = generate_models(["--input", str(package / "openapi.json"), "--output", str(package / "models.py")])
         assert status == 0, errors.getvalue()
         with _importing_from(folder):
             models = importlib.import_module(f"{self.package}.models")
-            answers = codegen.generate(Contract.parse(source.read_bytes()), models)
+            answers = codegen.generate(contract, models)
         package.joinpath("operations.py").write_text(answers)
         head = _HANDLERS.format(title=self.title, package=self.package)
         package.joinpath("handlers.py").write_text(head + self.handlers)
@@ -257,14 +260,13 @@ def _piece(spec: Mapping[str, Any]) -> dict[str, Any]:
 class _Dumper(yaml.SafeDumper):
     """Writes the core schema of YAML 1.2: `no` and `2026-12-31` without quotes."""
 
-    yaml_implicit_resolvers: Mapping[str, Any] = {}
+    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}
 
 
-_NUMBER = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+"
 for tag, pattern in {
     "null": "null|Null|NULL|~|",
     "bool": "true|True|TRUE|false|False|FALSE",
-    "int": "[-+]?[0-9]+",
-    "float": _NUMBER,
+    "int": "[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+",
+    "float": r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?",
 }.items():
-    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"(?:{pattern})$"), None)
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"(?:{pattern})$"), None)  # type: ignore[list-item]
