@@ -1,7 +1,7 @@
 # Arguments for the service or for pytest: make run ARGS="--port 8001"
 ARGS =
 
-.PHONY: help run test fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
+.PHONY: help run test constructs fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -12,6 +12,10 @@ run: ## install the service's dependencies, and start it
 
 test: lint ## install the tools, and run all checks and tests
 	.venv/bin/pytest $(ARGS)
+
+constructs: install ## try and fuzz all constructs of OpenAPI; writes docs/constructs.md
+	PYTHONPATH=tests .venv/bin/python -m support.constructs >docs/constructs.md
+	CONSTRUCTS=all .venv/bin/pytest tests/contract/test_constructs.py $(ARGS)
 
 fuzz: install ## fuzz a new service, or the one at BASE_URL, for ten minutes; writes reports/
 	.venv/bin/python tests/support/fuzz.py $(ARGS)

@@ -28,7 +28,7 @@ from fastapi_contract.streams import STREAM_MEDIA_TYPES
 COMMON_HEADERS = frozenset({"x-request-id", "cache-control", "x-content-type-options", "content-type"})
 """Headers that the engine sets on every response."""
 _SCALARS: Mapping[str, Any] = {"integer": int, "number": float, "boolean": bool, "null": type(None)}
-_COMPONENT = "#/components/schemas/"
+_COMPONENT = re.compile("#/components/schemas/[^/]+")
 _FORMATS: Mapping[str, Any] = {"date": date, "date-time": AwareDatetime, "time": time, "uuid": UUID}
 
 
@@ -121,7 +121,7 @@ def model_of(contract: Contract, operation: Operation, success: Success, models:
     # An inline schema is generated under the name of its operation.
     inline_name = f"{pascal_case(operation.id)}Response"
     schema = success.schema
-    while not schema.get("$ref", _COMPONENT).startswith(_COMPONENT):
+    while "$ref" in schema and not _COMPONENT.fullmatch(schema["$ref"]):
         schema = value_at(contract.document, place_of(schema["$ref"]))
     found = type_of(schema, models, inline_name)
     if found is None:

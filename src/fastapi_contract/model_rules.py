@@ -1,11 +1,11 @@
-"""Finds what OpenAPI allows and the generated models do not carry: they would reject right requests, or lose members."""
+"""Finds what OpenAPI allows and the generated types do not carry: they would reject right requests, or lose members."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from fastapi_contract.document import Place, value_at
-from fastapi_contract.schema_types import all_of, is_inline_model
+from fastapi_contract.schema_types import is_inline_model, all_of
 from fastapi_contract.structure import Fault, Structure
 
 _MODEL_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
@@ -14,6 +14,7 @@ _IMPORTED = frozenset(
     | {"StrEnum", "StrictBool", "StrictInt", "StrictStr", "True", "TypeAliasType", "UUID"}
 )
 """Names that the generated module imports, and those of constants: the generator would change them."""
+_SCHEMAS = "#/components/schemas/"
 _CONVERTED = frozenset({"date", "date-time", "time", "uuid"})
 """Formats whose text becomes a Python object. A default stays text, which no answer can contain."""
 _MEMBERS = frozenset(
@@ -31,6 +32,9 @@ def model_faults(structure: Structure) -> Iterator[Fault]:
         is_component = len(place) == 3 and place[:2] == ("components", "schemas")
         if is_component:
             yield from _name(place)
+        if not schema.get("$ref", _SCHEMAS).startswith(_SCHEMAS):
+            text = f"refers to {schema['$ref']}, which is not supported. Move the schema to {_SCHEMAS[:-1]}."
+            yield _unsupported((*place, "$ref"), text)
         if (is_component or place[-3:-2] == ("content",)) and _has_no_members(schema):
             text = "an object without `properties`, whose members would be lost. Add `additionalProperties: true`"
             yield _unsupported(place, f"is {text}, or `properties`.")

@@ -1,20 +1,21 @@
 """Each construct of OpenAPI works from the contract to the wire, or is rejected by name: tests/contract/constructs."""
 
-import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+import yaml
 from fastapi import FastAPI
 
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract, ContractError
 from support import ROOT
-from support.constructs import FOLDER, PACKAGE, Construct, constructs
+from support.construct_calls import check_right, check_wrong, fuzz, send
+from support.constructs import DOCS, PACKAGE, Construct, constructs, table
 from support.contract_watch import ContractWatch
 from support.node import run
 from support.service import comparable, running
@@ -22,6 +23,21 @@ from support.service import comparable, running
 ALL = constructs()
 WORKING = [construct for construct in ALL if construct.is_supported]
 REJECTED = [construct for construct in ALL if not construct.is_supported]
+FUZZED = WORKING if os.environ.get("CONSTRUCTS") == "all" else WORKING[::8]
+"""`make constructs` fuzzes all of them."""
+
+TYPESCRIPT = {
+    "compilerOptions": {
+        "target": "es2024",
+        "lib": ["es2024"],
+        "types": [],
+        "noEmit": True,
+        "strict": True,
+        "exactOptionalPropertyTypes": True,
+        "skipLibCheck": False,
+    },
+    "include": ["*.d.ts"],
+}
 
 
 def name(construct: Construct) -> str:
@@ -33,33 +49,6 @@ def apps(construct: Construct, folder: Path) -> Iterator[FastAPI]:
     handlers = construct.load(folder)
     for shortcut in (True, False):
         yield contract_app(handlers.contract, [handlers.router], shortcut=shortcut)
-
-
-def send(client: httpx.Client, call: dict[str, Any]) -> httpx.Response:
-    method, url = call["call"].split(" ", 1)
-    headers = {key: str(value) for key, value in call.get("headers", {}).items()}
-    content = call.get("text")
-    if "json" in call:
-        content = json.dumps(call["json"])
-        headers.setdefault("Content-Type", "application/json")
-    return client.request(method, url, content=content, headers=headers)
-
-
-def check_right(call: dict[str, Any], response: httpx.Response) -> None:
-    assert response.status_code == call.get("status", 200), (call, response.text)
-    expected = call.get("result", call.get("json") if "text" not in call else None)
-    is_json = response.headers.get("content-type", "").startswith("application/json")
-    assert (response.json() if is_json else response.text or None) == expected, call
-    for header, value in call.get("with", {}).items():
-        assert response.headers.get(header) == value, call
-
-
-def check_wrong(call: dict[str, Any], response: httpx.Response) -> None:
-    assert response.status_code == call.get("status", 422), (call, response.text)
-    assert response.headers["content-type"] == "application/problem+json", call
-    places = call.get("at", [])
-    found = [error.get("pointer", error.get("parameter")) for error in response.json().get("errors", ())]
-    assert found == ([places] if isinstance(places, str) else places), (call, response.json())
 
 
 @pytest.mark.parametrize("construct", WORKING, ids=name)
@@ -84,7 +73,7 @@ def test_construct_works(construct: Construct, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("construct", REJECTED, ids=name)
-def test_construct_is_rejected_by_name(construct: Construct, tmp_path: Path) -> None:
+def test_construct_is_rejected_by_name(construct: Construct) -> None:
     source = construct.contract
     with pytest.raises(ContractError) as raised:
         Contract.parse(source.encode())
@@ -94,11 +83,48 @@ def test_construct_is_rejected_by_name(construct: Construct, tmp_path: Path) -> 
     assert (line.strip(), message) == (construct.spec["rejected"]["line"], construct.spec["rejected"]["message"])
 
 
+@pytest.mark.parametrize("construct", FUZZED, ids=name)
+def test_fuzzing_a_construct_finds_no_fault(construct: Construct, tmp_path: Path) -> None:
+    construct.generate(tmp_path)
+    app = next(apps(construct, tmp_path))
+    with running(app) as service:
+        fuzz(app.openapi(), service.url, examples=25)
+
+
 def test_handlers_of_all_constructs_have_the_right_types(tmp_path: Path) -> None:
     for construct in WORKING:
         construct.generate(tmp_path)
     checked = subprocess.run(
         [sys.executable, "-m", "mypy", "--no-pretty", str(tmp_path / PACKAGE)],
-        cwd=ROOT, env={"MYPYPATH": str(tmp_path)}, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "MYPYPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert checked.returncode == 0, checked.stdout
+
+
+def test_contracts_of_all_constructs_pass_the_linter_and_their_typescript_compiles(tmp_path: Path) -> None:
+    rules = yaml.safe_load((ROOT / "redocly.yaml").read_text())
+    rules["apis"] = {}
+    for construct in WORKING:
+        (tmp_path / f"{construct.name}.yaml").write_text(construct.contract)
+        output = {"output": f"{construct.name}.d.ts"}
+        rules["apis"][construct.name] = {"root": f"{construct.name}.yaml", "x-openapi-ts": output}
+    (tmp_path / "redocly.yaml").write_text(yaml.safe_dump(rules))
+    (tmp_path / "tsconfig.json").write_text(yaml.safe_dump(TYPESCRIPT, default_flow_style=True, width=10_000))
+
+    linted = run("node_modules/.bin/redocly", "lint", "--config=redocly.yaml", "--format=stylish", cwd=tmp_path)
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+    options = ["--default-non-nullable=false", "--root-types", "--root-types-no-schema-prefix"]
+    generated = run("node_modules/.bin/openapi-typescript", "--redocly=redocly.yaml", *options, cwd=tmp_path)
+    assert generated.returncode == 0, generated.stdout + generated.stderr
+    assert len([*tmp_path.glob("*.d.ts")]) == len(WORKING)
+    compiled = run("node_modules/typescript/bin/tsc", "--project", tmp_path)
+    assert compiled.returncode == 0, compiled.stdout
+
+
+def test_table_of_the_constructs_is_up_to_date() -> None:
+    assert DOCS.read_text() == table(ALL), "Run: make constructs"

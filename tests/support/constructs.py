@@ -21,11 +21,11 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 from datamodel_code_generator.__main__ import main as generate_models
@@ -36,10 +36,20 @@ from fastapi_contract.document import read, resolve
 from fastapi_contract.openapi_objects import METHODS
 from support import ROOT
 
+DOCS = ROOT / "docs/constructs.md"
 FOLDER = ROOT / "tests/contract/constructs"
 PACKAGE = "generated_constructs"
 """Has a package for each construct, with the modules models, operations and handlers."""
 _NOTES = ROOT / "tests/engine/notes.yaml"
+
+_DOCS_HEADER = """# Constructs of OpenAPI
+
+What an `openapi.yaml` may contain. Each construct below either works from the contract to the wire, or stops the start
+with the sentence that is shown here, preceded by `openapi.yaml:` and the line. Each has a file in
+`tests/contract/constructs`, and a test that tries it. `make constructs` writes this page.
+
+| construct | what happens |
+|---|---|"""
 
 _HANDLERS = '''"""{title}."""
 
@@ -170,8 +180,12 @@ def _importing_from(folder: Path) -> Iterator[None]:
 
 
 def _whole(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The contract with what is the same for all constructs, and the problems of the engine."""
     piece = _piece(spec)
+    components = piece.get("components", {})
     notes = read(_NOTES.read_bytes()).root["components"]
+    own = {name: value for name, value in notes["schemas"].items() if not name.startswith("Note")}
+    own["Problem"]["properties"]["type"]["enum"] += ["/problems/no-credentials", "/problems/bad-credentials"]
     document = {
         "openapi": "3.1.0",
         "info": {
@@ -184,29 +198,26 @@ def _whole(spec: Mapping[str, Any]) -> dict[str, Any]:
         "security": [],
         "tags": [{"name": "constructs", "description": "The only tag."}],
         **piece,
-    }
-    components = piece.get("components", {})
-    own = {name: value for name, value in notes["schemas"].items() if not name.startswith("Note")}
-    document["components"] = {
-        **components,
-        "headers": {**notes["headers"], **components.get("headers", {})},
-        "responses": {
-            **{name: value for name, value in notes["responses"].items() if not name.startswith("Note")},
-            "Unauthorized": _problem("/problems/no-credentials", "No credentials", 401),
-            "Forbidden": _problem("/problems/bad-credentials", "Bad credentials", 403),
-            **components.get("responses", {}),
+        "components": {
+            **components,
+            "headers": {**notes["headers"], **components.get("headers", {})},
+            "responses": {**components.get("responses", {})},
+            "schemas": {**components.get("schemas", {}), **own},
         },
-        "schemas": {**components.get("schemas", {}), **own},
     }
-    own["Problem"]["properties"]["type"]["enum"] += ["/problems/no-credentials", "/problems/bad-credentials"]
+    problems = {
+        **notes["responses"],
+        "Unauthorized": _problem("/problems/no-credentials", "No credentials", 401),
+        "Forbidden": _problem("/problems/bad-credentials", "Bad credentials", 403),
+    }
     for item in document["paths"].values():
-        for method, operation in resolve(document, item).items() if isinstance(item, dict) else ():
+        for method, operation in resolve(document, item).items():
             if method in METHODS:
-                _complete(document, operation)
+                _complete(document, operation, problems)
     return document
 
 
-def _complete(document: dict[str, Any], operation: dict[str, Any]) -> None:
+def _complete(document: dict[str, Any], operation: dict[str, Any], problems: Mapping[str, Any]) -> None:
     """Adds what each operation of a contract has, and the problems that the engine may answer it with."""
     name = re.sub("([A-Z])", r" \1", operation["operationId"]).capitalize()
     operation.setdefault("summary", name)
@@ -219,6 +230,7 @@ def _complete(document: dict[str, Any], operation: dict[str, Any]) -> None:
         statuses |= {"401": "Unauthorized", "403": "Forbidden"}
     for status, response in sorted(statuses.items()):
         operation["responses"].setdefault(status, {"$ref": f"#/components/responses/{response}"})
+        document["components"]["responses"].setdefault(response, problems[response])
 
 
 def _problem(kind: str, title: str, status: int) -> dict[str, Any]:
@@ -247,9 +259,10 @@ def _piece(spec: Mapping[str, Any]) -> dict[str, Any]:
         return {"paths": {"/value": {"post": operation}}, "components": {"schemas": schemas}}
     if "query" in spec:
         text = {"application/json": {"schema": {"type": "string"}}}
+        parameters: list[dict[str, Any]] = [{"in": "query", **spec["query"]}]
         operation = {
             "operationId": "readValue",
-            "parameters": [{"in": "query", **spec["query"]}],
+            "parameters": parameters,
             "responses": {"200": {"description": "What the handler receives.", "content": text}},
         }
         return {"paths": {"/value": {"get": operation}}, "components": {"schemas": spec.get("components", {})}}
@@ -260,13 +273,29 @@ def _piece(spec: Mapping[str, Any]) -> dict[str, Any]:
 class _Dumper(yaml.SafeDumper):
     """Writes the core schema of YAML 1.2: `no` and `2026-12-31` without quotes."""
 
-    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}
 
-
+_Dumper.yaml_implicit_resolvers = {}
 for tag, pattern in {
     "null": "null|Null|NULL|~|",
     "bool": "true|True|TRUE|false|False|FALSE",
     "int": "[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+",
     "float": r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?",
 }.items():
-    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"(?:{pattern})$"), None)  # type: ignore[list-item]
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"(?:{pattern})$"), None)
+
+
+def table(all_constructs: Sequence[Construct]) -> str:
+    """The text of docs/constructs.md."""
+    rows = [
+        f"| {each.title} | {'works' if each.is_supported else 'rejected: ' + _cell(each.spec['rejected']['message'])} |"
+        for each in sorted(all_constructs, key=lambda each: (not each.is_supported, each.name))
+    ]
+    return "\n".join([_DOCS_HEADER, *rows, ""])
+
+
+def _cell(message: str) -> str:
+    return message.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table(constructs()))
