@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastapi_contract.document import Place, value_at
-from fastapi_contract.schema_types import is_inline_model, all_of
+from fastapi_contract.schema_types import all_of, is_inline_model
 from fastapi_contract.structure import Fault, Structure
 
 _MODEL_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")

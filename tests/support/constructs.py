@@ -54,6 +54,7 @@ with the sentence that is shown here, preceded by `openapi.yaml:` and the line. 
 _HANDLERS = '''"""{title}."""
 
 import json
+from collections.abc import AsyncIterator
 from datetime import date, datetime, time
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
@@ -63,6 +64,7 @@ from fastapi import Body, Cookie, Depends, Header, Path, Query, Request, Respons
 from pydantic import MISSING
 
 from fastapi_contract.contract import Contract
+from fastapi_contract.negotiation import AcceptedMediaType
 from fastapi_contract.problems import InvalidRequest
 from fastapi_contract.router import ContractRouter
 from {package} import models, operations
@@ -185,8 +187,9 @@ def _whole(spec: Mapping[str, Any]) -> dict[str, Any]:
     components = piece.get("components", {})
     notes = read(_NOTES.read_bytes()).root["components"]
     own = {name: value for name, value in notes["schemas"].items() if not name.startswith("Note")}
-    own["Problem"]["properties"]["type"]["enum"] += ["/problems/no-credentials", "/problems/bad-credentials"]
-    document = {
+    types = ["no-credentials", "bad-credentials", "not-acceptable"]
+    own["Problem"]["properties"]["type"]["enum"] += [f"/problems/{name}" for name in types]
+    document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": spec["title"],
@@ -208,6 +211,7 @@ def _whole(spec: Mapping[str, Any]) -> dict[str, Any]:
     problems = {
         **notes["responses"],
         "Unauthorized": _problem("/problems/no-credentials", "No credentials", 401),
+        "NotAcceptable": _problem("/problems/not-acceptable", "Not acceptable", 406),
         "Forbidden": _problem("/problems/bad-credentials", "Bad credentials", 403),
     }
     for item in document["paths"].values():
@@ -228,6 +232,9 @@ def _complete(document: dict[str, Any], operation: dict[str, Any], problems: Map
         statuses |= {"400": "MalformedBody", "413": "ContentTooLarge", "415": "UnsupportedMediaType"}
     if operation.get("security", document["security"]):
         statuses |= {"401": "Unauthorized", "403": "Forbidden"}
+    successes = [resolve(document, each) for status, each in operation["responses"].items() if status < "3"]
+    if any(len(each.get("content", ())) > 1 for each in successes):
+        statuses |= {"406": "NotAcceptable"}
     for status, response in sorted(statuses.items()):
         operation["responses"].setdefault(status, {"$ref": f"#/components/responses/{response}"})
         document["components"]["responses"].setdefault(response, problems[response])
@@ -248,6 +255,7 @@ def _problem(kind: str, title: str, status: int) -> dict[str, Any]:
 
 
 def _piece(spec: Mapping[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any]
     if "body" in spec:
         content = {"application/json": {"schema": {"$ref": "#/components/schemas/Value"}}}
         operation = {
@@ -259,10 +267,9 @@ def _piece(spec: Mapping[str, Any]) -> dict[str, Any]:
         return {"paths": {"/value": {"post": operation}}, "components": {"schemas": schemas}}
     if "query" in spec:
         text = {"application/json": {"schema": {"type": "string"}}}
-        parameters: list[dict[str, Any]] = [{"in": "query", **spec["query"]}]
         operation = {
             "operationId": "readValue",
-            "parameters": parameters,
+            "parameters": [{"in": "query", **spec["query"]}],
             "responses": {"200": {"description": "What the handler receives.", "content": text}},
         }
         return {"paths": {"/value": {"get": operation}}, "components": {"schemas": spec.get("components", {})}}

@@ -84,7 +84,7 @@ class ContractWatch:
                 self._observe_items(operation, response)
             else:
                 self._observe_examples(operation, response)
-            is_json = response.headers.get("content-type", "").endswith("json") and not is_stream
+            is_json = not is_stream and response.headers.get("content-type", "").endswith("json")
             body = response.json() if is_json else None
             raw = operation.definition.raw
             self.parts |= {*self._optional.of(raw, str(response.status_code), response.headers, body)}
