@@ -2,12 +2,13 @@
 
 import contextlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings, strategies
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
 from schemathesis.config import SchemathesisConfig
@@ -17,6 +18,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance, response
 from fastapi_contract.streams import STREAM_MEDIA_TYPES
 
 _LARGEST = 2**63 - 1
+
+schemathesis.openapi.format("decimal", strategies.decimals(-999, 999, places=2).map(str))
 
 
 def send(client: httpx.Client, call: dict[str, Any]) -> httpx.Response:
@@ -87,7 +90,7 @@ def _is_narrower(case: Case[Any]) -> bool:
 
 
 def _is_unsafe(value: Any) -> bool:
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return any(map(_is_unsafe, value.values()))
     if isinstance(value, list):
         return not value or any(map(_is_unsafe, value))
