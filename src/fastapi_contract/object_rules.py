@@ -91,15 +91,19 @@ def _schema(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
     for field in ("enum", "allOf", "anyOf", "oneOf"):
         if schema.get(field) == []:
             yield field, f"has an empty `{field}`: add a value, or remove it.", True
-    if schema.get("multipleOf", 1) <= 0:
-        yield "multipleOf", "has a `multipleOf` that is not above 0: change it.", True
-    if schema.get("multipleOf", 1) % 1:
-        # Of 20,000 prices with two digits, pydantic rejects 2,580 as no multiples of 0.01.
-        text = "uses a `multipleOf` with a fraction, which is not supported. Use an integer, or `format: decimal`."
-        yield "multipleOf", text, False
+    yield from _multiple_of(schema.get("multipleOf", 1))
     if "discriminator" in schema and not {"oneOf", "anyOf"} & schema.keys():
         text = "uses `discriminator` without `oneOf` or `anyOf`, which is not supported. Add one of them."
         yield "discriminator", text, False
+
+
+def _multiple_of(divisor: float) -> Iterator[tuple[str, str, bool]]:
+    if divisor <= 0:
+        yield "multipleOf", "has a `multipleOf` that is not above 0: change it.", True
+    elif divisor % 1:
+        # Of 20,000 prices with two digits, pydantic rejects 2,580 as no multiples of 0.01.
+        text = "uses a `multipleOf` with a fraction, which is not supported. Use an integer, or `format: decimal`."
+        yield "multipleOf", text, False
 
 
 def _is_pattern_error(error: Any) -> bool:
