@@ -7,6 +7,7 @@ from typing import Any
 from fastapi_contract.document import Place, value_at
 from fastapi_contract.schema_types import all_of, is_inline_model
 from fastapi_contract.structure import Fault, Structure
+from fastapi_contract.supported import PROBLEM_MEDIA_TYPES
 
 _MODEL_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
 _IMPORTED = frozenset(
@@ -19,6 +20,7 @@ _CONVERTED = frozenset({"date", "date-time", "time", "uuid"})
 """Formats whose text becomes a Python object. A default stays text, which no answer can contain."""
 _MEMBERS = frozenset(
     {"properties", "additionalProperties", "propertyNames", "allOf", "anyOf", "oneOf", "$ref", "enum", "const"}
+    | {"minProperties", "maxProperties"}
 )
 """Keywords of an object that say which members it has."""
 
@@ -35,7 +37,8 @@ def model_faults(structure: Structure) -> Iterator[Fault]:
         if not schema.get("$ref", _SCHEMAS).startswith(_SCHEMAS):
             text = f"refers to {schema['$ref']}, which is not supported. Move the schema to {_SCHEMAS[:-1]}."
             yield _unsupported((*place, "$ref"), text)
-        if (is_component or place[-3:-2] == ("content",)) and _has_no_members(schema):
+        is_body = place[-3:-2] == ("content",) and place[-2] not in PROBLEM_MEDIA_TYPES
+        if (is_component or is_body) and _has_no_members(schema):
             text = "an object without `properties`, whose members would be lost. Add `additionalProperties: true`"
             yield _unsupported(place, f"is {text}, or `properties`.")
         if "default" in schema and _formats(structure.root, schema) & _CONVERTED:

@@ -5,6 +5,7 @@ predicate such as "has an empty `enum`.", and whether that violates OpenAPI; oth
 """
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -97,12 +98,12 @@ def _schema(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
         yield "discriminator", text, False
 
 
-def _multiple_of(divisor: float) -> Iterator[tuple[str, str, bool]]:
-    if divisor <= 0:
+def _multiple_of(step: float) -> Iterator[tuple[str, str, bool]]:
+    if step <= 0:
         yield "multipleOf", "has a `multipleOf` that is not above 0: change it.", True
-    elif divisor % 1:
+    elif Decimal(step) != Decimal(str(step)):
         # Of 20,000 prices with two digits, pydantic rejects 2,580 as no multiples of 0.01.
-        text = "uses a `multipleOf` with a fraction, which is not supported. Use an integer, or `format: decimal`."
+        text = f"uses `multipleOf: {step}`, which is not supported. Use an integer, or text with `format: decimal`."
         yield "multipleOf", text, False
 
 

@@ -94,6 +94,9 @@ def _is_unsafe(value: Any) -> bool:
         return any(map(_is_unsafe, value.values()))
     if isinstance(value, list):
         return not value or any(map(_is_unsafe, value))
+    if isinstance(value, str) and "," in value:
+        # An array in a header.
+        return any(map(_is_unsafe, value.split(",")))
     if isinstance(value, str):
         return not value or (value.lstrip("-").isdecimal() and _is_unsafe(int(value)))
     return (isinstance(value, float) and value.is_integer()) or (isinstance(value, int) and abs(value) > _LARGEST)
