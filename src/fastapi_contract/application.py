@@ -63,12 +63,10 @@ def contract_app(
         # A request takes 38 µs with telemetry, 32 without.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    routers = list(routers)
-    _require_no_differences(contract, routers)
-    for router in routers:
-        for route in router.routes:
-            # Not by include_router(), which matches by FastAPI's rules instead of the route's own.
-            app.router.routes.append(route.of(app, contract.paths) if isinstance(route, ContractRoute) else route)
+    _require_no_differences(contract, routers := list(routers))
+    for route in (route for router in routers for route in router.routes):
+        # Not by include_router(), which matches by FastAPI's rules instead of the route's own.
+        app.router.routes.append(route.of(app, contract.paths) if isinstance(route, ContractRoute) else route)
     pages.install(app, contract)
     problems.install(app, contract.allowed_methods, translations or {})
     app.openapi = lambda: contract.document  # type: ignore[method-assign]

@@ -1,29 +1,22 @@
 """Request bodies of each supported media type, over HTTP, through the shortcut and past it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Union
+from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Body, FastAPI, Form
 from fastapi import File as FileParameter
+from fastapi import Form
 
-from fastapi_contract.application import contract_app
 from fastapi_contract.bodies import MAX_BODY
 from fastapi_contract.contract import Contract, ContractError
-from fastapi_contract.files import File
 from fastapi_contract.forms import MAX_MEMBERS
 from fastapi_contract.multipart import MAX_HEADER, MAX_PARTS
 from fastapi_contract.negotiation import AcceptedMediaType
-from fastapi_contract.router import ContractRouter
+from support.echo import CONTRACT, FORM, MULTIPART, app_of, parts, post, types_of_bodies
 from support.generated import generate_models
 from support.service import running
-
-CONTRACT = Path(__file__).with_name("bodies.yaml")
-FORM = "application/x-www-form-urlencoded"
-MULTIPART = "multipart/form-data; boundary=b"
 
 
 @pytest.fixture(scope="module")
@@ -31,68 +24,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     return generate_models(CONTRACT, tmp_path_factory.mktemp("bodies"))
 
 
-def types_of_bodies(models: Any) -> dict[str, Any]:
-    choice = Union[models.Note, models.Form, str, bytes]  # noqa: UP007
-    return {
-        "sendJson": models.Note | None,
-        "sendPatch": models.Note,
-        "sendForm": models.Form,
-        "sendOptions": models.Options,
-        "upload": models.Upload,
-        "sendText": Annotated[str, Body()],
-        "sendBinary": Annotated[bytes | None, Body()],
-        "sendChoice": Annotated[choice, Body()],
-    }
-
-
-def app_of(models: Any, types: dict[str, Any], *, shortcut: bool) -> FastAPI:
-    contract = Contract.parse(CONTRACT.read_bytes())
-    router = ContractRouter(contract, models)
-    for operation_id, type_of_body in types.items():
-        optional = operation_id in {"sendJson", "sendBinary"}
-
-        async def handler(body: Any) -> Any:
-            return models.Echo(received=shown(body))
-
-        async def handler_of_optional(body: Any = None) -> Any:
-            return models.Echo(received=shown(body))
-
-        chosen = handler_of_optional if optional else handler
-        chosen.__annotations__ = {"body": type_of_body, "return": models.Echo}
-        router.operation(operation_id)(chosen)
-    return contract_app(contract, [router], shortcut=shortcut)
-
-
-def shown(value: Any) -> str:
-    """The members that were sent, with their types, and files with name and media type."""
-    if isinstance(value, File):
-        return f"{len(value)} bytes of {value.name}, {value.media_type}" if len(value) > 9 else repr(bytes(value))
-    if isinstance(value, list):
-        return f"[{', '.join(map(shown, value))}]"
-    if not hasattr(value, "model_fields_set"):
-        return repr(value)
-    members = {name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set}
-    return ", ".join(f"{name}={shown(each)}" for name, each in members.items())
-
-
 @pytest.fixture(scope="module", params=[True, False], ids=["shortcut", "no-shortcut"])
 def client(request: pytest.FixtureRequest, models: ModuleType) -> Iterator[httpx.Client]:
     app = app_of(models, types_of_bodies(models), shortcut=request.param)
     with running(app) as service, httpx.Client(base_url=service.url) as client:
         yield client
-
-
-def post(client: httpx.Client, path: str, media_type: str | None, body: bytes) -> httpx.Response:
-    headers = {} if media_type is None else {"Content-Type": media_type}
-    return client.post(path, content=body, headers=headers)
-
-
-def parts(*each: tuple[str, bytes]) -> bytes:
-    """A multipart body; a part has the parameters of its Content-Disposition, further headers, and its content."""
-    lines = [
-        b"--b\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % (head.encode(), content) for head, content in each
-    ]
-    return b"".join(lines) + b"--b--\r\n"
 
 
 TEXT_FILE = 'name="file"; filename="a.txt"\r\nContent-Type: text/plain; charset=utf-8'

@@ -1,10 +1,7 @@
 """From any schema of a body: values just inside are taken and come back unchanged, values just outside are 422 at their
 place, through the shortcut and past it."""
 
-import importlib.util
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from types import ModuleType
@@ -22,7 +19,7 @@ from fastapi_contract.answers import model_of, successes_of
 from fastapi_contract.contract import Contract
 from fastapi_contract.router import ContractRouter
 from fastapi_contract.shortcut import Shortcut
-from support import ROOT
+from support.generated import generate_models
 from support.schema_values import FORMATS, right, wrong
 from support.service import running
 
@@ -222,20 +219,10 @@ def contract(schemas: list[Any]) -> Contract:
 
 
 @pytest.fixture(scope="module")
-def models(contract: Contract, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+def models(contract: Contract, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     folder = tmp_path_factory.mktemp("generated")
     (folder / "cases.yaml").write_bytes(contract.source)
-    output = folder / "case_models.py"
-    command = [sys.executable, "-m", "datamodel_code_generator", "--input", str(folder / "cases.yaml")]
-    subprocess.run([*command, "--output", str(output)], cwd=ROOT, check=True, timeout=60)
-    spec = importlib.util.spec_from_file_location("case_models", output)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["case_models"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["case_models"]
+    return generate_models(folder / "cases.yaml", folder)
 
 
 def app_of(contract: Contract, models: ModuleType, *, shortcut: bool) -> FastAPI:
