@@ -68,6 +68,8 @@ HOLDERS = {
     f"{name_of(construct)}{'Required' if is_required else ''}": holder(member, is_required=is_required)
     for construct, member in MEMBERS.items()
     for is_required in (False, True)
+    # A required member that is readOnly is rejected by name.
+    if not (is_required and construct == "readOnly")
 }
 RECURSIVE = {
     "Tree": {"type": "object", "properties": {"trees": {"type": "array", "items": ref("Tree")}, "parent": ref("Tree")}},
