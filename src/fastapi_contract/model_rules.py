@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from fastapi_contract.document import Place, value_at
+from fastapi_contract.document import Place, place_of, value_at
 from fastapi_contract.schema_types import all_of, is_inline_model
 from fastapi_contract.structure import Fault, Structure
 from fastapi_contract.supported import PROBLEM_MEDIA_TYPES
@@ -31,20 +31,9 @@ def model_faults(structure: Structure) -> Iterator[Fault]:
     for place, kind in structure.kinds.items():
         if kind != "Schema" or not isinstance(schema := value_at(structure.root, place), dict):
             continue
-        is_component = len(place) == 3 and place[:2] == ("components", "schemas")
-        if is_component:
-            yield from _name(place)
-        if not schema.get("$ref", _SCHEMAS).startswith(_SCHEMAS):
-            text = f"refers to {schema['$ref']}, which is not supported. Move the schema to {_SCHEMAS[:-1]}."
-            yield _unsupported((*place, "$ref"), text)
-        is_body = place[-3:-2] == ("content",) and place[-2] not in PROBLEM_MEDIA_TYPES
-        if (is_component or is_body) and _has_no_members(schema):
-            text = "an object without `properties`, whose members would be lost. Add `additionalProperties: true`"
-            yield _unsupported(place, f"is {text}, or `properties`.")
-        if "default" in schema and _formats(structure.root, schema) & _CONVERTED:
-            names = ", ".join(sorted(_CONVERTED))
-            text = f"uses `default` with one of the formats {names}, which is not supported. Set it in the handler."
-            yield _unsupported((*place, "default"), text)
+        yield from _type(structure.root, place, schema)
+        yield from _reference(place, schema)
+        yield from _default(structure.root, place, schema)
         if "discriminator" in schema:
             yield from _discriminator(structure, place, schema)
         if "$ref" not in schema and (required := _required_read_only(structure.root, schema)):
@@ -74,15 +63,54 @@ def _unsupported(place: Place, text: str) -> Fault:
     return Fault(place, text, is_malformed=False)
 
 
-def _name(place: Place) -> Iterator[Fault]:
-    name = place[2]
-    if not _MODEL_NAME.fullmatch(name) or name in _IMPORTED:
-        text = "is a name that its generated model cannot have"
-        yield _unsupported(place, f"{text}. Rename it, such as TaskList: letters and digits, the first one upper case.")
+def _type(root: Any, place: Place, schema: dict[str, Any]) -> Iterator[Fault]:
+    """The faults of a schema that has a generated type of its own: that of a component or a body."""
+    is_component = len(place) == 3 and place[:2] == ("components", "schemas")
+    is_body = place[-3:-2] == ("content",) and place[-2] not in PROBLEM_MEDIA_TYPES
+    if is_component and (not _MODEL_NAME.fullmatch(place[2]) or place[2] in _IMPORTED):
+        text = "is a name that its generated model cannot have. Rename it, such as TaskList"
+        yield _unsupported(place, f"{text}: letters and digits, the first one upper case.")
+    if (is_component or is_body) and _has_no_members(schema):
+        text = "is an object without `properties`, whose members would be lost. Add `additionalProperties: true`"
+        yield _unsupported(place, f"{text}, or `properties`.")
+    if is_component and _contains_itself(root, schema):
+        text = "contains itself without a member of an object between, which is not supported"
+        yield _unsupported(place, f"{text}. Put it into a member, such as `children`.")
+
+
+def _reference(place: Place, schema: dict[str, Any]) -> Iterator[Fault]:
+    if not schema.get("$ref", _SCHEMAS).startswith(_SCHEMAS):
+        text = f"refers to {schema['$ref']}, which is not supported. Move the schema to {_SCHEMAS[:-1]}."
+        yield _unsupported((*place, "$ref"), text)
+
+
+def _default(root: Any, place: Place, schema: dict[str, Any]) -> Iterator[Fault]:
+    if "default" in schema and _formats(root, schema) & _CONVERTED:
+        names = ", ".join(sorted(_CONVERTED))
+        text = f"uses `default` with one of the formats {names}, which is not supported. Set it in the handler."
+        yield _unsupported((*place, "default"), text)
 
 
 def _has_no_members(schema: dict[str, Any]) -> bool:
     return schema.get("type") in ("object", ["object"]) and not schema.keys() & _MEMBERS
+
+
+def _contains_itself(root: Any, schema: dict[str, Any]) -> bool:
+    """Whether a schema is a recursive map, array or union. FastAPI cannot read such a type, and TypeScript neither."""
+    pending, seen = [schema], set[int]()
+    while pending:
+        each = pending.pop()
+        if "properties" in each or "allOf" in each:
+            # A class is generated for it.
+            continue
+        inner = [each.get("items"), each.get("additionalProperties"), *each.get("anyOf", ()), *each.get("oneOf", ())]
+        if "$ref" in each:
+            inner.append(value_at(root, place_of(each["$ref"])))
+        if any(part is schema for part in inner):
+            return True
+        pending += [part for part in inner if isinstance(part, dict) and id(part) not in seen]
+        seen |= {id(part) for part in inner}
+    return False
 
 
 def _formats(root: Any, schema: dict[str, Any]) -> set[str]:

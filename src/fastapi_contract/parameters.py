@@ -76,6 +76,7 @@ class Parameters:
             found[spec["in"]][name] = parameter
         self._path, self._query = found["path"], found["query"]
         self._headers, self._cookies = found["header"], found["cookie"]
+        self._required_in_query = [parameter for parameter in self._query.values() if parameter.is_required]
         self._keys = frozenset(keys)
         self._names = self._query.keys() | self._keys
         self._has_arrays = any(each.is_array for each in self._query.values())
@@ -90,7 +91,9 @@ class Parameters:
         Raises UriTooLong, and ValidationFailed for an unknown or repeated parameter.
         """
         if not query:
-            return _read(self._query, {}, errors)
+            for parameter in self._required_in_query:
+                parameter.check_absence(errors)
+            return {}
         if len(query) > MAX_QUERY:
             raise UriTooLong("query", MAX_QUERY)
         if self._has_arrays:

@@ -86,3 +86,25 @@ def test_stale_output_fails_with_a_diff(checkout: Path, change: Callable[[Path],
 
 def test_unknown_option_is_rejected(checkout: Path) -> None:
     assert codegen(checkout, "--chekc").returncode == 2
+
+
+def test_two_models_of_one_name_are_rejected(checkout: Path) -> None:
+    """The generator would number one of them, and a handler would take it for the other."""
+    contract = checkout / "openapi.yaml"
+    inline = "    Event: {type: object, properties: {day: {type: object, properties: {name: {type: string}}}}}\n"
+    added = f"  schemas:\n{inline}    EventDay: {{type: object, properties: {{size: {{type: integer}}}}}}\n"
+    contract.write_text(contract.read_text().replace("  schemas:\n", added, 1))
+    before = generated(checkout)
+    written = codegen(checkout)
+    assert written.returncode == 1
+    assert "schemas/EventDay has the same name as the generated model of an inline schema." in written.stderr
+    assert generated(checkout) == before
+
+
+def test_fault_of_the_contract_is_reported_before_anything_is_generated(checkout: Path) -> None:
+    contract = checkout / "openapi.yaml"
+    contract.write_text(contract.read_text().replace("maxLength: 200\n", "maxLength: two\n"))
+    written = codegen(checkout)
+    assert written.returncode == 1
+    assert "openapi.yaml cannot be served, 1 fault" in written.stderr
+    assert "Traceback" not in written.stderr
