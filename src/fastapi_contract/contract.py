@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi_contract import support
 from fastapi_contract.document import Place, UnreadableError, line_of, place_of, read, resolve
-from fastapi_contract.openapi_objects import IGNORED_HEADERS, METHODS
+from fastapi_contract.openapi_objects import IGNORED_PARAMETERS, METHODS, parameter_key
 from fastapi_contract.paths import Paths, PathTemplate, percent_encoded
 
 Schema = dict[str, Any]
@@ -49,7 +49,8 @@ class Operation:
     spec: Schema
     """The operation as written in the contract."""
     parameters: tuple[Schema, ...]
-    """Those of the path item and of the operation, with their own `$ref` and that of their schema resolved."""
+    """Those of the path item and of the operation, as they are written in the contract, with their own `$ref` resolved.
+    The operation's replaces that of its path, and headers that OpenAPI ignores are left out."""
     responses: dict[str, Schema]
     """By status, with their own `$ref` resolved."""
     security: Alternatives
@@ -179,7 +180,7 @@ def _operation(document: Schema, path: str, method: str, item: Schema, spec: Sch
         method=method.upper(),
         path=path,
         spec=spec,
-        parameters=tuple(parameters_of(document, item, spec)),
+        parameters=tuple(_parameters(document, item, spec).values()),
         responses=responses,
         security=security,
         keys_in_query=frozenset(_keys_in_query(document, security)),
@@ -187,16 +188,9 @@ def _operation(document: Schema, path: str, method: str, item: Schema, spec: Sch
     )
 
 
-def parameters_of(document: Schema, item: Schema, spec: Schema) -> Iterator[Schema]:
-    """Yields the parameters of a path item and of its operation `spec`, with their own `$ref` and their schema's
-    resolved. An operation's parameter replaces that of its path, and headers that OpenAPI ignores are left out."""
-    found = {}
-    for each in (*item.get("parameters", ()), *spec.get("parameters", ())):
-        parameter = resolve(document, each)
-        name = parameter["name"].lower() if parameter["in"] == "header" else parameter["name"]
-        if parameter["in"] != "header" or name not in IGNORED_HEADERS:
-            found[parameter["in"], name] = {**parameter, "schema": resolve(document, parameter["schema"])}
-    yield from found.values()
+def _parameters(document: Schema, item: Schema, spec: Schema) -> dict[tuple[str, str], Schema]:
+    each = (resolve(document, parameter) for parameter in (*item.get("parameters", ()), *spec.get("parameters", ())))
+    return {key: parameter for parameter in each if (key := parameter_key(parameter)) not in IGNORED_PARAMETERS}
 
 
 def security_of(document: Schema, spec: Schema) -> Alternatives:

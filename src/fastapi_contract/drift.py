@@ -16,14 +16,14 @@ from starlette.routing import BaseRoute
 from fastapi_contract import declared
 from fastapi_contract.answers import Success, argument_of, is_json, is_typed, pascal_case, successes_of
 from fastapi_contract.comparison import Comparison, Difference, Side, default_difference
-from fastapi_contract.contract import Contract, Schema, operations_of
+from fastapi_contract.contract import Contract, Schema
 from fastapi_contract.declared import Declared, UndescribedError
 from fastapi_contract.document import resolve
 from fastapi_contract.generated import digest
 from fastapi_contract.media_types import BINARY, TEXT
 from fastapi_contract.messages import Lines, Message, listed, shown
 from fastapi_contract.normal_form import NormalForm
-from fastapi_contract.openapi_objects import IGNORED_HEADERS
+from fastapi_contract.openapi_objects import parameter_key
 from fastapi_contract.requests import ContractRoute
 
 _CODEGEN = "Run ./codegen.sh."
@@ -88,7 +88,8 @@ class _BoundOperation:
     # --- parameters
 
     def _parameters(self) -> Iterator[Message]:
-        expected, actual = self._documented_parameters(), declared.parameters_of(self._route)
+        expected = {parameter_key(each): each for each in self._operation.parameters}
+        actual = declared.parameters_of(self._route)
         reads_model = any(self._is_member(each) for each in actual.values())
         for where, name in expected | actual:
             parameter, code = expected.get((where, name)), actual.get((where, name))
@@ -106,18 +107,6 @@ class _BoundOperation:
                 yield self._message(Difference((f"{where} {name}",), parameter["schema"], None, (parameter, "")), step)
             else:
                 yield from self._parameter(where, name, parameter, code)
-
-    def _documented_parameters(self) -> dict[tuple[str, str], Schema]:
-        """The parameters as they are written in the contract, so that their lines can be found."""
-        found: dict[tuple[str, str], Schema] = {}
-        for _, _, item, spec in operations_of(self._document):
-            if spec is self._operation.spec:
-                for each in (*item.get("parameters", ()), *spec.get("parameters", ())):
-                    parameter = resolve(self._document, each)
-                    where, name = parameter["in"], parameter["name"]
-                    if where != "header" or (name := name.lower()) not in IGNORED_HEADERS:
-                        found[where, name] = parameter
-        return found
 
     def _is_member(self, code: Declared) -> bool:
         """Whether a parameter is a member of the generated query model."""

@@ -11,6 +11,7 @@ A field that is required ends in `!`. It holds one of the kinds
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 Fields = Mapping[str, str]
 
@@ -20,8 +21,15 @@ _DESCRIBED = {"summary": "text", "description": "text"}
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
-IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
-"""Header parameters of these names have no effect (OpenAPI 3.1.1, section 4.8.12.1)."""
+IGNORED_PARAMETERS = frozenset({("header", "accept"), ("header", "content-type"), ("header", "authorization")})
+"""The keys of parameters that have no effect (OpenAPI 3.1.1, section 4.8.12.1)."""
+
+
+def parameter_key(parameter: Mapping[str, Any]) -> tuple[str, str]:
+    """Where a parameter is, and its name; that of a header in lower case (RFC 9110, section 5.1)."""
+    where, name = parameter["in"], parameter["name"]
+    return where, name.lower() if where == "header" else name
+
 
 OBJECTS: Mapping[str, Fields] = {
     "OpenAPI": {

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from fastapi_contract.contract import Schema
 from fastapi_contract.document import resolve
 from fastapi_contract.input_errors import MAX_ERRORS, InputError
+from fastapi_contract.openapi_objects import parameter_key
 from fastapi_contract.problems import UriTooLong, ValidationFailed
 from fastapi_contract.schema_types import JSON_TYPES, json_types
 from fastapi_contract.schemas import Validator
@@ -71,9 +72,8 @@ class Parameters:
         names of query parameters that guards have read."""
         found: dict[str, dict[str, _Parameter]] = {"path": {}, "query": {}, "header": {}, "cookie": {}}
         for spec in specs:
-            parameter = _Parameter(document, spec)
-            name = parameter.name.lower() if spec["in"] == "header" else parameter.name
-            found[spec["in"]][name] = parameter
+            where, name = parameter_key(spec)
+            found[where][name] = _Parameter(document, spec)
         self._path, self._query = found["path"], found["query"]
         self._headers, self._cookies = found["header"], found["cookie"]
         self._required_in_query = [parameter for parameter in self._query.values() if parameter.is_required]

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi_contract.document import Document, Place, line_of, resolve, value_at
 from fastapi_contract.model_rules import inline_answers, model_faults
 from fastapi_contract.object_rules import RULES
-from fastapi_contract.openapi_objects import IGNORED_HEADERS, METHODS
+from fastapi_contract.openapi_objects import IGNORED_PARAMETERS, METHODS, parameter_key
 from fastapi_contract.paths import PathTemplate
 from fastapi_contract.schema_types import JSON_TYPES, json_types
 from fastapi_contract.structure import Fault, Structure
@@ -138,10 +138,8 @@ def _operation(structure: Structure, path: str, place: Place, item_place: Place)
     for owner in (item_place, place):
         for index in range(len(value_at(structure.root, owner).get("parameters", ()))):
             at = structure.follow((*owner, "parameters", str(index)))
-            parameter = value_at(structure.root, at)
-            where, name = parameter["in"], parameter["name"]
-            if where != "header" or (name := name.lower()) not in IGNORED_HEADERS:
-                found[where, name] = at
+            if (key := parameter_key(value_at(structure.root, at))) not in IGNORED_PARAMETERS:
+                found[key] = at
     return _Operation(path, place, spec, found)
 
 

@@ -87,7 +87,7 @@ def path_of(operation: Operation, **values: object) -> str:
 
 
 def _example(parameter: Any) -> object:
-    holder = parameter if "example" in parameter else parameter["schema"]
+    holder = parameter if "example" in parameter else resolve(parameter["schema"])
     return holder["example"] if "example" in holder else next(iter(holder.get("examples", [1])))
 
 
