@@ -36,7 +36,7 @@ def differences(contract: Contract, routes: Sequence[BaseRoute], handled: Collec
 
     openapi.yaml:366: listTasks / query limit / maximum: openapi.yaml says 200, the code 100. Run ./codegen.sh.
     """
-    lines, current = Lines(contract), digest(contract.document)
+    lines, form, current = Lines(contract), NormalForm(contract.document), digest(contract.document)
     found = [
         f"openapi.yaml:{lines.of(operation.spec)}: not implemented: {operation.id} ({operation.method} "
         f'{operation.path}). Write a handler with @router.operation("{operation.id}") and pass its router to '
@@ -57,7 +57,7 @@ def differences(contract: Contract, routes: Sequence[BaseRoute], handled: Collec
         freshness = route.binding.generated.is_fresh(current)
         if freshness is False:
             stale.add(route.binding.generated.models.__name__)
-        messages += _BoundOperation(contract, route, lines, is_fresh=freshness).differences()
+        messages += _BoundOperation(contract, route, lines, form, is_fresh=freshness).differences()
     found += listed(messages)
     if stale and not any(_CODEGEN in each for each in found):
         found += [f"{name} is stale: it was generated from another openapi.yaml. {_CODEGEN}" for name in sorted(stale)]
@@ -67,11 +67,14 @@ def differences(contract: Contract, routes: Sequence[BaseRoute], handled: Collec
 class _BoundOperation:
     """Compares one operation with its route."""
 
-    def __init__(self, contract: Contract, route: ContractRoute, lines: Lines, *, is_fresh: bool | None) -> None:
+    def __init__(
+        self, contract: Contract, route: ContractRoute, lines: Lines, form: NormalForm, *, is_fresh: bool | None
+    ) -> None:
+        """`form` is that of the contract, which remembers what it has read."""
         assert route.binding is not None
         self._contract, self._document = contract, contract.document
         self._route, self._lines, self._is_fresh = route, lines, is_fresh
-        self._form = NormalForm(contract.document)
+        self._form = form
         self._operation = route.binding.operation
         self._generated, self._schemes = route.binding.generated, route.binding.schemes
         self._query_model = self._generated.query_model(self._operation.id)
@@ -205,10 +208,10 @@ class _BoundOperation:
             name: each.default is each.empty for name, each in arguments.items() if each.kind is each.KEYWORD_ONLY
         }
         expected = {argument_of(name): required for name, required in success.headers.items()}
-        shown = {True: "required", False: "optional", None: None}
+        words = {True: "required", False: "optional", None: None}
         for name in expected | actual:
             if expected.get(name) != actual.get(name):
-                values = shown[expected.get(name)], shown[actual.get(name)]
+                values = words[expected.get(name)], words[actual.get(name)]
                 yield self._message(Difference((*place, f"header {name}"), *values, (response, "headers")), _CODEGEN)
 
     # --- security
@@ -218,24 +221,24 @@ class _BoundOperation:
         expected = {name for alternative in alternatives for name in alternative}
         actual = declared.security_of(self._route)
         if actual - expected or (actual and len(alternatives) > 1):
-            shown = " or ".join(" and ".join(sorted(each)) or "nothing" for each in alternatives) or None
+            required = " or ".join(" and ".join(sorted(each)) or "nothing" for each in alternatives) or None
             source = (self._operation.spec if "security" in self._operation.spec else self._document, "security")
             step = f"Change it there, or remove the dependency on it from {self._handler}."
             if len(alternatives) > 1:
                 step = f"Read credentials() in {self._handler}, instead of a dependency that requires them."
-            yield self._message(Difference(("security",), shown, " and ".join(sorted(actual)), source), step)
+            yield self._message(Difference(("security",), required, " and ".join(sorted(actual)), source), step)
         for name in sorted(expected):
             scheme = resolve(self._document, self._document["components"]["securitySchemes"][name])
             documented = _scheme(scheme)
             models = [each.model for each in self._guards(name)]
             read = [_scheme(model.model_dump(by_alias=True, mode="json")) for model in models]
-            line = self._lines.of(scheme)
+            # The line is searched in the whole document, so only for a message.
             if read and documented not in read:
                 text = f"openapi.yaml says {documented}, its guard reads {read[0]}. Change one of them."
-                yield Message(line, (name,), text)
+                yield Message(self._lines.of(scheme), (name,), text)
             elif not read and name in self._schemes:
                 text = f"openapi.yaml says {documented}, and none of its guards is a SecurityBase: "
-                yield Message(line, (name,), text + "derive one from a class of fastapi.security.")
+                yield Message(self._lines.of(scheme), (name,), text + "derive one from a class of fastapi.security.")
 
     def _guards(self, scheme: str) -> list[SecurityBase]:
         guards: Sequence[object] = self._schemes.get(scheme, ())
