@@ -63,7 +63,7 @@ def contract_app(
         # A request takes 38 µs with telemetry, 32 without.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    _require_no_differences(contract, routers := list(routers))
+    require_no_differences(contract, routers := list(routers))
     for route in (route for router in routers for route in router.routes):
         # Not by include_router(), which matches by FastAPI's rules instead of the route's own.
         app.router.routes.append(route.of(app, contract.paths) if isinstance(route, ContractRoute) else route)
@@ -83,8 +83,11 @@ def contract_app(
     return app
 
 
-def _require_no_differences(contract: Contract, routers: Sequence[APIRouter]) -> None:
-    """Raises ContractError with all differences: those found while handlers were bound, and those of the routes."""
+def require_no_differences(contract: Contract, routers: Sequence[APIRouter]) -> None:
+    """Compares the handlers of `routers` with the contract, without building an application.
+
+    Raises ContractError with all differences: those found while handlers were bound, and those of the routes.
+    """
     contract_routers = [router for router in routers if isinstance(router, ContractRouter)]
     found = [difference for router in contract_routers for difference in router.differences]
     handled = {operation_id for router in contract_routers for operation_id in router.handled}

@@ -106,10 +106,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
-    from todo_api.check import load_app
+    from todo_api.check import load_routers
 
     # Before the handlers are imported elsewhere, and before the database is started: main() reports any ContractError.
-    load_app()
+    load_routers()
     from todo_api.app import create_app
     from todo_api.server import run
 
@@ -183,17 +183,19 @@ def _token(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def _check(settings: Settings, arguments: argparse.Namespace) -> None:
-    from todo_api.check import load_app
+    from todo_api.check import load_routers
 
-    load_app()
+    load_routers()
     print(f"The code implements openapi.yaml: {len(load_contract().operations)} operations.")
 
 
 def _routes(settings: Settings, arguments: argparse.Namespace) -> None:
+    from fastapi_contract.application import contract_app
     from fastapi_contract.overview import overview
-    from todo_api.check import load_app
+    from todo_api.check import load_routers
 
-    print(overview(load_app(), load_contract()))
+    contract = load_contract()
+    print(overview(contract_app(contract, load_routers()), contract))
 
 
 @contextmanager
