@@ -21,9 +21,9 @@ from starlette.responses import Response
 
 from fastapi_contract.contract import Contract, ContractError, Operation, Schema
 from fastapi_contract.document import place_of, resolve, value_at
+from fastapi_contract.media_types import STREAM_MEDIA_TYPES, content_type
 from fastapi_contract.schema_types import is_inline_model
 from fastapi_contract.serializers import serializer
-from fastapi_contract.streams import STREAM_MEDIA_TYPES
 
 COMMON_HEADERS = frozenset({"x-request-id", "cache-control", "x-content-type-options", "content-type"})
 """Headers that the engine sets on every response."""
@@ -39,7 +39,7 @@ class Answer(Response):
     """
 
     _status: ClassVar[int]
-    _media_type: ClassVar[bytes | None]
+    _content_type: ClassVar[bytes | None]
     media: ClassVar[str | None]
     model: ClassVar[Any]
     encode: ClassVar[Callable[[Any], bytes]]
@@ -48,25 +48,29 @@ class Answer(Response):
     def __init_subclass__(cls, *, status: int, media_type: str | None = None, model: Any = None) -> None:
         super().__init_subclass__()
         cls._status, cls.media, cls.model = status, media_type, model
-        cls._media_type = None
-        if media_type is not None:
-            charset = "; charset=utf-8" if media_type.startswith("text/") else ""
-            cls._media_type = f"{media_type}{charset}".encode()
+        cls._content_type = None if media_type is None else content_type(media_type).encode()
         cls.encode = staticmethod(serializer(model) if is_json(media_type or "") else _bytes)
 
     def __init__(self, content: Any = None, headers: Mapping[str, str | None] | None = None) -> None:
         """`headers` that are None are not sent."""
         self.status_code = self._status
         self.background = None
-        self.body = b"" if self._media_type is None else type(self).encode(content)
+        self.body = b"" if self._content_type is None else type(self).encode(content)
         self.raw_headers = []
-        if self._media_type is not None:
-            self.raw_headers = [(b"content-length", b"%d" % len(self.body)), (b"content-type", self._media_type)]
+        if self._content_type is not None:
+            self.raw_headers = [(b"content-length", b"%d" % len(self.body)), (b"content-type", self._content_type)]
         elif self._status not in {204, 304}:
             self.raw_headers = [(b"content-length", b"0")]
-        for name, value in (headers or {}).items():
-            if value is not None:
-                self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+        self.raw_headers += raw_headers(headers or {})
+
+
+def raw_headers(headers: Mapping[str, str | None]) -> list[tuple[bytes, bytes]]:
+    """Encodes headers for ASGI, without those that are None."""
+    return [
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in headers.items()
+        if value is not None
+    ]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,10 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 TEXT = "text/plain"
 BINARY = "application/octet-stream"
+NDJSON = "application/x-ndjson"
+EVENT_STREAM = "text/event-stream"
+STREAM_MEDIA_TYPES = (NDJSON, EVENT_STREAM)
+"""Those of responses whose items are sent one by one."""
 JSON = frozenset({"application/json", "application/merge-patch+json"})
 """The media types of requests that are JSON."""
 
@@ -25,6 +29,11 @@ _WEIGHT = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
 Parameters = Mapping[bytes, bytes]
 """The parameters of a media type, by their names in lower case."""
+
+
+def content_type(media_type: str) -> str:
+    """The value of a response's Content-Type: text is UTF-8."""
+    return f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
 
 
 def parse_content_type(header: bytes) -> tuple[str, Parameters] | None:

@@ -10,12 +10,11 @@ from typing import Any, ClassVar
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from fastapi_contract.answers import raw_headers
 from fastapi_contract.ending import ending
+from fastapi_contract.media_types import EVENT_STREAM, NDJSON, content_type
 from fastapi_contract.serializers import serializer
 
-NDJSON = "application/x-ndjson"
-EVENT_STREAM = "text/event-stream"
-STREAM_MEDIA_TYPES = (NDJSON, EVENT_STREAM)
 _FRAMES = {NDJSON: (b"", b"\n"), EVENT_STREAM: (b"data: ", b"\n\n")}
 """What is before and after the JSON of an item, by media type."""
 IS_HEAD = "fastapi_contract.is_head"
@@ -50,13 +49,7 @@ class Stream(Response):
         """`headers` that are None are not sent."""
         self.status_code = self.status
         self.background = None
-        charset = "; charset=utf-8" if self.media.startswith("text/") else ""
-        sent = {"content-type": f"{self.media}{charset}", **(headers or {})}
-        self.raw_headers = [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in sent.items()
-            if value is not None
-        ]
+        self.raw_headers = raw_headers({"content-type": content_type(self.media), **(headers or {})})
         self._items = content
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

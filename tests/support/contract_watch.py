@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from fastapi_contract.document import read
-from fastapi_contract.streams import STREAM_MEDIA_TYPES
+from fastapi_contract.media_types import STREAM_MEDIA_TYPES
 from support import ROOT
 from support.optional_parts import OptionalParts
 
