@@ -16,7 +16,6 @@ from fastapi_contract.contract import Contract, ContractError
 from fastapi_contract.negotiation import AcceptedMediaType
 from fastapi_contract.router import ContractRouter
 from support.contract_watch import ContractWatch
-from support.generated import generate_answers, generate_models
 from support.service import running
 
 CONTRACT = """
@@ -92,23 +91,6 @@ paths:
 components:
   schemas: {Thing: {type: object, required: [from], properties: {from: {type: integer}}}}
 """
-
-
-@pytest.fixture(scope="module")
-def contract(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("answers") / "openapi.yaml"
-    path.write_text(CONTRACT)
-    return path
-
-
-@pytest.fixture(scope="module")
-def models(contract: Path) -> ModuleType:
-    return generate_models(contract, contract.parent)
-
-
-@pytest.fixture(scope="module")
-def answers(contract: Path, models: ModuleType) -> ModuleType:
-    return generate_answers(contract, models, contract.parent)
 
 
 def bind(router: ContractRouter, operation_id: str, handler: Any, returned: Any) -> None:

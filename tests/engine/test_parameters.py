@@ -13,7 +13,6 @@ from pydantic import MISSING
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract
 from fastapi_contract.router import ContractRouter
-from support.generated import generate_models
 from support.service import running
 
 CONTRACT = """
@@ -56,14 +55,6 @@ paths:
       responses: {"204": {description: Done}}
 components: {schemas: {Kind: {type: string, enum: [low, high, "1"]}}}
 """
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    folder = tmp_path_factory.mktemp("parameters")
-    contract = folder / "openapi.yaml"
-    contract.write_text(CONTRACT)
-    return generate_models(contract, folder)
 
 
 def app_of(models: Any, *, shortcut: bool) -> FastAPI:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import httpx
@@ -17,7 +16,6 @@ from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract
 from fastapi_contract.router import ContractRouter
 from support.contract_watch import BrokenContractError, ContractWatch
-from support.generated import generate_answers, generate_models
 from support.service import running
 
 TIMEOUT = 30
@@ -57,23 +55,6 @@ paths:
 components:
   schemas: {Line: {type: object, required: [from], properties: {from: {type: integer}, text: {type: string}}}}
 """
-
-
-@pytest.fixture(scope="module")
-def contract(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("streams") / "openapi.yaml"
-    path.write_text(CONTRACT)
-    return path
-
-
-@pytest.fixture(scope="module")
-def models(contract: Path) -> ModuleType:
-    return generate_models(contract, contract.parent)
-
-
-@pytest.fixture(scope="module")
-def answers(contract: Path, models: ModuleType) -> ModuleType:
-    return generate_answers(contract, models, contract.parent)
 
 
 class Endless:
