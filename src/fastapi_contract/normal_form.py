@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi_contract.contract import Schema
 from fastapi_contract.document import place_of, value_at
+from fastapi_contract.schema_types import json_type
 
 MAX_BRANCHES = 100
 """A schema with more branches counts as one that allows any value."""
@@ -109,10 +110,9 @@ def _split(schema: Schema) -> list[Branch]:
 
 
 def _by_type(values: Iterable[Any]) -> dict[str, list[Any]]:
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
     found: dict[str, list[Any]] = {}
     for value in map(plain, values):
-        found.setdefault(names.get(type(value), "null"), []).append(value)
+        found.setdefault(json_type(value), []).append(value)
     return found
 
 

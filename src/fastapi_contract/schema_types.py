@@ -22,7 +22,7 @@ def json_types(
     if "type" in schema:
         return frozenset([schema["type"]] if isinstance(schema["type"], str) else schema["type"])
     if "const" in schema or "enum" in schema:
-        return frozenset(map(_type_of, schema.get("enum", [schema.get("const")])))
+        return frozenset(map(json_type, schema.get("enum", [schema.get("const")])))
     for keyword in ("anyOf", "oneOf"):
         if keyword in schema:
             return frozenset().union(*(json_types(document, each, seen) for each in schema[keyword]))
@@ -83,6 +83,7 @@ def is_inline_model(schema: Mapping[str, Any]) -> bool:
     )
 
 
-def _type_of(value: Any) -> str:
+def json_type(value: Any) -> str:
+    """The JSON type of a value."""
     names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
     return names.get(type(value), "null")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from fastapi_contract.document import Place, place_of, value_at
 from fastapi_contract.openapi_objects import OBJECTS, REFERENCE_SIBLINGS, REFERENCEABLE
+from fastapi_contract.schema_types import JSON_TYPES
 
 
 class Fault(NamedTuple):
@@ -34,7 +35,6 @@ _SCALARS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "a type of JSON Schema or a list of such types",
     ),
 }
-_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 _IN_PLACE = frozenset({"allOf", "anyOf", "oneOf"})
 _COMPONENT_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _NAMES = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
@@ -205,7 +205,7 @@ def _is_number(value: Any, kind: Any) -> bool:
 def _is_types(values: list[Any]) -> bool:
     return (
         bool(values)
-        and all(isinstance(each, str) and each in _TYPES for each in values)
+        and all(isinstance(each, str) and each in JSON_TYPES for each in values)
         and len({*values}) == len(values)
     )
 
