@@ -22,7 +22,7 @@ from fastapi_contract.schemas import Validator
 MAX_QUERY = 4 * 1024
 """Bytes of a query string. The longest that todo-api's contract allows has 120."""
 
-# 19 digits are enough for each 64-bit integer; longer ones stay text, which the models reject.
+# 19 digits are enough for each 64-bit integer; longer ones stay text, which is no valid integer.
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,308})(?:\.[0-9]{1,308})?(?:[eE][+-]?[0-9]{1,3})?")
 _CONSTANTS: dict[str, dict[str, bool | None]] = {"boolean": {"true": True, "false": False}, "null": {"null": None}}

@@ -104,7 +104,7 @@ def accept_aliases_only(field: ModelField) -> None:
 
 
 class ContractRequest(Request):
-    """A request whose parameters have the contract's types, and whose body is strict JSON.
+    """A request whose parameters and body have been validated, and have the contract's types.
 
     The results are stored in Starlette's own caches (`_query_params`, `_body`, `_json`), where FastAPI finds them.
     """

@@ -18,7 +18,7 @@ from fastapi_contract.generated import Generated
 from fastapi_contract.negotiation import reads_accepted
 from fastapi_contract.parameters import Parameters
 from fastapi_contract.requests import Binding, ContractRoute, contract_route
-from fastapi_contract.security import Guard, dependencies_of, guards_of
+from fastapi_contract.security import Guard, guards_of
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -28,7 +28,7 @@ class ContractRouter(APIRouter):
 
     `models` is the module of the generated models. `security` has the guards of each security scheme, by its name in
     the contract and in the order of their calls. They are called before each operation that the contract secures with
-    that scheme, whether its handler has a parameter for them or not.
+    that scheme, whether its handler has a parameter for them or not. `answers` is the module of the generated answers.
 
         router = ContractRouter(contract, models, {"bearerAuth": [check_token]})
     """
@@ -53,7 +53,8 @@ class ContractRouter(APIRouter):
         """Decorator that binds a handler to an operation, and returns the handler unchanged.
 
         The handler's parameters are FastAPI's. Its return annotation must be the generated model of the 2xx response,
-        or None if that has no body, so that a type checker can verify what the handler returns.
+        None if that has no body, or the generated answers if the model does not say everything (docs/decisions/0017),
+        so that a type checker can verify what the handler returns.
 
         An unknown operationId, a second handler, a security scheme without guards, and another return annotation are
         added to `differences`.
@@ -120,7 +121,6 @@ class ContractRouter(APIRouter):
             description=operation.spec.get("description"),
             deprecated=operation.spec.get("deprecated"),
             responses={int(status): answer for status, answer in operation.responses.items()},
-            dependencies=dependencies_of(operation.security, self.security),
             # A plain Response for an empty body, because JSONResponse gives a 204 a content type.
             response_class=Default(JSONResponse) if has_model else Response,
             response_model=Default(None) if has_model else None,

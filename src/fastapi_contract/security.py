@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias, get_type_hints
 
-from fastapi import Request, Security, params
+from fastapi import Request
 from fastapi.security import SecurityScopes
 
 from fastapi_contract.contract import Alternatives
@@ -13,8 +13,8 @@ from fastapi_contract.problems import MissingCredentials
 
 Guard: TypeAlias = Callable[..., Awaitable[object]]
 """An async callable that raises a Problem to reject a request, called before query and body are read. Each security
-scheme needs one that is an instance of FastAPI's SecurityBase: only those appear in FastAPI's schema, which is compared
-with the contract. A guard with a parameter of the type SecurityScopes receives the scopes that the operation requires.
+scheme needs one that is an instance of FastAPI's SecurityBase, whose model is compared with the contract. A guard with
+a parameter of the type SecurityScopes receives the scopes that the operation requires.
 
     async def from_localhost(request: Request) -> None:
         if request.client is None or request.client.host != "127.0.0.1":
@@ -37,16 +37,6 @@ def guards_of(alternatives: Alternatives, schemes: Mapping[str, Sequence[Guard]]
     if len(bound) <= 1:
         return [guard for alternative in bound for guards in alternative.values() for guard in guards]
     return [partial(_first_that_applies, bound)]
-
-
-def dependencies_of(alternatives: Alternatives, schemes: Mapping[str, Sequence[Guard]]) -> list[params.Security]:
-    """Returns the guards as FastAPI's dependencies, which its schema and a handler's own dependencies refer to.
-
-    With several alternatives there are none, because FastAPI would require all of them.
-    """
-    if len(alternatives) != 1:
-        return []
-    return [Security(guard, scopes=list(scopes)) for name, scopes in alternatives[0].items() for guard in schemes[name]]
 
 
 def credentials(request: Request) -> Mapping[str, Sequence[object]]:
