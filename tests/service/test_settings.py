@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from support import ROOT
 from todo_api.app import create_app
@@ -185,8 +185,9 @@ def test_ed25519_is_another_name_of_eddsa(monkeypatch: pytest.MonkeyPatch, value
 
 
 def test_error_of_settings_constructed_in_code_shows_no_value() -> None:
+    wrong: dict[str, Any] = dict.fromkeys(("better_auth_secret", "database_url", "token_leeway"), "hunter2")
     with pytest.raises(ValidationError) as rejected:
-        Settings(_env_file=None, better_auth_secret="hunter2", database_url="hunter2", token_leeway="hunter2")
+        Settings(_env_file=None, **wrong)
     assert "better_auth_secret" in str(rejected.value)
     assert "hunter2" not in str(rejected.value) + repr(rejected.value)
 
@@ -226,8 +227,8 @@ def test_size_and_overflow_limit_the_pool() -> None:
     for size, overflow in ((1, 0), (2, 7)):
         settings = Settings(
             _env_file=None,
-            database_url=url,
-            better_auth_secret="x" * 32,
+            database_url=SecretStr(url),
+            better_auth_secret=SecretStr("x" * 32),
             database_pool_size=size,
             database_pool_overflow=overflow,
         )
@@ -235,6 +236,6 @@ def test_size_and_overflow_limit_the_pool() -> None:
 
 
 def test_secrets_are_hidden_in_the_repr_of_settings() -> None:
-    url = "postgresql://a:hunter2@b/c"
-    settings = Settings(_env_file=None, better_auth_secret="hunter2" * 8, database_url=url, database_url_unpooled=url)
+    secret, url = SecretStr("hunter2" * 8), SecretStr("postgresql://a:hunter2@b/c")
+    settings = Settings(_env_file=None, better_auth_secret=secret, database_url=url, database_url_unpooled=url)
     assert "hunter2" not in repr(settings)
