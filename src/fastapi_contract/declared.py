@@ -83,6 +83,15 @@ def body_of(route: APIRoute) -> tuple[Declared, str] | None:
     return Declared(written, field.field_info.is_required(), field._type_adapter), media_type  # noqa: SLF001
 
 
+def models_of(route: APIRoute) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The parameters of the handler itself that are models, or may be one."""
+    for name, hint in _hints(route.dependant.call).items():
+        written = _written(hint)
+        for each in get_args(written) or (written,):
+            if name != "return" and isinstance(each, type) and issubclass(each, BaseModel):
+                yield name, each
+
+
 def security_of(route: APIRoute) -> set[str]:
     """The security schemes that dependencies require, without the guards of the operation."""
     return {

@@ -25,6 +25,7 @@ from fastapi_contract.messages import Lines, Message, listed, shown
 from fastapi_contract.normal_form import NormalForm
 from fastapi_contract.openapi_objects import parameter_key
 from fastapi_contract.requests import ContractRoute
+from fastapi_contract.unread import unread
 
 _CODEGEN = "Run ./codegen.sh."
 _UNVALIDATED = (str, bytes)
@@ -81,7 +82,7 @@ class _BoundOperation:
         self._handler = f"{getattr(route.endpoint, '__name__', route.endpoint)}()"
 
     def differences(self) -> Iterator[Message]:
-        for part in (self._parameters, self._body, self._responses, self._security):
+        for part in (self._parameters, self._body, self._unread, self._responses, self._security):
             try:
                 yield from part()
             except UndescribedError as error:
@@ -173,6 +174,12 @@ class _BoundOperation:
         if media_type in {TEXT, BINARY}:
             return str if media_type == TEXT else bytes
         return self._generated.type_of(schema, f"{pascal_case(self._operation.id)}Request")
+
+    def _unread(self) -> Iterator[Message]:
+        for parameter, model in declared.models_of(self._route):
+            for name in unread(self._route.endpoint, parameter, model):
+                text = f"no code reads {name} from {parameter} of {self._handler}. Read it, or remove it there."
+                yield Message(self._lines.of(self._operation.spec), (self._operation.id,), text)
 
     # --- responses
 
