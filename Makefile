@@ -1,7 +1,7 @@
 # Arguments for the service or for pytest: make run ARGS="--port 8001"
 ARGS =
 
-.PHONY: help run test constructs fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
+.PHONY: help run check test constructs fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -9,6 +9,11 @@ help: ## list the commands
 # `exec`, so that signals reach the service instead of a parent shell.
 run: ## install the service's dependencies, and start it
 	@./install.sh && exec .venv/bin/todo-api serve $(ARGS)
+
+check: lint ## check contract, code and types, and test the operations that changed since the last commit
+	.venv/bin/todo-api check
+	changed=$$(PYTHONPATH=tests .venv/bin/python -m support.changed) && \
+		.venv/bin/pytest -q -n 0 -k "test_contract_lint$${changed:+ or $$changed}" $(ARGS)
 
 test: lint ## install the tools, and run all checks and tests
 	.venv/bin/pytest $(ARGS)
