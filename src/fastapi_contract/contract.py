@@ -9,6 +9,7 @@ from fastapi_contract import support
 from fastapi_contract.document import Place, UnreadableError, line_of, place_of, read, resolve
 from fastapi_contract.openapi_objects import IGNORED_PARAMETERS, METHODS, parameter_key
 from fastapi_contract.paths import Paths, PathTemplate, percent_encoded
+from fastapi_contract.servers import base_path, is_path, mounted
 
 Schema = dict[str, Any]
 Alternatives = Sequence[Mapping[str, Sequence[str]]]
@@ -36,7 +37,7 @@ class InvalidContractError(ContractError):
     summary, kind = "openapi.yaml cannot be served", "fault"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Operation:
     """One operation of the contract."""
 
@@ -45,7 +46,9 @@ class Operation:
     method: str
     """In upper case."""
     path: str
-    """The template, such as `/api/{user_id}/tasks`."""
+    """As written in the contract, such as `/api/{user_id}/tasks`: without the base path."""
+    template: PathTemplate
+    """Makes the path of its URLs, which begins with the base path; see `Contract.mount`."""
     spec: Schema
     """The operation as written in the contract."""
     parameters: tuple[Schema, ...]
@@ -61,7 +64,7 @@ class Operation:
     """The statuses of its 2xx and 3xx responses: at least one."""
 
     def url(self, /, **values: str | int) -> str:
-        """Returns the operation's URL, relative to the server.
+        """Returns the operation's URL, without scheme and host.
 
         `values` are those of path and query parameters, by name. Each is percent-encoded as a whole, so that a value in
         the path is always one segment.
@@ -72,19 +75,15 @@ class Operation:
             contract.operations["listTasks"].url(user_id="a/b", limit=10)  # "/api/a%2Fb/tasks?limit=10"
         """
         try:
-            url = self._template.url(values)
+            url = self.template.url(values)
         except KeyError as error:
             raise ValueError(f"The URL of {self.id} requires a value for {error.args[0]}.") from None
-        if len(values) == len(self._template.names):
+        if len(values) == len(self.template.names):
             return url
-        query = {name: value for name, value in values.items() if name not in self._template.names}
+        query = {name: value for name, value in values.items() if name not in self.template.names}
         if unknown := query.keys() - self._query_names:
             raise ValueError(f"{self.id} has no parameter named {', '.join(sorted(unknown))}.")
         return f"{url}?" + "&".join([f"{name}={percent_encoded(value)}" for name, value in query.items()])
-
-    @functools.cached_property
-    def _template(self) -> PathTemplate:
-        return PathTemplate(self.path)
 
     @functools.cached_property
     def _query_names(self) -> Collection[str]:
@@ -121,7 +120,8 @@ class Contract:
             raise InvalidContractError([f"openapi.yaml:{error.line}: {error}"]) from None
         if faults := support.faults(document):
             raise InvalidContractError(faults)
-        operations = [_operation(document.root, *each) for each in operations_of(document.root)]
+        base = base_path(document.root.get("servers", ()))
+        operations = [_operation(document.root, base, *each) for each in operations_of(document.root)]
         return cls(source, document.root, document.lines, {operation.id: operation for operation in operations})
 
     def line(self, pointer: str) -> int:
@@ -130,6 +130,27 @@ class Contract:
         contract.line("#/components/schemas/Task")  # 612
         """
         return line_of(self.lines, place_of(pointer))
+
+    @functools.cached_property
+    def base_path(self) -> str:
+        """The path of the contract's servers, such as `/v2`. Empty if they have none."""
+        return base_path(self.document.get("servers", ()))
+
+    def mount(self, root_path: str) -> str:
+        """Makes the URLs of operations begin with `root_path`, a prefix such as `/todo` that a reverse proxy removes.
+
+        Returns the path under which clients find everything: the prefix and the base path. Raises ValueError for a
+        prefix that is not a path, or has a final slash.
+
+            contract.mount("/todo")
+            contract.operations["getTask"].url(user_id="alex", task_id=1)  # "/todo/api/alex/tasks/1"
+        """
+        if not is_path(root_path):
+            raise ValueError("The prefix must be a path such as /todo, without a final slash.")
+        path = mounted(self.base_path, root_path)
+        for operation in self.operations.values():
+            operation.template = PathTemplate(path + operation.path)
+        return path
 
     @functools.cached_property
     def paths(self) -> Paths:
@@ -148,7 +169,7 @@ class Contract:
         return sorted({name for response in responses for name in response.get("headers", ())})
 
     def allowed_methods(self, path: str) -> str:
-        """The value of the Allow header for a path (RFC 9110, section 10.2.1).
+        """The value of the Allow header for a path below the base path (RFC 9110, section 10.2.1).
 
         A path outside the contract is taken for one of the engine's own pages, which allow GET.
         """
@@ -168,7 +189,7 @@ def operations_of(document: Schema) -> Iterator[tuple[str, str, Schema, Schema]]
                     yield path, method, item, item[method]
 
 
-def _operation(document: Schema, path: str, method: str, item: Schema, spec: Schema) -> Operation:
+def _operation(document: Schema, base: str, path: str, method: str, item: Schema, spec: Schema) -> Operation:
     responses = {
         status: resolve(document, response)
         for status, response in spec["responses"].items()
@@ -179,6 +200,7 @@ def _operation(document: Schema, path: str, method: str, item: Schema, spec: Sch
         id=spec["operationId"],
         method=method.upper(),
         path=path,
+        template=PathTemplate(base + path),
         spec=spec,
         parameters=tuple(_parameters(document, item, spec).values()),
         responses=responses,

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from fastapi_contract.limited_log import LimitedLog
 from fastapi_contract.origins import compile_pattern
-from fastapi_contract.problems import InvalidRequest, problem_response
+from fastapi_contract.problems import InvalidRequest, Respond, problem_response
 
 PREFLIGHT_MAX_AGE = 7200
 """Seconds for which a browser may cache a preflight's response. Chrome's maximum is the same, its default 5 seconds."""
@@ -28,10 +28,17 @@ class CrossOrigin:
     """
 
     def __init__(
-        self, origins: Sequence[str], methods: Sequence[str], headers: Sequence[str], exposed_headers: Sequence[str]
+        self,
+        origins: Sequence[str],
+        methods: Sequence[str],
+        headers: Sequence[str],
+        exposed_headers: Sequence[str],
+        respond: Respond = problem_response,
     ) -> None:
         """`origins` are the allowed origins, as `origins.normalize` returns them; one with a `*` is a pattern. Pages
-        may send `methods` and `headers` (compared without case), and read `exposed_headers`."""
+        may send `methods` and `headers` (compared without case), and read `exposed_headers`.
+        `respond` makes the response to a rejected preflight."""
+        self._respond = respond
         # Vary, because a cache must not return the response for one origin to a page of another.
         self._disallowed_headers = ((b"vary", b"Origin"),)
         self._allowed_headers = (
@@ -96,4 +103,4 @@ class CrossOrigin:
     def _reject(self, fault: str, setting: str | None, **sent: str) -> Response:
         truncated = {name: value[:MAX_LOGGED_VALUE] for name, value in sent.items()}
         self._log.warning("preflight rejected", setting=setting, **truncated)
-        return problem_response(InvalidRequest(f"The preflight is rejected: {fault}"))
+        return self._respond(InvalidRequest(f"The preflight is rejected: {fault}"))

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_contract import request_id
 from fastapi_contract.cors import CrossOrigin
-from fastapi_contract.problems import InternalError, InvalidRequest, Problem, problem_response
+from fastapi_contract.problems import InternalError, InvalidRequest, Problem, Respond
 from fastapi_contract.streams import IS_HEAD
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -38,16 +38,18 @@ class RequestContext:
         app: ASGIApp,
         service: FastAPI,
         cross_origin: CrossOrigin,
+        respond: Respond,
         *,
         log_fields: Callable[[Scope], Mapping[str, Any]],
         cancelled: Callable[[], Problem],
     ) -> None:
-        """`app` is the inner ASGI app; `service` is the application that becomes `scope["app"]`. `log_fields` returns
-        the fields that the service adds to the log line of a request. `cancelled` makes the problem for a request that
-        is cancelled because the service shuts down."""
+        """`app` is the inner ASGI app; `service` is the application that becomes `scope["app"]`. `respond` makes the
+        response for a problem. `log_fields` returns the fields that the service adds to the log line of a request.
+        `cancelled` makes the problem for a request that is cancelled because the service shuts down."""
         self.app = app
         self._service = service
         self._cross_origin = cross_origin
+        self._respond = respond
         self._log_fields = log_fields
         self._cancelled = cancelled
         # Bound once, because the unbound logger looks up its configuration for each line: 1.2 µs.
@@ -100,12 +102,12 @@ class RequestContext:
         """Returns the ASGI app that answers the request: the inner app, a preflight response, or a problem."""
         if "rejected" in scope:
             # Set by protocol.py, which rejected the request.
-            return problem_response(scope["rejected"])
+            return self._respond(scope["rejected"])
         hosts = [name for name, _ in scope["headers"]].count(b"host")
         if hosts != 1 or scope["http_version"] != "1.1":
             fault = _framing_fault(scope, hosts)
             if fault is not None:
-                return problem_response(InvalidRequest(fault, {"Connection": "close"}))
+                return self._respond(InvalidRequest(fault, {"Connection": "close"}))
         if scope["method"] == "OPTIONS" and b"origin" in headers and b"access-control-request-method" in headers:
             return self._cross_origin.preflight(headers)
         return self.app
@@ -127,9 +129,9 @@ class RequestContext:
     def _handle_unexpected(self, error: BaseException) -> Response:
         if isinstance(error, asyncio.CancelledError):
             # The service shuts down, and uvicorn cancelled this request after DRAIN_TIMEOUT.
-            return problem_response(self._cancelled())
+            return self._respond(self._cancelled())
         log.error("fault", exc_info=error)
-        return problem_response(InternalError())
+        return self._respond(InternalError())
 
 
 def _framing_fault(scope: Scope, hosts: int) -> str | None:

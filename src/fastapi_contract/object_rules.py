@@ -7,10 +7,10 @@ predicate such as "has an empty `enum`.", and whether that violates OpenAPI; oth
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
+from fastapi_contract import servers
 from fastapi_contract.input_errors import CODES
 from fastapi_contract.structure import Rule
 from fastapi_contract.supported import NUMBER_FORMATS, SECURITY_SCHEMES, STRING_FORMATS, not_supported
@@ -23,10 +23,40 @@ def _openapi(document: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
 
 
 def _server(server: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    # Operations are served at the paths of the contract.
-    path = urlsplit(server.get("url", "")).path
-    if path not in {"", "/"}:
-        yield "url", f"uses the base path {path}, which is not supported. Write it in the paths.", False
+    variables = server.get("variables", {})
+    is_complete = isinstance(variables, dict) and all(map(_is_variable, variables.values()))
+    if "url" not in server or not is_complete:
+        return
+    names = servers.variables_of(server["url"])
+    if missing := [name for name in names if name not in variables]:
+        yield "url", f"has {{{missing[0]}}} in its URL, which is not in its `variables`: add it.", True
+        return
+    try:
+        path = servers.path_of(server)
+        values = {name: variables[name].get("enum") for name in names}
+        others = {servers.path_of(server, {name: each}) for name in names for each in _texts(values[name])}
+    except ValueError:
+        yield "url", "has a URL that cannot be read, or that has `?` or `#`: correct it.", True
+        return
+    if not servers.is_path(path):
+        yield "url", f"uses the base path {path}, which is not supported. Write one such as /v2.", False
+    elif others - {path}:
+        text = f"uses the base paths {', '.join(sorted(others))} by a variable, which is not supported. Allow only one."
+        yield "url", text, False
+
+
+def _texts(values: Any) -> list[str]:
+    return [each for each in values if isinstance(each, str)] if isinstance(values, list) else []
+
+
+def _is_variable(variable: Any) -> bool:
+    return isinstance(variable, dict) and isinstance(variable.get("default"), str)
+
+
+def _server_variable(variable: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    values = variable.get("enum")
+    if isinstance(values, list) and variable.get("default", "") not in values:
+        yield "default", "has a `default` that is not in its `enum`: add it there.", True
 
 
 def _parameter(parameter: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
@@ -128,6 +158,7 @@ def _pattern_problem(pattern: str) -> str | None:
 RULES: Mapping[str, Rule] = {
     "OpenAPI": _openapi,
     "Server": _server,
+    "ServerVariable": _server_variable,
     "Parameter": _parameter,
     "Header": _header,
     "SecurityScheme": _security_scheme,

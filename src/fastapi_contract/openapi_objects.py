@@ -109,7 +109,6 @@ OBJECTS: Mapping[str, Fields] = {
         "parameters": "{any}",
         "requestBody": "any",
         "description": "text",
-        "server": "Server",
     },
     "Header": {"description": "text", "required": "flag", "deprecated": "flag", **_SERIALIZATION},
     "Tag": {"name!": "text", "description": "text", "externalDocs": "ExternalDocs"},

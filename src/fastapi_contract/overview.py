@@ -26,7 +26,7 @@ def overview(app: FastAPI, contract: Contract) -> str:
                 (
                     operation.id,
                     operation.method,
-                    operation.path,
+                    operation.template.template,
                     " or ".join(_alternatives(operation, route)) or "public",
                     " ".join(sorted(operation.responses)),
                     " ".join(request) or "-",

@@ -13,11 +13,13 @@ from functools import cached_property
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
+from fastapi_contract import servers
 from fastapi_contract.contract import Contract
 from fastapi_contract.problems import NotFound, problem_types
 
@@ -63,16 +65,18 @@ _SWAGGER_UI_STYLE = _Asset("swagger-ui.css", "text/css")
 _REDOC_SCRIPT = _Asset("redoc.standalone.js", "text/javascript")
 
 
-def install(app: FastAPI, contract: Contract) -> None:
+def install(app: FastAPI, contract: Contract) -> list[str]:
     """Adds the pages to the app: /docs, /redoc, /openapi.yaml, /openapi.json, /favicon.ico, and /problems/{name} for
-    each problem class imported so far. None of them is an operation of the contract."""
+    each problem class imported so far. None of them is an operation of the contract. Returns their paths, which the
+    app's `root_path` precedes for clients."""
     router = APIRouter(include_in_schema=False)
+    root = app.root_path
     title = contract.document["info"]["title"]
     problems = problem_types()
     # application/yaml is RFC 9512's; no media type is registered for OpenAPI 3.1.
     documents = {
-        "/openapi.yaml": (contract.source, "application/yaml"),
-        "/openapi.json": (json.dumps(contract.document).encode(), "application/json"),
+        "/openapi.yaml": (_yaml(contract, root), "application/yaml"),
+        "/openapi.json": (json.dumps(_document(contract, root)).encode(), "application/json"),
         # Browsers request this path for every page.
         "/favicon.ico": ((_assets_directory() / "favicon.png").read_bytes(), "image/png"),
     }
@@ -83,11 +87,11 @@ def install(app: FastAPI, contract: Contract) -> None:
     @router.get("/docs")
     def swagger_ui() -> HTMLResponse:
         page = get_swagger_ui_html(
-            openapi_url="/openapi.json",
+            openapi_url=f"{root}/openapi.json",
             title=title,
-            swagger_js_url=_SWAGGER_UI_SCRIPT.url,
-            swagger_css_url=_SWAGGER_UI_STYLE.url,
-            swagger_favicon_url="/favicon.ico",
+            swagger_js_url=root + _SWAGGER_UI_SCRIPT.url,
+            swagger_css_url=root + _SWAGGER_UI_STYLE.url,
+            swagger_favicon_url=f"{root}/favicon.ico",
         )
         page.headers.update(_SAME_ORIGIN_POLICY)
         return page
@@ -95,10 +99,10 @@ def install(app: FastAPI, contract: Contract) -> None:
     @router.get("/redoc")
     def redoc() -> HTMLResponse:
         page = get_redoc_html(
-            openapi_url="/openapi.json",
+            openapi_url=f"{root}/openapi.json",
             title=title,
-            redoc_js_url=_REDOC_SCRIPT.url,
-            redoc_favicon_url="/favicon.ico",
+            redoc_js_url=root + _REDOC_SCRIPT.url,
+            redoc_favicon_url=f"{root}/favicon.ico",
             with_google_fonts=False,
         )
         page.headers.update(_SAME_ORIGIN_POLICY)
@@ -107,16 +111,32 @@ def install(app: FastAPI, contract: Contract) -> None:
     @router.get("/problems/{name}")
     async def problem_page(name: str) -> HTMLResponse:
         if (problem := problems.get(f"/problems/{name}")) is None:
-            raise NotFound
+            raise NotFound(root)
         heading = f"{problem.status} {escape(problem.title)}"
         description = escape(inspect.cleandoc(problem.__doc__ or ""))
         return HTMLResponse(
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{heading}</title>'
-            f"<h1>{heading}</h1><p>{description}</p><p><code>{problem.type}</code></p></html>"
+            f"<h1>{heading}</h1><p>{description}</p><p><code>{contract.base_path}{problem.type}</code></p></html>"
         )
 
     router.add_api_route(ASSETS + "/{name}", _serve_asset)
     app.include_router(router)
+    return [str(getattr(route, "path", "")) for route in router.routes]
+
+
+def _document(contract: Contract, root: str) -> dict[str, Any]:
+    """The contract as clients must read it: its servers are behind the proxy too."""
+    if root == contract.base_path:
+        return contract.document
+    prefix = root.removesuffix(contract.base_path)
+    return {**contract.document, "servers": servers.below(contract.document.get("servers", ()), prefix)}
+
+
+def _yaml(contract: Contract, root: str) -> bytes:
+    """The file byte for byte, unless a proxy's prefix changes its servers: then it is JSON, which is YAML too."""
+    if root == contract.base_path:
+        return contract.source
+    return json.dumps(_document(contract, root), ensure_ascii=False, indent=2).encode()
 
 
 def _add_document(router: APIRouter, path: str, body: bytes, media_type: str) -> None:
@@ -136,7 +156,7 @@ def _serve_asset(name: str, request: Request) -> Response:
     """Not async, so that FastAPI runs it in a thread, and the compression does not block the event loop."""
     assets = {each.url: each for each in (_SWAGGER_UI_SCRIPT, _SWAGGER_UI_STYLE, _REDOC_SCRIPT)}
     if (asset := assets.get(f"{ASSETS}/{name}")) is None:
-        raise NotFound
+        raise NotFound(request.app.root_path)
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
     if _accepts_gzip(",".join(request.headers.getlist("accept-encoding"))):
         headers["Content-Encoding"] = "gzip"

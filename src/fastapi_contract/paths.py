@@ -76,6 +76,10 @@ class Paths:
         for template in sorted(map(PathTemplate, templates), key=lambda each: each.precedence):
             self.by_length.setdefault(template.length, []).append(template)
 
+    def below(self, prefix: str) -> "Paths":
+        """The same templates, each preceded by a path."""
+        return Paths(prefix + each.template for group in self.by_length.values() for each in group)
+
     def find(self, path: str) -> tuple[PathTemplate, dict[str, Any]] | None:
         """Returns the template that a path belongs to, and the text of its parameters."""
         segments = path.split("/")

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 
 from fastapi_contract.input_errors import MAX_DETAIL, MAX_ERRORS, InputError
@@ -85,8 +86,9 @@ class NotFound(Problem):
     title = "Path not found"
     status = 404
 
-    def __init__(self) -> None:
-        super().__init__("No resource has this path. See the contract at /openapi.yaml for all paths.")
+    def __init__(self, root_path: str = "") -> None:
+        """`root_path` is the path of the service."""
+        super().__init__(f"No resource has this path. See the contract at {root_path}/openapi.yaml for all paths.")
 
 
 class MethodNotAllowed(Problem):
@@ -211,8 +213,9 @@ def problem_types() -> dict[str, type[Problem]]:
     return {problem.type: problem for problem in Problem.__subclasses__()}
 
 
-def problem_response(problem: Problem) -> Response:
-    """Returns the response for a problem. Its `instance` is the id of the request in progress.
+def problem_response(problem: Problem, base_path: str = "") -> Response:
+    """Returns the response for a problem. Its `instance` is the id of the request in progress. `base_path` is that of
+    the contract, which precedes the type.
 
     Needed only outside handlers and guards, which raise the problem instead: in an ASGI layer, for example.
 
@@ -220,9 +223,14 @@ def problem_response(problem: Problem) -> Response:
         await response(scope, receive, send)
     """
     # Escaped to ASCII, because a name from the input may contain lone surrogates, which UTF-8 cannot encode.
-    body = json.dumps({**problem.members(), "instance": request_id.get()}, separators=(",", ":"))
+    members = {**problem.members(), "instance": request_id.get()}
+    members["type"] = base_path + members["type"]
+    body = json.dumps(members, separators=(",", ":"))
     return Response(body, problem.status, problem.headers, "application/problem+json")
 
+
+Respond: TypeAlias = Callable[[Problem], Response]
+"""`problem_response` of one service."""
 
 Translations: TypeAlias = Mapping[type[Exception], Callable[[], Problem]]
 """Maps an exception of a layer that knows no HTTP to the problem that is returned for it. The exception is logged as
@@ -232,7 +240,7 @@ Translations: TypeAlias = Mapping[type[Exception], Callable[[], Problem]]
 """
 
 
-def install(app: FastAPI, allowed_methods: Callable[[str], str], translations: Translations) -> None:
+def install(app: FastAPI, respond: Respond, allowed_methods: Callable[[str], str], translations: Translations) -> None:
     """Registers exception handlers that return every error of the app as a problem, including FastAPI's own errors.
 
     `allowed_methods` returns the Allow header of a path, because Starlette's has only the methods of the first route.
@@ -240,11 +248,11 @@ def install(app: FastAPI, allowed_methods: Callable[[str], str], translations: T
 
     async def on_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
-        return problem_response(error)
+        return respond(error)
 
     async def on_translated(request: Request, error: Exception) -> Response:
         log.warning("unavailable", error=str(error))
-        return problem_response(next(problem() for kind, problem in translations.items() if isinstance(error, kind)))
+        return respond(next(problem() for kind, problem in translations.items() if isinstance(error, kind)))
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -253,11 +261,11 @@ def install(app: FastAPI, allowed_methods: Callable[[str], str], translations: T
                 # A redirect or "not modified" is not an error.
                 return Response(status_code=status, headers=error.headers)
             case 404:
-                return problem_response(NotFound())
+                return respond(NotFound(app.root_path))
             case 405:
-                return problem_response(MethodNotAllowed(allowed_methods(request.scope["path"])))
+                return respond(MethodNotAllowed(allowed_methods(get_route_path(request.scope))))
             case status if status < 500:
-                return problem_response(InvalidRequest(str(error.detail)[:MAX_DETAIL], dict(error.headers or {})))
+                return respond(InvalidRequest(str(error.detail)[:MAX_DETAIL], dict(error.headers or {})))
             case _:
                 # RequestContext logs it as a fault and answers 500.
                 raise error
@@ -265,7 +273,7 @@ def install(app: FastAPI, allowed_methods: Callable[[str], str], translations: T
     async def on_validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         errors = [InputError.from_pydantic(item) for item in error.errors()[: MAX_ERRORS + 1]]
-        return problem_response(ValidationFailed(errors))
+        return respond(ValidationFailed(errors))
 
     app.add_exception_handler(Problem, on_problem)
     for error_class in translations:

@@ -65,8 +65,9 @@ class Shortcut:
                 # This route may match requests that a later route also matches, and comes first.
                 break
             compiled = _CompiledRoute(route) if is_supported(route) else None
-            self._routes |= {(method, str(route.path)): compiled for method in route.methods or ()}
-            self._paths |= route.original_route.paths.by_length
+            path = service.root_path + str(route.path)
+            self._routes |= {(method, path): compiled for method in route.methods or ()}
+            self._paths = self._paths or route.original_route.paths.below(service.root_path).by_length
 
     @property
     def operations(self) -> set[str]:

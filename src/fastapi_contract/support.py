@@ -11,6 +11,7 @@ from fastapi_contract.object_rules import RULES
 from fastapi_contract.openapi_objects import IGNORED_PARAMETERS, METHODS, parameter_key
 from fastapi_contract.paths import PathTemplate
 from fastapi_contract.schema_types import JSON_TYPES, json_types
+from fastapi_contract.servers import path_of
 from fastapi_contract.structure import Fault, Structure
 from fastapi_contract.support_bodies import file_not_supported, has_file, json_faults, request_faults
 from fastapi_contract.supported import (
@@ -38,7 +39,7 @@ def faults(document: Document) -> list[str]:
     structure = Structure(document.root, UNSUPPORTED, RULES)
     found = {
         (line_of(document.lines, fault.place), f"{_subject(structure, fault.place)} {fault.text}")
-        for fault in (*structure.faults, *_operation_faults(structure))
+        for fault in (*structure.faults, *_base_paths(structure), *_operation_faults(structure))
     }
     return [f"openapi.yaml:{line}: {text}" for line, text in sorted(found | {*document.faults})]
 
@@ -54,6 +55,17 @@ def _subject(structure: Structure, place: Place) -> str:
     if place[:1] in {("paths",), ("webhooks",)}:
         return place[1] if len(place) > 1 else place[0]
     return place[0] if place else "The document"
+
+
+def _base_paths(structure: Structure) -> Iterator[Fault]:
+    """The faults of servers whose base path is not that of the first one."""
+    if any(fault.place in {(), ("servers",)} or fault.place[:1] == ("servers",) for fault in structure.faults):
+        return
+    first, *others = [path_of(each) for each in structure.root.get("servers", ())] or [""]
+    for index, path in enumerate(others, start=1):
+        if path != first:
+            text = f"uses the base path {path or '/'} beside {first or '/'}, which is not supported. Use one of them."
+            yield _unsupported(("servers", str(index), "url"), text)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ UNSUPPORTED: Mapping[str, Mapping[str, str]] = {
     "Operation": {"servers": "Use the `servers` of the document."},
     "Parameter": {"content": "Describe its value with `schema`."},
     "Header": {"content": "Describe its value with `schema`."},
+    "Link": {"server": "Use the `servers` of the document."},
     "MediaType": {"encoding": "Leave it out.", "itemSchema": "Use `schema`.", "itemEncoding": "Leave it out."},
     "Schema": {
         "patternProperties": "Use `additionalProperties` and `propertyNames`.",

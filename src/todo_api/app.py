@@ -77,6 +77,7 @@ def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
         log_fields=log_fields,
         cancelled=DatabaseUnavailable,
         shortcut=shortcut,
+        root_path=settings.root_path,
     )
     keys = [shared_key(secret.get_secret_value()) for secret in secrets if secret]
     app.state.services = Services(database, TokenVerifier(policy, keys, published))

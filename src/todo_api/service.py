@@ -16,8 +16,12 @@ ReadinessQuery = Annotated[models.GetReadinessParametersQuery, Query()]
 
 @router.operation("getServiceInfo")
 async def get_service_info(request: Request) -> models.ServiceInfo:
+    app = request.app
     return models.ServiceInfo(
-        name="todo-api", version=request.app.version, contract="/openapi.yaml", documentation="/docs"
+        name="todo-api",
+        version=app.version,
+        contract=f"{app.root_path}/openapi.yaml",
+        documentation=f"{app.root_path}/docs",
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fastapi_contract.origins import LOCAL, normalize
+from fastapi_contract.servers import is_path
 from todo_api.auth.keys import ALIASES, shared_key
 from todo_api.auth.proxies import certificates, proxy_for
 from todo_api.database.limits import Limits
@@ -92,6 +93,9 @@ class Settings(BaseSettings):
     token_max_lifetime: int = Field(86400, ge=1, description="Maximum seconds from `iat` to `exp`.")
     token_max_bytes: int = Field(8192, ge=256, le=65536, description="Maximum size of a token in bytes.")
     data_dir: Path = Field(Path(".todo-api"), description="Folder of the embedded PostgreSQL and the generated secret.")
+    root_path: str = Field(
+        "", max_length=200, description="Path that a reverse proxy removes from each URL, such as `/todo`."
+    )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         LOCAL,
         description="Origins (CORS) that may call the API, separated by commas. "
@@ -152,6 +156,14 @@ class Settings(BaseSettings):
     @classmethod
     def _replace_aliases(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(ALIASES.get(name, name) for name in value))
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if not is_path(path):
+            raise ValueError("must be a path such as /todo")
+        return path
 
     @field_validator("allowed_origins")
     @classmethod
