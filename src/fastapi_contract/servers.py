@@ -29,12 +29,12 @@ def path_of(server: Mapping[str, Any], values: Mapping[str, str] | None = None) 
 
         path_of({"url": "https://{host}/v2/", "variables": {"host": {"default": "example.com"}}})  # "/v2"
     """
-    values = {name: each["default"] for name, each in server.get("variables", {}).items()} | {**(values or {})}
-    parts = urlsplit(_VARIABLE.sub(lambda match: values[match[1]], server["url"]))
+    parts = urlsplit(_url(server, values or {}))
     if parts.query or parts.fragment:
         raise ValueError
+    path = parts.path.rstrip("/")
     # `.` is the place of the document, which is served below the base path.
-    return parts.path.rstrip("/") if parts.netloc or parts.path not in {".", "./"} else ""
+    return "" if path == "." else path
 
 
 def base_path(servers: Sequence[Mapping[str, Any]]) -> str:
@@ -54,6 +54,11 @@ def mounted(base: str, root_path: str) -> str:
 def below(servers: Sequence[Mapping[str, Any]], prefix: str) -> list[dict[str, Any]]:
     """The servers as clients behind the proxy must read them: a URL that is only a path begins with `prefix`."""
     return [
-        {**each, "url": prefix + each["url"].rstrip("/")} if re.match(r"/(?!/)", each["url"]) else {**each}
+        {**each, "url": prefix + each["url"].rstrip("/")} if re.match(r"/(?!/)", _url(each, {})) else {**each}
         for each in servers or [{"url": "/"}]
     ]
+
+
+def _url(server: Mapping[str, Any], values: Mapping[str, str]) -> str:
+    values = {name: each["default"] for name, each in server.get("variables", {}).items()} | {**values}
+    return _VARIABLE.sub(lambda match: values[match[1]], server["url"])

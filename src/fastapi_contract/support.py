@@ -58,14 +58,25 @@ def _subject(structure: Structure, place: Place) -> str:
 
 
 def _base_paths(structure: Structure) -> Iterator[Fault]:
-    """The faults of servers whose base path is not that of the first one."""
-    if any(fault.place in {(), ("servers",)} or fault.place[:1] == ("servers",) for fault in structure.faults):
+    """The faults of servers whose base path is not that of the first one, and of problem types outside of it."""
+    if any(fault.is_malformed or fault.place[:1] == ("servers",) for fault in structure.faults):
         return
     first, *others = [path_of(each) for each in structure.root.get("servers", ())] or [""]
     for index, path in enumerate(others, start=1):
         if path != first:
             text = f"uses the base path {path or '/'} beside {first or '/'}, which is not supported. Use one of them."
             yield _unsupported(("servers", str(index), "url"), text)
+    problems = (place for place in structure.kinds if place[-2:-1] == ("content",) and place[-1] in PROBLEM_MEDIA_TYPES)
+    for place in problems if first else ():
+        at = structure.follow((*place, "schema"))
+        if "type" in value_at(structure.root, at).get("properties", {}):
+            at = structure.follow((*at, "properties", "type"))
+            kind = value_at(structure.root, at)
+            field = "enum" if "enum" in kind else "const"
+            texts = [each for each in kind.get("enum", [kind.get("const")]) if str(each).startswith("/")]
+            if outside := [each for each in texts if not each.startswith(f"{first}/")]:
+                text = f"has problem types outside of the base path {first}, such as {outside[0]}: write "
+                yield _malformed((*at, field), f"{text}{first}{outside[0]}.")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from fastapi_contract import codegen
 from fastapi_contract.contract import Contract, Operation
 from support import ROOT
 from support.edited_contract import ITEM, LIST, contract
+from support.prefix_proxy import prefix_proxy
 from support.service import SECRET
 from support.serving import serving
 from todo_api.auth.tokens import sign
@@ -76,30 +77,38 @@ class TestUrl:
         assert {"getTask", "/openapi.yaml"} <= {text for _, text in strings()}
 
     def test_location_and_link_follow_a_changed_path(self, tmp_path: FilePath, database_url: str) -> None:
-        """A copy of the package with a contract of its own, because handlers are bound when they are imported."""
+        """A copy of the package with a contract of its own, because handlers are bound when they are imported. A part
+        of the path is in `servers`, and another one is a proxy's prefix."""
         shutil.copytree(ROOT / "src", tmp_path / "src")
         document = copy.deepcopy(load_contract().document)
-        moved = {path: path.replace("/api/", "/v2/people/").replace("/tasks", "/to-do") for path in document["paths"]}
+        moved = {path: path.replace("/api/", "/people/").replace("/tasks", "/to-do") for path in document["paths"]}
         document["paths"] = {moved[path]: item for path, item in document["paths"].items()}
-        source = yaml.safe_dump(document, sort_keys=False)
+        document["servers"] = [{"url": "/v2"}]
+        source = yaml.safe_dump(document, sort_keys=False).replace("/problems/", "/v2/problems/")
         (tmp_path / "openapi.yaml").write_text(source)
         shutil.copytree(ROOT / "generated", tmp_path / "generated")
         answers = codegen.generate(Contract.parse(source.encode()), models)
         (tmp_path / "generated/todo_contract/operations.py").write_text(answers)
         path = f"{tmp_path / 'src'}:{tmp_path / 'generated'}"
-        settings = {"DATABASE_URL": database_url, "BETTER_AUTH_SECRET": SECRET, "PYTHONPATH": path}
-        with serving(tmp_path, **settings) as service:
-            token = sign(SECRET, "u", lifetime=600)
-            base = f"http://127.0.0.1:{service.port}"
+        settings = {
+            "DATABASE_URL": database_url,
+            "BETTER_AUTH_SECRET": SECRET,
+            "PYTHONPATH": path,
+            "ROOT_PATH": "/todo/",
+        }
+        with serving(tmp_path, **settings) as service, prefix_proxy(f"http://127.0.0.1:{service.port}", "/todo") as url:
+            token, base, tasks = sign(SECRET, "u", lifetime=600), url.removesuffix("/todo"), "/todo/v2/people/u/to-do"
             with httpx.Client(base_url=base, headers={"Authorization": f"Bearer {token}"}) as client:
-                created = [client.post("/v2/people/u/to-do", json={"title": title}) for title in ("one", "two")]
+                created = [client.post(tasks, json={"title": title}) for title in ("one", "two")]
                 locations = [task.headers["Location"] for task in created]
-                assert locations == [f"/v2/people/u/to-do/{task.json()['id']}" for task in created]
+                assert locations == [f"{tasks}/{task.json()['id']}" for task in created]
                 assert client.get(locations[0]).json()["title"] == "one"
-                link = client.get("/v2/people/u/to-do?limit=1&completed=false").links["next"]["url"]
-                assert link.startswith("/v2/people/u/to-do?")
+                link = client.get(f"{tasks}?limit=1&completed=false").links["next"]["url"]
+                assert link.startswith(f"{tasks}?")
                 assert [task["title"] for task in client.get(link).json()["items"]] == ["one"]
-                assert client.get("/api/u/tasks").status_code == 404
+                info = client.get("/todo/v2/").json()
+                assert [client.get(info[name]).status_code for name in ("contract", "documentation")] == [200, 200]
+                assert client.get("/todo/api/u/tasks").json()["type"] == "/v2/problems/not-found"
 
 
 def strings() -> Iterator[tuple[str, str]]:

@@ -19,6 +19,16 @@ from support.contract_faults import BODY, GET, PARAMETER, POST, REMOVED, SCHEMA,
             "info has `version` of the wrong type: a number instead of text. Write it in quotes.",
             id="version as a number",
         ),
+        pytest.param(
+            ("servers", [{"url": "https://{host}/v2"}]), "servers has {host} in its URL", id="variable without a value"
+        ),
+        pytest.param(("servers", [{"url": "https://[x/v2"}]), "servers has a URL that cannot be read", id="no URL"),
+        pytest.param(("servers", [{"url": "/v2?x=1"}]), "servers has a URL that cannot be read", id="URL with a query"),
+        pytest.param(
+            ("servers", [{"url": "/{v}", "variables": {"v": {"default": "v2", "enum": ["v1"]}}}]),
+            "servers has a `default` that is not in its `enum`",
+            id="default of a variable",
+        ),
         pytest.param((f"{GET} responses", REMOVED), "listNotes has no `responses`", id="no responses"),
         pytest.param((f"{GET} responses", {}), "listNotes has no 2xx or 3xx response", id="no success"),
         pytest.param(

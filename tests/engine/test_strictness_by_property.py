@@ -238,7 +238,7 @@ def app_of(contract: Contract, models: ModuleType, *, shortcut: bool) -> FastAPI
         router.operation(operation.id)(echo)
     app = FastAPI(openapi_url=None)
     app.router.routes.extend(route.of(app, contract.paths) for route in router.routes)  # type: ignore[attr-defined]
-    problems.install(app, contract.allowed_methods, {})
+    problems.install(app, problems.problem_response, contract.allowed_methods, {})
     if shortcut:
         compiled = Shortcut(app.build_middleware_stack(), app)
         assert compiled.operations == contract.operations.keys()

@@ -57,11 +57,21 @@ def test_line_of_a_pointer() -> None:
             "listNotes uses text/xml in a 200 response",
             id="XML response",
         ),
-        pytest.param(("servers", [{"url": "/v2"}]), "servers uses the base path /v2", id="base path"),
         pytest.param(
-            ("servers", [{"url": "https://example.com/v2/"}]),
-            "servers uses the base path /v2/",
-            id="base path of a host",
+            ("servers", [{"url": "/"}, {"url": "https://example.com/v2"}]),
+            "servers uses the base path /v2 beside /",
+            id="two base paths",
+        ),
+        pytest.param(
+            ("servers", [{"url": "/{v}", "variables": {"v": {"default": "v2", "enum": ["v2", "v1"]}}}]),
+            "servers uses the base paths /v1, /v2 by a variable",
+            id="two base paths by a variable",
+        ),
+        pytest.param(("servers", [{"url": "v2"}]), "servers uses the base path v2", id="relative base path"),
+        pytest.param(("servers", [{"url": "/v2/../v1"}]), "servers uses the base path /v2/../v1", id="dot segment"),
+        pytest.param(("servers", [{"url": "/v2//x"}]), "servers uses the base path /v2//x", id="empty segment"),
+        pytest.param(
+            ("servers", [{"url": "/caf%C3%A9"}]), "servers uses the base path /caf%C3%A9", id="percent-encoded"
         ),
         pytest.param(
             (f"{GET} responses default", {"description": ""}),

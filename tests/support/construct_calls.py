@@ -16,6 +16,7 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance, response_schema_conformance
 
 from fastapi_contract.media_types import STREAM_MEDIA_TYPES
+from fastapi_contract.servers import base_path
 
 _LARGEST = 2**63 - 1
 
@@ -52,6 +53,7 @@ def check_wrong(call: dict[str, Any], response: httpx.Response) -> None:
 
 def fuzz(document: dict[str, Any], url: str, examples: int) -> None:
     """Sends valid and invalid requests to each operation. Raises the failures of schemathesis."""
+    base_url = url + base_path(document["servers"])
     schema = schemathesis.openapi.from_dict(document, config=SchemathesisConfig())
     limits = settings(
         max_examples=examples,
@@ -64,7 +66,7 @@ def fuzz(document: dict[str, Any], url: str, examples: int) -> None:
     with requests.Session() as session:
 
         def call(case: Case[Any]) -> None:
-            response = case.call(base_url=url, session=session)
+            response = case.call(base_url=base_url, session=session)
             # Statuses of a service's own rules, which schemathesis does not know.
             is_rule = response.status_code in {412, 428}
             excluded: list[Any] = [positive_data_acceptance] if is_rule or _is_narrower(case) else []

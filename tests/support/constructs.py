@@ -34,6 +34,7 @@ from fastapi_contract import codegen
 from fastapi_contract.contract import Contract
 from fastapi_contract.document import read, resolve
 from fastapi_contract.openapi_objects import METHODS
+from fastapi_contract.servers import base_path
 from support import ROOT
 
 DOCS = ROOT / "docs/constructs.md"
@@ -185,10 +186,11 @@ def _whole(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The contract with what is the same for all constructs, and the problems of the engine."""
     piece = _piece(spec)
     components = piece.get("components", {})
-    notes = read(_NOTES.read_bytes()).root["components"]
+    problems_at = f"{base_path(piece.get('servers', ()))}/problems"
+    notes = read(_NOTES.read_bytes().replace(b"/problems", problems_at.encode())).root["components"]
     own = {name: value for name, value in notes["schemas"].items() if not name.startswith("Note")}
     types = ["no-credentials", "bad-credentials", "not-acceptable"]
-    own["Problem"]["properties"]["type"]["enum"] += [f"/problems/{name}" for name in types]
+    own["Problem"]["properties"]["type"]["enum"] += [f"{problems_at}/{name}" for name in types]
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -210,9 +212,9 @@ def _whole(spec: Mapping[str, Any]) -> dict[str, Any]:
     }
     problems = {
         **notes["responses"],
-        "Unauthorized": _problem("/problems/no-credentials", "No credentials", 401),
-        "NotAcceptable": _problem("/problems/not-acceptable", "Not acceptable", 406),
-        "Forbidden": _problem("/problems/bad-credentials", "Bad credentials", 403),
+        "Unauthorized": _problem(f"{problems_at}/no-credentials", "No credentials", 401),
+        "NotAcceptable": _problem(f"{problems_at}/not-acceptable", "Not acceptable", 406),
+        "Forbidden": _problem(f"{problems_at}/bad-credentials", "Bad credentials", 403),
     }
     for item in document["paths"].values():
         for method, operation in resolve(document, item).items():

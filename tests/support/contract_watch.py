@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 
 from fastapi_contract.document import read
 from fastapi_contract.media_types import STREAM_MEDIA_TYPES
+from fastapi_contract.servers import base_path
 from support import ROOT
 from support.optional_parts import OptionalParts
 
@@ -115,8 +116,10 @@ class ContractWatch:
     def _find(self, request: httpx.Request) -> APIOperation[Any, Any, Any, Any] | None:
         method = "GET" if request.method == "HEAD" else request.method
         # Decoded, as in the server: %2F is a slash.
-        path = request.url.path
-        return self.schema.find_operation_by_path(method, path)
+        base, path = base_path(self.document.get("servers", ())), request.url.path
+        if not path.startswith(f"{base}/"):
+            return None
+        return self.schema.find_operation_by_path(method, path.removeprefix(base))
 
     def _observe_common(self, response: httpx.Response) -> None:
         """Check the headers and the problem that the contract's `info` promises for every response."""

@@ -24,6 +24,7 @@ import httpx
 from jose import jwt
 
 from todo_api.auth.tokens import sign
+from todo_api.contract import load_contract
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = ROOT / "reports"
@@ -55,7 +56,15 @@ def fuzz(target: Target, *options: str, capture: bool = False) -> subprocess.Com
         file = Path(directory, "users.json")
         file.write_text(json.dumps({"auth": users}))
         return subprocess.run(
-            [sys.executable, "-m", "schemathesis.cli", "run", "openapi.yaml", f"--url={url}", *options],
+            [
+                sys.executable,
+                "-m",
+                "schemathesis.cli",
+                "run",
+                "openapi.yaml",
+                f"--url={url}{load_contract().base_path}",
+                *options,
+            ],
             cwd=ROOT,
             env={
                 **os.environ,
@@ -99,7 +108,7 @@ def _own_service() -> Iterator[Target]:
 
 def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health/ready").is_success
+        return httpx.get(url + load_contract().operations["getReadiness"].url()).is_success
     except httpx.TransportError:
         return False
 

@@ -83,7 +83,7 @@ def send(
 def path_of(operation: Operation, **values: object) -> str:
     """Return the path with `values`, and with the contract's examples of its other parameters."""
     examples = {each["name"]: _example(each) for each in operation.parameters if each["in"] == "path"}
-    return operation.path.format_map({**examples, **values})
+    return operation.template.template.format_map({**examples, **values})
 
 
 def _example(parameter: Any) -> object:
@@ -92,4 +92,4 @@ def _example(parameter: Any) -> object:
 
 
 def tasks(user: str) -> str:
-    return f"/api/{user}/tasks"
+    return f"{CONTRACT.base_path}/api/{user}/tasks"

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from support.ports import next_port
+from todo_api.contract import load_contract
 
 COMMAND = [sys.executable, "-m", "todo_api"]
 LIMIT = 60
@@ -58,13 +59,14 @@ class Serving:
     def answers(self) -> bool:
         assert self.process.poll() is None, self.output
         try:
-            return httpx.get(f"http://{self.host}:{self.port}/health").status_code == 200
+            httpx.get(f"http://{self.host}:{self.port}/health")
         except httpx.TransportError:
             return False
+        return True
 
     def client(self, user: str = "demo") -> httpx.Client:
         token = run(self.directory, "token", user).stdout.strip()
-        url = f"http://127.0.0.1:{self.port}/api/{user}"
+        url = f"http://127.0.0.1:{self.port}{load_contract().base_path}/api/{user}"
         client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"})
         return self.clients.enter_context(client)
 
