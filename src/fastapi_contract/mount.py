@@ -21,16 +21,18 @@ class Mount:
         self._respond = respond
         # A path that may have its prefix, or begin with the same text without it, can only be read in one way: without.
         is_ambiguous = any(_may_begin_with(stripped + each, path) for each in templates)
-        self._accepted = (stripped,) if is_ambiguous else tuple(dict.fromkeys((path, stripped)))
+        self._accepted = tuple(f"{each}/" for each in ((stripped,) if is_ambiguous else (path, stripped)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path: str = scope["path"]
-            rest = next((path[len(each) :] for each in self._accepted if f"{path}/".startswith(f"{each}/")), None)
-            if rest is None:
+            for each in self._accepted:
+                if path.startswith(each):
+                    scope["path"], scope["root_path"] = self._path + path[len(each) - 1 :], self._path
+                    break
+            else:
                 await self._respond(NotFound(self._path))(scope, receive, send)
                 return
-            scope["path"], scope["root_path"] = self._path + rest, self._path
         await self.app(scope, receive, send)
 
 

@@ -126,7 +126,7 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
         app = create_app(serving)
         url = _url(listener)
         if embedded:
-            _print_welcome(url, app.root_path, _sign(settings, "demo"))
+            _print_welcome(url, settings.root_path, _sign(settings, "demo"))
         log.info("serving", url=url, workers=arguments.workers)
         run(app, listener, arguments.workers)
 
@@ -312,10 +312,13 @@ def _data_dir_errors() -> Iterator[None]:
 
 
 def _print_welcome(url: str, root_path: str, token: str) -> None:
-    tasks = load_contract().operations["createTask"].url(user_id="demo")
+    """The URLs lead to the service itself, so without the prefix that a proxy removes."""
+    contract = load_contract()
+    base = url + contract.base_path.removeprefix(root_path)
+    tasks = contract.operations["createTask"].url(user_id="demo").removeprefix(root_path)
     print(
-        f"\n  Documentation  {url}{root_path}/docs"
-        f"\n  Contract       {url}{root_path}/openapi.yaml"
+        f"\n  Documentation  {base}/docs"
+        f"\n  Contract       {base}/openapi.yaml"
         f'\n  Try            curl {url}{tasks} -H "Authorization: Bearer {token}"'
         f' -H "Content-Type: application/json" -d \'{{"title": "Buy milk"}}\'\n',
         flush=True,
