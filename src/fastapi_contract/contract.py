@@ -3,10 +3,12 @@
 import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fastapi_contract import support
-from fastapi_contract.document import Place, UnreadableError, line_of, place_of, read, resolve
+from fastapi_contract.bundle import bundle, dump
+from fastapi_contract.document import Line, Place, UnreadableError, line_of, place_of, read, resolve
 from fastapi_contract.openapi_objects import IGNORED_PARAMETERS, METHODS, parameter_key
 from fastapi_contract.paths import Paths, PathTemplate, percent_encoded
 from fastapi_contract.servers import base_path, is_path, mounted
@@ -95,39 +97,47 @@ class Contract:
     """A parsed `openapi.yaml`. Make one with `parse`."""
 
     source: bytes
-    """The file's content."""
+    """The contract in one file: what it was read from, if that is one."""
     document: Schema
-    """The parsed YAML."""
-    lines: Mapping[Place, int]
-    """The line of each value in the file; see `line`."""
+    """The parsed YAML, with all files in one."""
+    lines: Mapping[Place, Line]
+    """The line of each value in its file; see `line`."""
     operations: dict[str, Operation]
     """By operationId."""
     bound: set[str] = field(default_factory=set)
     """The operationIds that have a handler; ContractRouter adds them."""
 
     @classmethod
-    def parse(cls, source: bytes) -> "Contract":
-        """Parses `source`, an OpenAPI document in YAML.
+    def read(cls, path: Path) -> "Contract":
+        """Reads a contract, and the files below its folder that its `$ref` lead to.
 
-        Raises InvalidContractError with all faults: what OpenAPI 3.1 forbids, and what is not supported.
+        Raises InvalidContractError with all faults: what OpenAPI 3.1 forbids, and what is not supported. Raises OSError
+        if there is no file at `path`.
 
-            contract = Contract.parse(Path("openapi.yaml").read_bytes())
+            contract = Contract.read(Path("openapi.yaml"))
             contract.operations["getTask"].path  # "/api/{user_id}/tasks/{task_id}"
         """
+        return cls.parse(path.read_bytes(), path.parent, path.name)
+
+    @classmethod
+    def parse(cls, source: bytes, folder: Path | None = None, file: str = "openapi.yaml") -> "Contract":
+        """Parses an OpenAPI document in YAML, as `read` does. Without a folder, it must not refer to other files."""
         try:
-            document = read(source)
+            document = read(source, file)
+            bundled = bundle(document, file, folder)
         except UnreadableError as error:
-            raise InvalidContractError([f"openapi.yaml:{error.line}: {error}"]) from None
-        if faults := support.faults(document):
+            raise InvalidContractError([f"{error.line}: {error}"]) from None
+        if faults := support.faults(bundled):
             raise InvalidContractError(faults)
-        base = base_path(document.root.get("servers", ()))
-        operations = [_operation(document.root, base, *each) for each in operations_of(document.root)]
-        return cls(source, document.root, document.lines, {operation.id: operation for operation in operations})
+        base = base_path(bundled.root.get("servers", ()))
+        operations = [_operation(bundled.root, base, *each) for each in operations_of(bundled.root)]
+        content = source if bundled is document else dump(bundled.root)
+        return cls(content, bundled.root, bundled.lines, {operation.id: operation for operation in operations})
 
-    def line(self, pointer: str) -> int:
-        """The line of a value in `openapi.yaml`, by its JSON Pointer; if it is missing, that of the value around it.
+    def line(self, pointer: str) -> Line:
+        """The line of a value of the contract, by its JSON Pointer; if it is missing, that of the value around it.
 
-        contract.line("#/components/schemas/Task")  # 612
+        contract.line("#/components/schemas/Task")  # openapi.yaml:612
         """
         return line_of(self.lines, place_of(pointer))
 

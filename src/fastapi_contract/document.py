@@ -8,8 +8,9 @@ false, `2026-12-31` is a date and `10:30` is 630; so values are made here, from 
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import yaml
 
@@ -26,14 +27,27 @@ _PLAIN = re.compile(
     r"(?P<null>null|Null|NULL|~|)|(?P<bool>true|True|TRUE|false|False|FALSE)|(?P<int>[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)"
     r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"
 )
+_FRAGMENT = "!$&'()*+,;=:@/?~"
+"""What a fragment contains besides letters, digits and `-._` (RFC 3986, section 3.5)."""
 _CORE = "tag:yaml.org,2002:"
+
+
+class Line(NamedTuple):
+    """A line of a file of the contract. As text, it is how a message begins: `openapi.yaml:214`."""
+
+    file: str
+    """Relative to the folder of the contract."""
+    number: int
+    """Counted from 1."""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}"
 
 
 class UnreadableError(Exception):
     """The text is not YAML, or it expands to more than MAX_DEPTH and MAX_VALUES allow."""
 
-    def __init__(self, line: int, text: str) -> None:
-        """`line` is counted from 1."""
+    def __init__(self, line: Line, text: str) -> None:
         super().__init__(text)
         self.line = line
 
@@ -43,26 +57,28 @@ class Document(NamedTuple):
 
     root: Any
     """Of JSON's types only."""
-    lines: Mapping[Place, int]
-    """The line of each value, counted from 1: that of its key, if it has one."""
-    faults: Sequence[tuple[int, str]]
+    lines: Mapping[Place, Line]
+    """The line of each value: that of its key, if it has one."""
+    faults: Sequence[tuple[Line, str]]
     """What must be changed although the document can be read, such as duplicate keys: its line, and a sentence."""
+    broken: Mapping[Place, str] = MappingProxyType({})
+    """The objects whose `$ref` should lead into another file and does not, each with a clause that says why."""
 
 
-def read(source: bytes) -> Document:
-    """Reads a YAML document. Raises UnreadableError.
+def read(source: bytes, file: str = "openapi.yaml") -> Document:
+    """Reads a YAML document, whose name is `file`. Raises UnreadableError.
 
     read(b"no: 2026-12-31").root  # {"no": "2026-12-31"}
     """
-    reader = _Reader(source)
+    reader = _Reader(source, file)
     return Document(reader.root, reader.lines, reader.faults)
 
 
-def line_of(lines: Mapping[Place, int], place: Place) -> int:
+def line_of(lines: Mapping[Place, Line], place: Place) -> Line:
     """The line of a value; if it is missing or comes from an alias, that of the nearest value around it."""
     while place and place not in lines:
         place = place[:-1]
-    return lines.get(place, 1)
+    return lines[place]
 
 
 def place_of(pointer: str) -> Place:
@@ -72,10 +88,15 @@ def place_of(pointer: str) -> Place:
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
 
 
+def pointer_to(place: Place) -> str:
+    """The JSON Pointer to a place, percent-encoded as in the fragment of a URI: `/paths/~1tasks/get`."""
+    return "".join(f"/{quote(part.replace('~', '~0').replace('/', '~1'), safe=_FRAGMENT)}" for part in place)
+
+
 def value_at(document: Any, place: Place) -> Any:
     """Returns the value at a place. Raises LookupError if there is none."""
     for part in place:
-        if isinstance(document, list) and part.isdecimal():
+        if isinstance(document, list) and part in map(str, range(len(document))):
             document = document[int(part)]
         elif isinstance(document, dict):
             document = document[part]
@@ -103,24 +124,25 @@ def resolve(document: Mapping[str, Any], node: dict[str, Any]) -> dict[str, Any]
 
 
 class _Reader:
-    def __init__(self, source: bytes) -> None:
-        self.faults: list[tuple[int, str]] = []
-        self.lines: dict[Place, int] = {}
+    def __init__(self, source: bytes, file: str) -> None:
+        self.faults: list[tuple[Line, str]] = []
+        self.lines: dict[Place, Line] = {}
+        self._file = file
         self._anchors: dict[str, Any] = {}
         self._open: set[str] = set()
         """The anchors of values that are not complete yet."""
         self._has_aliases = False
-        self._line = 1
+        self._line = Line(file, 1)
         self._events: Iterator[yaml.Event] = yaml.parse(source, Loader=yaml.CSafeLoader)
         try:
             self.root = self._document()
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            line = mark.line + 1 if mark else 1
+            line = Line(file, mark.line + 1 if mark else 1)
             problem = " ".join(filter(None, (error.context, error.problem)))
             raise UnreadableError(line, f"This is not YAML: {problem}.") from None
         except yaml.reader.ReaderError as error:
-            line = source.count(b"\n", 0, error.position) + 1
+            line = Line(file, source.count(b"\n", 0, error.position) + 1)
             raise UnreadableError(line, f"This is not YAML: {error.reason}.") from None
         if self._has_aliases:
             self._check_size()
@@ -128,16 +150,17 @@ class _Reader:
     def _document(self) -> Any:
         next(self._events)  # The start of the stream.
         if isinstance(next(self._events), yaml.StreamEndEvent):
+            self.lines[()] = self._line
             return None
         root = self._value(next(self._events), ())
         next(self._events)  # The end of the document.
         second = next(self._events)
         if not isinstance(second, yaml.StreamEndEvent):
-            raise UnreadableError(_line(second), "A second document starts here: remove it.")
+            raise UnreadableError(self._line_of(second), "A second document starts here: remove it.")
         return root
 
     def _value(self, event: yaml.Event, place: Place) -> Any:
-        self._line = _line(event)
+        self._line = self._line_of(event)
         self.lines.setdefault(place, self._line)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
@@ -166,11 +189,13 @@ class _Reader:
     def _mapping(self, place: Place) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            key, line = self._key(event, place), _line(event)
+            key, line = self._key(event, place), self._line_of(event)
             inner = (*place, key)
             if key in mapping:
                 first = self.lines[inner]
-                self.faults.append((line, f"The key {key} appears twice, first in line {first}: remove one of them."))
+                self.faults.append(
+                    (line, f"The key {key} appears twice, first in line {first.number}: remove one of them.")
+                )
                 self._value(next(self._events), (*inner, "second"))
                 continue
             self.lines[inner] = line
@@ -179,7 +204,7 @@ class _Reader:
 
     def _key(self, event: yaml.Event, place: Place) -> str:
         """A key is text as it is written: `200:` is "200"."""
-        line = _line(event)
+        line = self._line_of(event)
         if not isinstance(event, yaml.ScalarEvent):
             key = self._value(event, (*place, "key"))
             if isinstance(key, str):
@@ -207,7 +232,9 @@ class _Reader:
         while level:
             values, depth = values + len(level), depth + 1
             if values > MAX_VALUES or depth > MAX_DEPTH + 1:
-                raise UnreadableError(1, f"Aliases expand to more than {MAX_VALUES} values or {MAX_DEPTH} levels.")
+                raise UnreadableError(
+                    self.lines[()], f"Aliases expand to more than {MAX_VALUES} values or {MAX_DEPTH} levels."
+                )
             nested = [each for each in level if isinstance(each, dict | list)]
             level = [value for each in nested for value in (each.values() if isinstance(each, dict) else each)]
 
@@ -235,10 +262,9 @@ class _Reader:
             (self._line, f"The tag {name} does not fit this value, or is not part of YAML 1.2: remove it.")
         )
 
-
-def _line(event: yaml.Event) -> int:
-    assert event.start_mark is not None
-    return event.start_mark.line + 1
+    def _line_of(self, event: yaml.Event) -> Line:
+        assert event.start_mark is not None
+        return Line(self._file, event.start_mark.line + 1)
 
 
 def _to_int(text: str) -> int | float:

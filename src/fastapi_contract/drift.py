@@ -39,7 +39,7 @@ def differences(contract: Contract, routes: Sequence[BaseRoute], handled: Collec
     """
     lines, form, current = Lines(contract), NormalForm(contract.document), digest(contract.document)
     found = [
-        f"openapi.yaml:{lines.of(operation.spec)}: not implemented: {operation.id} ({operation.method} "
+        f"{lines.of(operation.spec)}: not implemented: {operation.id} ({operation.method} "
         f'{operation.path}). Write a handler with @router.operation("{operation.id}") and pass its router to '
         "contract_app()."
         for operation in contract.operations.values()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from fastapi_contract.contract import Contract
-from fastapi_contract.document import Place, line_of
+from fastapi_contract.document import Line, Place, line_of
 
 MAX_SHOWN = 120
 """Characters of a value in a message."""
@@ -14,31 +14,31 @@ MAX_SHOWN = 120
 class Message(NamedTuple):
     """One difference, in words."""
 
-    line: int
+    line: Line
     place: tuple[str, ...]
     text: str
 
 
 def listed(messages: list[Message]) -> Iterator[str]:
     """Joins the messages of one difference that has several places, because schemas are shared."""
-    same: dict[tuple[int, str, str], list[Message]] = {}
+    same: dict[tuple[Line, str, str], list[Message]] = {}
     for message in messages:
         same.setdefault((message.line, message.place[-1], message.text), []).append(message)
     for (line, _, text), each in same.items():
         places = list(dict.fromkeys(" / ".join(message.place) for message in each))
         others = f" and {len(places) - 1} more" if len(places) > 1 else ""
-        yield f"openapi.yaml:{line}: {places[0]}{others}: {text}"
+        yield f"{line}: {places[0]}{others}: {text}"
 
 
 class Lines:
-    """Finds the line of a value in openapi.yaml, also if it was reached through references."""
+    """Finds the line of a value of the contract, also if it was reached through references."""
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._places: dict[int, Place] = {}
         """By the identity of the value."""
 
-    def of(self, value: Any, keyword: str = "") -> int:
+    def of(self, value: Any, keyword: str = "") -> Line:
         if not self._places:
             self._note(self._contract.document, ())
         place = self._places.get(id(value), ())

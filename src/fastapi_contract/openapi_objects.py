@@ -10,7 +10,7 @@ A field that is required ends in `!`. It holds one of the kinds
 `*` are all names of an object that is a map. Names that begin with `x-` are extensions, which every object may have.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Fields = Mapping[str, str]
@@ -169,6 +169,18 @@ REFERENCEABLE = frozenset(
     | {"SecurityScheme"}
 )
 """The objects in whose place a `$ref` may be."""
+
+
+def kind_within(kind: str, name: str, place: Sequence[str]) -> str:
+    """The kind of what `name` holds in an object or a map of a kind; "any" if the table has no such field. `place` is
+    that of the object or map in the document."""
+    if kind[0] == "{":
+        # `paths` and `responses` may have extensions; components have names.
+        is_extension = name.startswith("x-") and kind in {"{PathItem}", "{Response}"} and place[:-1] != ("components",)
+        return "any" if is_extension else kind[1:-1]
+    fields = OBJECTS.get(kind, {})
+    return fields.get(name) or fields.get(f"{name}!") or fields.get("*", "any")
+
 
 REFERENCE_SIBLINGS = frozenset({"summary", "description"})
 """What may be beside a `$ref`, except in a schema, where every keyword may be."""

@@ -13,8 +13,9 @@ from fastapi.responses import JSONResponse
 from fastapi_contract.answers import Success, is_typed, model_of, successes_of
 from fastapi_contract.bodies import RequestBody
 from fastapi_contract.contract import Contract, ContractError, Operation
-from fastapi_contract.document import line_of, resolve
+from fastapi_contract.document import resolve
 from fastapi_contract.generated import Generated
+from fastapi_contract.messages import Lines
 from fastapi_contract.negotiation import reads_accepted
 from fastapi_contract.parameters import Parameters
 from fastapi_contract.requests import Binding, ContractRoute, contract_route
@@ -76,8 +77,7 @@ class ContractRouter(APIRouter):
 
     def _note(self, operation_id: str, error: ContractError) -> None:
         operation = self.contract.operations.get(operation_id)
-        place = ("paths", operation.path, operation.method.lower()) if operation else ()
-        start = f"openapi.yaml:{line_of(self.contract.lines, place)}: " if operation else ""
+        start = f"{Lines(self.contract).of(operation.spec)}: " if operation else ""
         self.differences += [f"{start}{difference}" for difference in error.differences]
 
     def _bind(self, operation_id: str, handler: Callable[..., Any]) -> None:

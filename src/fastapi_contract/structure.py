@@ -7,8 +7,8 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
-from fastapi_contract.document import Place, place_of, value_at
-from fastapi_contract.openapi_objects import OBJECTS, REFERENCE_SIBLINGS, REFERENCEABLE
+from fastapi_contract.document import Document, Place, place_of, pointer_to, value_at
+from fastapi_contract.openapi_objects import OBJECTS, kind_within, REFERENCE_SIBLINGS, REFERENCEABLE
 from fastapi_contract.schema_types import JSON_TYPES
 
 
@@ -47,12 +47,15 @@ class Structure:
     instead, by kind. `rules` check the objects of a kind.
     """
 
-    def __init__(self, root: Any, unsupported: Mapping[str, Mapping[str, str]], rules: Mapping[str, Rule]) -> None:
-        self.root = root
+    def __init__(
+        self, document: Document, unsupported: Mapping[str, Mapping[str, str]], rules: Mapping[str, Rule]
+    ) -> None:
+        self.root = root = document.root
         self.faults: list[Fault] = []
         self.kinds: dict[Place, str] = {}
         """The kind of each object."""
         self._refs: list[tuple[Place, str]] = []
+        self._broken = document.broken
         self._graph: dict[Place, list[Place]] = {}
         """What each object consists of without a member or item between: the target of its `$ref`, parts of a union."""
         self._unsupported_fields = unsupported
@@ -86,9 +89,7 @@ class Structure:
                 self._wrong_type(value, "an object", place)
                 return
             for name, each in value.items():
-                # `paths` and `responses` may have extensions; components have names.
-                if not (name.startswith("x-") and place[0] != "components" and kind in {"{PathItem}", "{Response}"}):
-                    self._check(each, kind[1:-1], (*place, name))
+                self._check(each, kind_within(kind, name, place), (*place, name))
         elif kind[0] == "[":
             if not isinstance(value, list):
                 self._wrong_type(value, "a list", place)
@@ -157,15 +158,18 @@ class Structure:
     def _check_reference(self, place: Place, ref: str) -> None:
         kind, target = self.kinds[place], place_of(ref)
         found = self.kinds.get(target)
-        if not ref.startswith("#"):
-            text = f"refers to {ref}, which is outside of this file. Move it here, such as to #/components."
-            self._malformed((*place, "$ref"), text)
+        if place in self._broken:
+            self._malformed((*place, "$ref"), f"refers to {ref}, {self._broken[place]}")
         elif found == kind:
             self._graph.setdefault(place, []).append(target)
         elif found is not None:
             self._malformed((*place, "$ref"), f"refers to {ref}, which is {_named(found)} and not {_named(kind)}.")
         else:
-            names = [_pointer(each) for each, other in self.kinds.items() if other == kind and each[0] == "components"]
+            names = [
+                f"#{pointer_to(each)}"
+                for each, other in self.kinds.items()
+                if other == kind and each[0] == "components"
+            ]
             text = f"refers to {ref}, which is not {_named(kind)} of this file. {_suggestion(ref, names)}"
             self._malformed((*place, "$ref"), text)
 
@@ -179,7 +183,7 @@ class Structure:
                 part, whole = next((part, whole) for part, whole in pairwise(circle) if whole != part[:-2])
                 self._graph[whole].remove(part)
                 self._malformed(
-                    (*whole, "$ref"), f"refers to {_pointer(part)}, which refers back to it without an end."
+                    (*whole, "$ref"), f"refers to #{pointer_to(part)}, which refers back to it without an end."
                 )
             else:
                 return
@@ -192,10 +196,6 @@ def _named(kind: str) -> str:
 def _suggestion(name: str, names: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     return f"Did you mean {close[0]}?" if close else "Correct or remove it."
-
-
-def _pointer(place: Place) -> str:
-    return "#/" + "/".join(part.replace("~", "~0").replace("/", "~1") for part in place)
 
 
 def _is_number(value: Any, kind: Any) -> bool:

@@ -36,12 +36,12 @@ def faults(document: Document) -> list[str]:
 
     openapi.yaml:214: createTask uses multipart/mixed, which is not supported. Supported is application/json.
     """
-    structure = Structure(document.root, UNSUPPORTED, RULES)
+    structure = Structure(document, UNSUPPORTED, RULES)
     found = {
         (line_of(document.lines, fault.place), f"{_subject(structure, fault.place)} {fault.text}")
         for fault in (*structure.faults, *_base_paths(structure), *_operation_faults(structure))
     }
-    return [f"openapi.yaml:{line}: {text}" for line, text in sorted(found | {*document.faults})]
+    return [f"{line}: {text}" for line, text in sorted(found | {*document.faults})]
 
 
 def _subject(structure: Structure, place: Place) -> str:

@@ -13,11 +13,11 @@ from fastapi_contract.security import Guard
 
 @functools.cache
 def load_contract() -> Contract:
-    """Returns the parsed `openapi.yaml`: from the package if a wheel is installed, otherwise from the checkout."""
+    """Returns the contract: from the package if a wheel is installed, otherwise from the checkout."""
     package = Path(__file__).parent
     packaged = package / "openapi.yaml"
     path = packaged if packaged.exists() else package.parents[1] / "openapi.yaml"
-    return Contract.parse(path.read_bytes())
+    return Contract.read(path)
 
 
 def router(**security: Sequence[Guard]) -> ContractRouter:

@@ -42,7 +42,7 @@ class BrokenContractError(AssertionError):
 class ContractWatch:
     """Checks responses against a contract, and records operation and status of each in `seen`."""
 
-    def __init__(self, path: Path = ROOT / "openapi.yaml") -> None:
+    def __init__(self, path: Path = ROOT / "generated/openapi.yaml") -> None:
         self.document: dict[str, Any] = read(path.read_bytes()).root
         # Without an explicit configuration, schemathesis would load the fuzzer's.
         self.schema = schemathesis.openapi.from_path(path, config=SchemathesisConfig())

@@ -61,7 +61,7 @@ def fuzz(target: Target, *options: str, capture: bool = False) -> subprocess.Com
                 "-m",
                 "schemathesis.cli",
                 "run",
-                "openapi.yaml",
+                "generated/openapi.yaml",
                 f"--url={url}{load_contract().base_path}",
                 *options,
             ],

@@ -12,7 +12,7 @@ import pytest
 from fastapi_contract.contract import Contract, Operation
 from support import ROOT
 
-CONTRACT = Contract.parse((ROOT / "openapi.yaml").read_bytes())
+CONTRACT = Contract.read(ROOT / "openapi.yaml")
 SECURED = [operation for operation in CONTRACT.operations.values() if operation.security]
 OF_TASKS = [each for each in CONTRACT.operations.values() if {"tasks", "service"} & set(each.spec["tags"])]
 """Those that succeed for a user with a task. Another resource brings tests of its own."""

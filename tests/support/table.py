@@ -16,7 +16,7 @@ from support import ROOT
 
 Schema = dict[str, Any]
 
-CONTRACT = Contract.parse((ROOT / "openapi.yaml").read_bytes())
+CONTRACT = Contract.read(ROOT / "openapi.yaml")
 ON_TASKS = [operation for operation in CONTRACT.operations.values() if "tasks" in operation.spec["tags"]]
 BODIES = [operation.spec["requestBody"] for operation in ON_TASKS if "requestBody" in operation.spec]
 SHAPES = ["Task", *(body["$ref"].rpartition("/")[2] for body in BODIES)]
