@@ -168,7 +168,7 @@ class _Bundle:
         return f"#{pointer_to(self._places[target])}"
 
     def _target(self, kind: str, file: str, ref: str) -> _Target:
-        """What `ref`, as it is written in `file`, leads to in the end: past other files' values that are only a `$ref`."""
+        """What `ref`, as it is written in `file`, leads to, past values of other files that are only a `$ref`."""
         target = first = self._first_target(kind, file, ref)
         passed: set[_Target] = set()
         while target.file != self._main and target not in passed:

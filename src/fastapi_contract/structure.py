@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 from fastapi_contract.document import Document, Place, place_of, pointer_to, value_at
-from fastapi_contract.openapi_objects import OBJECTS, kind_within, REFERENCE_SIBLINGS, REFERENCEABLE
+from fastapi_contract.openapi_objects import OBJECTS, REFERENCE_SIBLINGS, REFERENCEABLE, kind_within
 from fastapi_contract.schema_types import JSON_TYPES
 
 
@@ -170,7 +170,7 @@ class Structure:
                 for each, other in self.kinds.items()
                 if other == kind and each[0] == "components"
             ]
-            text = f"refers to {ref}, which is not {_named(kind)} of this file. {_suggestion(ref, names)}"
+            text = f"refers to {ref}, which is not {_named(kind)} of the contract. {_suggestion(ref, names)}"
             self._malformed((*place, "$ref"), text)
 
     def _find_circles(self) -> None:

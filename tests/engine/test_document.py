@@ -48,7 +48,7 @@ def test_value_is_that_of_yaml_1_2(text: str, value: Any) -> None:
 )
 def test_fault_of_a_value_has_its_line(text: str, line: int, fault: str) -> None:
     [(found, sentence)] = read(text.encode()).faults
-    assert found == line
+    assert found.number == line
     assert fault in sentence
 
 
@@ -80,19 +80,19 @@ def nested_aliases(levels: int, width: int) -> bytes:
 def test_unreadable_text_is_rejected_with_its_line(source: bytes, line: int, message: str) -> None:
     with pytest.raises(UnreadableError, match=message) as raised:
         read(source)
-    assert raised.value.line == line
+    assert raised.value.line.number == line
 
 
 def test_line_is_that_of_the_key_or_item() -> None:
     lines = read(b"# first\na:\n  b:\n    - c\n    - d: 1\n").lines
-    found = {pointer: line_of(lines, place_of(pointer)) for pointer in ("", "/a", "/a/b", "/a/b/0", "/a/b/1/d")}
+    found = {pointer: line_of(lines, place_of(pointer)).number for pointer in ("", "/a", "/a/b", "/a/b/0", "/a/b/1/d")}
     assert found == {"": 2, "/a": 2, "/a/b": 3, "/a/b/0": 4, "/a/b/1/d": 5}
 
 
 def test_line_of_a_missing_value_is_that_of_the_value_around_it() -> None:
     lines = read(b"a: &a\n  b: 1\nc: *a\n").lines
-    assert line_of(lines, ("a", "x", "y")) == 1
-    assert line_of(lines, ("c", "b")) == 3
+    assert line_of(lines, ("a", "x", "y")).number == 1
+    assert line_of(lines, ("c", "b")).number == 3
 
 
 DOCUMENT = {

@@ -143,15 +143,15 @@ def test_malformed_contract_is_rejected_with_its_place(edit: Edit, fault: str) -
     [
         pytest.param(
             "#/components/schemas/Nota",
-            "which is not a Schema object of this file. Did you mean #/components/schemas/Note?",
+            "which is not a Schema object of the contract. Did you mean #/components/schemas/Note?",
             id="nowhere",
         ),
         pytest.param(
             "#/components/responses/Note", "which is a Response object and not a Schema object", id="another kind"
         ),
         pytest.param("#/info", "which is an Info object and not a Schema object", id="no component"),
-        pytest.param("other.yaml#/Note", "which is outside of this file", id="another file"),
-        pytest.param("https://example.com/Note", "which is outside of this file", id="another host"),
+        pytest.param("other.yaml#/Note", "which is another file, and only this one was given", id="another file"),
+        pytest.param("https://example.com/Note", "which is not a file below the folder", id="another host"),
         pytest.param("#/components/schemas/NoteText", "which refers back to it without an end", id="itself"),
     ],
 )

@@ -35,8 +35,8 @@ def test_all_faults_are_listed_in_the_order_of_lines() -> None:
 def test_line_of_a_pointer() -> None:
     contract = Contract.parse(NOTES.read_bytes())
     lines = NOTES.read_text().splitlines()
-    assert lines[contract.line("#/paths/~1notes/post/operationId") - 1] == "      operationId: createNote"
-    assert lines[contract.line("#/components/schemas/Note/no/such/place") - 1] == "    Note:"
+    assert lines[contract.line("#/paths/~1notes/post/operationId").number - 1] == "      operationId: createNote"
+    assert lines[contract.line("#/components/schemas/Note/no/such/place").number - 1] == "    Note:"
 
 
 @pytest.mark.parametrize(
