@@ -8,6 +8,7 @@ A file has these keys:
               `components` has further schemas. `right` is a list of bodies, `wrong` a map from a place to bodies
     query     instead of `contract` and `handlers`: a query parameter, with its schema. `right` is a map from a query
               to the text of what the handler receives, `wrong` a list of queries
+    files     further files beside the contract, by their names
     replace   a text and what takes its place in the YAML, for constructs that are a notation of YAML itself
     handlers  the handlers, as a developer writes them
     right     requests, and what they must return: `call`, `json` or `text`, `headers`; `status` (200), `result`, `with`
@@ -32,7 +33,7 @@ from datamodel_code_generator.__main__ import main as generate_models
 
 from fastapi_contract import codegen
 from fastapi_contract.contract import Contract
-from fastapi_contract.document import read, resolve
+from fastapi_contract.document import place_of, read, resolve, value_at
 from fastapi_contract.openapi_objects import METHODS
 from fastapi_contract.servers import base_path
 from support import ROOT
@@ -71,7 +72,7 @@ from fastapi_contract.router import ContractRouter
 from {package} import models, operations
 from support.construct_guards import GUARDS, called_by
 
-contract = Contract.parse(FilePath(__file__).with_name("openapi.yaml").read_bytes())
+contract = Contract.read(FilePath(__file__).with_name("openapi.yaml"))
 router = ContractRouter(contract, models, GUARDS, operations)
 
 
@@ -111,8 +112,8 @@ class Construct:
 
     @property
     def contract(self) -> str:
-        """The text of the whole contract."""
-        text = yaml.dump(_whole(self.spec), Dumper=_Dumper, sort_keys=False, width=1000, allow_unicode=True)
+        """The text of the whole contract, without other files."""
+        text = _yaml(_whole(self.spec))
         for old, new in self.spec.get("replace", {}).items():
             assert old in text, f"{old} is not in the contract of {self.name}"
             text = text.replace(old, new)
@@ -136,15 +137,21 @@ class Construct:
             return [{"call": f"GET /value?{query}", "at": self.spec["query"]["name"]} for query in calls]
         return list(calls)
 
+    def write(self, folder: Path) -> Path:
+        """Writes the contract and its other files into `folder`, and returns its path."""
+        path = folder / "openapi.yaml"
+        path.write_text(self.contract)
+        for name, value in self.spec.get("files", {}).items():
+            folder.joinpath(name).write_text(_yaml(value))
+        return path
+
     def generate(self, folder: Path) -> str:
         """Writes contract, models, answers and handlers into `folder`, and returns what was generated."""
         package = folder.joinpath(*self.package.split("."))
         package.mkdir(parents=True)
         for each in (package, package.parent):
             each.joinpath("__init__.py").touch()
-        source = package / "openapi.yaml"
-        source.write_text(self.contract)
-        contract = Contract.parse(source.read_bytes())
+        contract = Contract.read(self.write(package))
         package.joinpath("openapi.json").write_text(json.dumps(contract.document))
         # The settings of codegen.sh are in pyproject.toml.
         with contextlib.chdir(ROOT), contextlib.redirect_stderr(io.StringIO()) as errors:
@@ -156,7 +163,7 @@ class Construct:
         package.joinpath("operations.py").write_text(answers)
         head = _HANDLERS.format(title=self.title, package=self.package)
         package.joinpath("handlers.py").write_text(head + self.handlers)
-        return package.joinpath("models.py").read_text() + answers
+        return contract.source.decode() + package.joinpath("models.py").read_text() + answers
 
     def load(self, folder: Path) -> ModuleType:
         """Imports the handlers after `generate`. Raises ContractError if they differ from the contract."""
@@ -217,14 +224,17 @@ def _whole(spec: Mapping[str, Any]) -> dict[str, Any]:
         "Forbidden": _problem(f"{problems_at}/bad-credentials", "Bad credentials", 403),
     }
     for item in document["paths"].values():
-        for method, operation in resolve(document, item).items():
+        file, _, pointer = item.get("$ref", "#").partition("#")
+        within = value_at(spec["files"][file], place_of(f"#{pointer}")) if file else resolve(document, item)
+        for method, operation in within.items():
             if method in METHODS:
-                _complete(document, operation, problems)
+                _complete(document, operation, problems, home="openapi.yaml" if file else "")
     return document
 
 
-def _complete(document: dict[str, Any], operation: dict[str, Any], problems: Mapping[str, Any]) -> None:
-    """Adds what each operation of a contract has, and the problems that the engine may answer it with."""
+def _complete(document: dict[str, Any], operation: dict[str, Any], problems: Mapping[str, Any], home: str) -> None:
+    """Adds what each operation of a contract has, and the problems that the engine may answer it with. `home` is the
+    file of the problems, if the operation is in another one."""
     name = re.sub("([A-Z])", r" \1", operation["operationId"]).capitalize()
     operation.setdefault("summary", name)
     operation.setdefault("description", f"{name}.")
@@ -234,11 +244,13 @@ def _complete(document: dict[str, Any], operation: dict[str, Any], problems: Map
         statuses |= {"400": "MalformedBody", "413": "ContentTooLarge", "415": "UnsupportedMediaType"}
     if operation.get("security", document["security"]):
         statuses |= {"401": "Unauthorized", "403": "Forbidden"}
-    successes = [resolve(document, each) for status, each in operation["responses"].items() if status < "3"]
+    successes = [
+        each if home else resolve(document, each) for status, each in operation["responses"].items() if status < "3"
+    ]
     if any(len(each.get("content", ())) > 1 for each in successes):
         statuses |= {"406": "NotAcceptable"}
     for status, response in sorted(statuses.items()):
-        operation["responses"].setdefault(status, {"$ref": f"#/components/responses/{response}"})
+        operation["responses"].setdefault(status, {"$ref": f"{home}#/components/responses/{response}"})
         document["components"]["responses"].setdefault(response, problems[response])
 
 
@@ -277,6 +289,11 @@ def _piece(spec: Mapping[str, Any]) -> dict[str, Any]:
         return {"paths": {"/value": {"get": operation}}, "components": {"schemas": spec.get("components", {})}}
     piece: dict[str, Any] = spec["contract"]
     return piece
+
+
+def _yaml(value: Any) -> str:
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=1000, allow_unicode=True)
+    return text
 
 
 class _Dumper(yaml.SafeDumper):
