@@ -19,6 +19,7 @@ from fastapi_contract.openapi_objects import OBJECTS, REFERENCEABLE, kind_within
 _GROUPS = {field[1:-1]: group for group, field in OBJECTS["Components"].items()}
 """The group of components in which objects of a kind are."""
 _SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_LINE_BREAKS = re.compile(r"[\r\x85\u2028\u2029]")
 _OTHER_CHARACTERS = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -247,7 +248,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    # YAML 1.1 has further line breaks, which are escaped only in double quotes.
+    style = '"' if _LINE_BREAKS.search(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _represent_text)

@@ -5,12 +5,10 @@ from typing import Any
 
 from fastapi_contract.document import Place, resolve, value_at
 from fastapi_contract.media_types import FORM, JSON, MULTIPART, TEXT
+from fastapi_contract.openapi_objects import kind_within
 from fastapi_contract.schema_types import JSON_TYPES, is_file, json_types, members_of, parts_of
 from fastapi_contract.structure import Fault, Structure
 from fastapi_contract.supported import FILE_MEDIA_TYPES, FORM_TYPES, REQUEST_MEDIA_TYPES, not_supported
-
-_VALUES = {"const", "default", "enum", "example", "examples"}
-"""Keywords that hold values and no schemas."""
 
 
 def request_faults(structure: Structure, place: Place) -> Iterator[Fault]:
@@ -56,19 +54,19 @@ def file_not_supported(where: str) -> str:
     return not_supported(f"`format: binary` in {where}", FILE_MEDIA_TYPES)
 
 
-def has_file(document: Mapping[str, Any], schema: Any, seen: set[int] | None = None) -> bool:
-    """Whether a schema or one within it is `format: binary`."""
+def has_file(document: Mapping[str, Any], schema: Any, kind: str = "Schema", seen: set[int] | None = None) -> bool:
+    """Whether a schema or one within it is `format: binary`. `kind` is that of `schema`, such as a map of schemas."""
     seen = set() if seen is None else seen
-    if not isinstance(schema, dict | list) or id(schema) in seen:
+    if kind == "any" or not isinstance(schema, dict | list) or id(schema) in seen:
         return False
     seen.add(id(schema))
     if isinstance(schema, list):
-        return any(has_file(document, each, seen) for each in schema)
-    if "$ref" in schema:
-        return has_file(document, resolve(document, {"$ref": schema["$ref"]}), seen)
-    if schema.get("format") == "binary":
+        return any(has_file(document, each, kind[1:-1], seen) for each in schema)
+    if kind == "Schema" and "$ref" in schema:
+        return has_file(document, resolve(document, {"$ref": schema["$ref"]}), kind, seen)
+    if kind == "Schema" and schema.get("format") == "binary":
         return True
-    return any(has_file(document, each, seen) for name, each in schema.items() if name not in _VALUES)
+    return any(has_file(document, each, kind_within(kind, name, ()), seen) for name, each in schema.items())
 
 
 def _form_faults(document: dict[str, Any], schema: dict[str, Any], media_type: str) -> Iterator[str]:

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from support import ROOT
+from fastapi_contract.application import contract_app
+from fastapi_contract.contract import Contract
+from support import ROOT, divided_contract
+from support.edited_contract import bound
 from support.node import require_packages
+from support.service import running
 
 MODELS = "generated/todo_contract/models.py"
 ANSWERS = "generated/todo_contract/operations.py"
+CONTRACT = "generated/openapi.yaml"
 TYPES = "generated/typescript/schema.d.ts"
 
 
@@ -33,7 +38,7 @@ def codegen(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def generated(checkout: Path) -> dict[str, str]:
-    return {name: (checkout / name).read_text() for name in (MODELS, ANSWERS, TYPES)}
+    return {name: (checkout / name).read_text() for name in (CONTRACT, MODELS, ANSWERS, TYPES)}
 
 
 def test_committed_output_equals_generated_output(checkout: Path) -> None:
@@ -43,6 +48,30 @@ def test_committed_output_equals_generated_output(checkout: Path) -> None:
         written = codegen(checkout)
         assert written.returncode == 0, written.stderr
         assert generated(checkout) == committed
+
+
+def test_divided_contract_generates_the_same_models_and_is_served_as_generated(checkout: Path) -> None:
+    models = generated(checkout)[MODELS]
+    divided_contract.write(checkout)
+    written = codegen(checkout)
+    assert written.returncode == 0, written.stderr
+    assert generated(checkout)[MODELS] == models
+    assert codegen(checkout, "--check").returncode == 0
+    contract = Contract.read(checkout / "openapi.yaml")
+    with running(contract_app(contract, bound(contract))) as service:
+        served = service.client().get("/openapi.yaml").content
+    assert served.decode() == generated(checkout)[CONTRACT]
+    assert Contract.parse(served).document == contract.document
+
+
+def test_change_in_another_file_is_stale_output(checkout: Path) -> None:
+    divided_contract.write(checkout)
+    assert codegen(checkout).returncode == 0
+    schemas = checkout / divided_contract.SCHEMAS
+    schemas.write_text(schemas.read_text().replace('"maxLength": 200', '"maxLength": 300'))
+    checked = codegen(checkout, "--check")
+    assert checked.returncode == 1
+    assert "+            max_length=300," in checked.stdout
 
 
 def change_a_bound(checkout: Path) -> None:
@@ -71,8 +100,9 @@ def edit(name: str) -> Callable[[Path], None]:
         (edit(MODELS), "-# edited"),
         (edit(ANSWERS), "-# edited"),
         (edit(TYPES), "-// edited"),
+        (edit(CONTRACT), "-# edited"),
     ],
-    ids=["contract bound", "contract summary", "edited models", "edited answers", "edited types"],
+    ids=["contract bound", "contract summary", "edited models", "edited answers", "edited types", "edited contract"],
 )
 def test_stale_output_fails_with_a_diff(checkout: Path, change: Callable[[Path], None], line: str) -> None:
     change(checkout)

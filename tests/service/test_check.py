@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support import ROOT
+from support import ROOT, divided_contract
 from support.serving import run
 
 
@@ -31,6 +31,14 @@ def failure(copy: Path, *arguments: str) -> list[str]:
     assert (failed.returncode, failed.stdout) == (1, ""), failed
     assert "Traceback" not in failed.stderr
     return [line.removeprefix("todo-api: ").removeprefix("  - ") for line in failed.stderr.splitlines()]
+
+
+def test_check_names_the_file_of_a_difference(copy: Path) -> None:
+    divided_contract.write(copy)
+    replace(copy / divided_contract.PATHS, '"operationId": "getTask"', '"operationId": "getOneTask"')
+    replace(copy / divided_contract.MAIN, '"operationId": "getTask"', '"operationId": "getOneTask"')
+    [_, *differences] = failure(copy, "check")
+    assert any(each.startswith(f"{divided_contract.PATHS}:") and "getOneTask" in each for each in differences)
 
 
 def test_check_finds_no_difference_and_leaves_nothing_behind(tmp_path: Path) -> None:
