@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
-from fastapi_contract.application import contract_app
+from fastapi_contract import pages
 from fastapi_contract.contract import Contract
 from support import ROOT, divided_contract
-from support.edited_contract import bound
 from support.node import require_packages
 from support.service import running
 
@@ -58,7 +58,9 @@ def test_divided_contract_generates_the_same_models_and_is_served_as_generated(c
     assert generated(checkout)[MODELS] == models
     assert codegen(checkout, "--check").returncode == 0
     contract = Contract.read(checkout / "openapi.yaml")
-    with running(contract_app(contract, bound(contract))) as service:
+    app = FastAPI(openapi_url=None)
+    pages.install(app, contract)
+    with running(app) as service:
         served = service.client().get("/openapi.yaml").content
     assert served.decode() == generated(checkout)[CONTRACT]
     assert Contract.parse(served).document == contract.document
