@@ -12,7 +12,7 @@ from fastapi_contract.contract import Schema
 from fastapi_contract.openapi_objects import OBJECTS
 
 _NOT_GENERATED = frozenset(
-    {"info", "servers", "security", "securitySchemes", "tags", "externalDocs", "links", "callbacks", "webhooks"}
+    {"info", "servers", "security", "securitySchemes", "tags", "externalDocs", "links"}
     | {"summary", "description", "title", "example", "examples", "deprecated", "$comment"}
 )
 """Fields that restrict no value, or that no generated model contains."""

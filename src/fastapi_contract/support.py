@@ -10,6 +10,7 @@ from fastapi_contract.model_rules import inline_answers, model_faults
 from fastapi_contract.object_rules import RULES
 from fastapi_contract.openapi_objects import IGNORED_PARAMETERS, METHODS, parameter_key
 from fastapi_contract.paths import PathTemplate
+from fastapi_contract.runtime_expressions import Exchange, callback_faults, link_faults
 from fastapi_contract.schema_types import JSON_TYPES, json_types
 from fastapi_contract.servers import path_of
 from fastapi_contract.structure import Fault, Structure
@@ -121,7 +122,9 @@ def _operation_faults(structure: Structure) -> Iterator[Fault]:
     for operation in operations.values():
         yield from _responses(structure, operation, operations)
         yield from inline_answers(structure, operation.place)
+        yield from _callbacks(structure, operation)
     if not broken:
+        yield from _other_operations(structure, operations)
         yield from model_faults(structure)
 
 
@@ -265,8 +268,34 @@ def _responses(structure: Structure, operation: _Operation, operations: Mapping[
             yield from _content(structure, at, supported, f"a {status} response")
             yield from json_faults(structure, at)
         yield from _links(response, structure, at, operations)
+        for key in response.get("links", ()):
+            link = structure.follow((*at, "links", key))
+            yield from link_faults(structure, link, _exchange(structure, operation, response))
     if not any(status.isdigit() and "2" <= status < "4" for status in statuses):
         yield _malformed(place, "has no 2xx or 3xx response: add one.")
+
+
+def _exchange(structure: Structure, operation: _Operation, response: Mapping[str, Any] | None) -> Exchange:
+    request = resolve(structure.root, operation.spec.get("requestBody", {}))
+    return Exchange(operation.spec["operationId"], operation.parameters, request, response)
+
+
+def _callbacks(structure: Structure, operation: _Operation) -> Iterator[Fault]:
+    for name in operation.spec.get("callbacks", ()):
+        place = structure.follow((*operation.place, "callbacks", name))
+        yield from callback_faults(structure, place, _exchange(structure, operation, None))
+
+
+def _other_operations(structure: Structure, operations: Mapping[str, _Operation]) -> Iterator[Fault]:
+    """The faults of operations that are not served: those of webhooks and callbacks."""
+    served, names = {operation.place for operation in operations.values()}, {*operations}
+    for place in (each for each, kind in structure.kinds.items() if kind == "Operation" and each not in served):
+        name = value_at(structure.root, place).get("operationId", "")
+        if not name:
+            yield _malformed(place, "has no operationId, which its generated models are named after: add one.")
+        elif name in names:
+            yield _malformed((*place, "operationId"), "appears twice: rename one of them.")
+        names.add(name)
 
 
 def _links(response: Any, structure: Structure, place: Place, operations: Mapping[str, _Operation]) -> Iterator[Fault]:

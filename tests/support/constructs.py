@@ -152,7 +152,7 @@ class Construct:
         for each in (package, package.parent):
             each.joinpath("__init__.py").touch()
         contract = Contract.read(self.write(package))
-        package.joinpath("openapi.json").write_text(json.dumps(contract.document))
+        package.joinpath("openapi.json").write_text(json.dumps(codegen.models_input(contract.document)))
         # The settings of codegen.sh are in pyproject.toml.
         with contextlib.chdir(ROOT), contextlib.redirect_stderr(io.StringIO()) as errors:
             status = generate_models(["--input", str(package / "openapi.json"), "--output", str(package / "models.py")])
