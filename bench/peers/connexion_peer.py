@@ -14,7 +14,7 @@ from connexion.resolver import Resolver
 
 from common import DATABASE_URL, POOL_SIZE, decode_cursor, encode_cursor, serve, subject
 
-CONTRACT = Path(__file__).parents[2] / "openapi.yaml"
+CONTRACT = Path(__file__).parents[2] / "generated/openapi.yaml"
 OPERATIONS = ("listTasks", "createTask", "getTask", "updateTask", "toggleTaskCompletion")
 Reply = tuple[Any, int, dict[str, str]]
 # Set explicitly, because operations of the contract have several media types.
