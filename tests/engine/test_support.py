@@ -216,7 +216,13 @@ PATH_ITEM = {"get": {"operationId": "getOther", "responses": {"204": {"descripti
         pytest.param([("components schemas Free", {})], id="free schema"),
         pytest.param([("components schemas Nullable", {"type": ["string", "null"], "default": None})], id="nullable"),
         pytest.param(
-            [("webhooks", {"noted": {"post": {"responses": {"default": {"description": "x"}}}}})], id="webhook"
+            [
+                (
+                    "webhooks",
+                    {"noted": {"post": {"operationId": "noted", "responses": {"default": {"description": "x"}}}}},
+                )
+            ],
+            id="webhook",
         ),
         pytest.param([("components headers X-Own", {"schema": {"type": "integer"}})], id="header"),
     ],

@@ -1,6 +1,6 @@
 """Prints the operations that differ from the last commit, as an expression for `pytest -k`; nothing if none differs.
 
-An operation differs if its part of openapi.yaml does, with all schemas that it refers to, or a file in the folder of
+An operation differs if its part of the contract does, with all schemas that it refers to, or a file in the folder of
 its tag. All do if there is no commit to compare with.
 """
 
@@ -56,10 +56,10 @@ def _git(*arguments: str) -> bytes | None:
 
 
 if __name__ == "__main__":
-    source, files = _git("show", "HEAD:openapi.yaml"), _git("diff", "--name-only", "HEAD")
+    source, files = _git("show", "HEAD:generated/openapi.yaml"), _git("diff", "--name-only", "HEAD")
     try:
         before = Contract.parse(source) if source else None
     except ContractError:
         before = None
-    now = Contract.parse((ROOT / "openapi.yaml").read_bytes())
+    now = Contract.read(ROOT / "openapi.yaml")
     sys.stdout.write(expression(changed(before, now, (files or b"").decode().splitlines())))
