@@ -53,7 +53,9 @@ def unread(handler: Callable[..., Any], parameter: str, model: type[BaseModel]) 
 
 def _is_in(folder: Path, handler: Callable[..., Any], function: ast.expr) -> bool:
     """Whether a function that `handler` calls is defined in a folder."""
-    module = sys.modules.get(getattr(_found(function, handler.__globals__), "__module__", ""))
+    # A class is none: it holds the whole model, as a generated answer does.
+    found = _found(function, handler.__globals__)
+    module = sys.modules.get(found.__module__) if inspect.isroutine(found) else None
     return Path(getattr(module, "__file__", None) or "/").parent == folder
 
 

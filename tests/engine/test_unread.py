@@ -39,6 +39,7 @@ async def handler(filters: Filters) -> object:
         pytest.param("return filters if filters.done else 0", "", [], id="returned"),
         pytest.param("return filters.done or filters.model_dump()", "", [], id="dict"),
         pytest.param("return filters.done or json.dumps(filters)", "", [], id="passed elsewhere"),
+        pytest.param("return [filters.done, Filters(filters)]", "", [], id="passed to a class of the folder"),
         pytest.param("return queries.run(filters.done, filters)", "filters.label", ["from"], id="passed on"),
         pytest.param("return queries.run(1, filters=filters)", "filters.label", ["done", "from"], id="passed by name"),
         pytest.param(
