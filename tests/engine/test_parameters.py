@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path as FilePath
 from types import ModuleType
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,11 @@ from pydantic import MISSING
 
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract
+from fastapi_contract.input_errors import InputError
+from fastapi_contract.parameters import Parameters
 from fastapi_contract.router import ContractRouter
+from support import ROOT
+from support.node import run
 from support.service import running
 
 CONTRACT = """
@@ -214,3 +219,29 @@ def test_headers_and_cookies_of_another_type_are_422(url: str, headers: list[tup
 def test_every_operation_is_compiled(models: ModuleType) -> None:
     app = app_of(models, shortcut=True)
     assert app.middleware_stack.app.operations == {"readQuery", "readPath", "readTexts"}  # type: ignore[union-attr]
+
+
+# What createQuerySerializer of openapi-fetch writes, which leaves out an empty array.
+SERIALIZE = """
+import {{ createQuerySerializer }} from "{}";
+const values = JSON.parse(process.argv[2]);
+const serialize = createQuerySerializer({{ array: {{ style: "form", explode: process.argv[3] === "true" }} }});
+process.stdout.write(JSON.stringify(values.map((label) => serialize({{ label }}))));
+"""
+
+
+@pytest.mark.parametrize("explode", [True, False], ids=["exploded", "not exploded"])
+def test_array_of_a_typescript_client_is_read_as_it_was_sent(explode: bool, tmp_path: FilePath) -> None:
+    """`label=` is an array with one empty text (OpenAPI 3.1.1, appendix C: RFC 6570 leaves out an empty list)."""
+    sent: list[list[str]] = [[], [""], ["", ""], ["a"], ["a,b", ""], ["ä&=", " "]]
+    script = tmp_path / "serialize.mjs"
+    script.write_text(SERIALIZE.format(ROOT / "node_modules/openapi-fetch/dist/index.mjs"))
+    written = run(script, json.dumps(sent), json.dumps(explode))
+    assert written.returncode == 0, written.stderr
+    queries = json.loads(written.stdout)
+    assert queries[:2] == ["", "label="]
+    schema = {"type": "array", "items": {"type": "string"}}
+    parameters = Parameters({}, [{"name": "label", "in": "query", "explode": explode, "schema": schema}])
+    errors: list[InputError] = []
+    received = [parameters.read_query(query.encode(), errors).get("label", []) for query in queries]
+    assert (received, errors) == (sent, [])
