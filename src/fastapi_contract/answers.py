@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, time
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from starlette.responses import Response
 from fastapi_contract.contract import Contract, ContractError, Operation, Schema
 from fastapi_contract.document import place_of, resolve, value_at
 from fastapi_contract.media_types import STREAM_MEDIA_TYPES, content_type
+from fastapi_contract.model_names import model_name
 from fastapi_contract.schema_types import is_inline_model
 from fastapi_contract.serializers import serializer
 
@@ -129,7 +130,7 @@ def model_of(contract: Contract, operation: Operation, success: Success, models:
         schema = value_at(contract.document, place_of(schema["$ref"]))
     found = type_of(schema, models, inline_name)
     if found is None:
-        name = str(success.schema.get("$ref", inline_name)).rpartition("/")[2]
+        name = model_name(str(success.schema.get("$ref", inline_name)).rpartition("/")[2])
         raise ContractError([f"{operation.id} returns {name}, which is not generated. Run ./codegen.sh."])
     return found
 
@@ -152,14 +153,22 @@ def _successes(contract: Contract, operation: Operation) -> Iterator[Success]:
             yield Success(name, status, None, None, headers)
 
 
-def type_of(schema: Mapping[str, Any], models: ModuleType, inline_name: str) -> Any:
-    """Returns the type of a schema; None if it is not generated. `inline_name` is that of a schema without a name."""
+def type_of(
+    schema: Mapping[str, Any], models: ModuleType, inline_name: str, twins: Mapping[str, str] = MappingProxyType({})
+) -> Any:
+    """Returns the type of a schema; None if it is not generated.
+
+    `inline_name` is that of a schema without a name. `twins` are other names of models, by the name of the schema.
+    """
     if "$ref" in schema:
-        return getattr(models, schema["$ref"].rpartition("/")[2], None)
+        if not _COMPONENT.fullmatch(schema["$ref"]):
+            return None
+        name = schema["$ref"].rpartition("/")[2]
+        return getattr(models, twins.get(name, model_name(name)), None)
     if is_inline_model(schema):
         return getattr(models, inline_name, None)
     if schema.get("type") == "array":
-        items = type_of(schema.get("items", {}), models, inline_name)
+        items = type_of(schema.get("items", {}), models, inline_name, twins)
         return None if items is None else list[items]  # type: ignore[valid-type]
     types = schema.get("type", ())
     types = [types] if isinstance(types, str) else types

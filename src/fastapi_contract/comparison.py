@@ -10,7 +10,9 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from fastapi_contract.contract import Schema
+from fastapi_contract.directions import Direction
 from fastapi_contract.normal_form import Branch, NormalForm
+from fastapi_contract.schema_types import is_binary
 
 
 class Side(Enum):
@@ -45,8 +47,9 @@ _SUBSCHEMAS = {"properties", "required", "items", "additionalProperties"}
 class Comparison:
     """Compares schemas of `contract`, a document, with schemas of `code`, another one."""
 
-    def __init__(self, contract: NormalForm, code: NormalForm, side: Side) -> None:
+    def __init__(self, contract: NormalForm, code: NormalForm, side: Side, direction: Direction) -> None:
         self._contract, self._code = contract, code
+        self._direction = direction
         self._side = side
         self._needs_wide_code = side is not Side.RESPONSE
         self._needs_wide_contract = side is not Side.REQUEST
@@ -91,7 +94,8 @@ class Comparison:
 
     def _branch(self, contract: Branch, code: Branch) -> Iterator[Difference]:
         expected, actual = contract.keywords, code.keywords
-        skipped = _SUBSCHEMAS | ({"format"} if "format" not in actual or self._side is Side.RESPONSE else set())
+        skipped = _SUBSCHEMAS | {name for name in ("multipleOf",) if not is_binary(expected.get(name, 1))}
+        skipped |= {"format"} if "format" not in actual or self._side is Side.RESPONSE else set()
         if "format" in expected and (actual.get("format") in {None, *_TYPED}):
             skipped |= _TEXT_BOUNDS if actual.get("format") in _TYPED else _TEXT_BOUNDS - expected.keys()
         for name in sorted((expected.keys() | actual.keys()) - skipped):
@@ -111,6 +115,7 @@ class Comparison:
         return self._side is Side.RESPONSE and contract is None
 
     def _required(self, contract: Branch, expected: Any, actual: Mapping[str, Any]) -> Iterator[Difference]:
+        expected = {*expected} - self._contract.absent_members(contract, self._direction)
         names = {*expected} ^ {*actual.get("required", ())}
         # A member with a default is always present in a response.
         defaults = {name for name, each in actual.get("properties", {}).items() if "default" in each}
@@ -123,6 +128,8 @@ class Comparison:
         self, contract: Branch, expected: Mapping[str, Any], actual: Mapping[str, Any]
     ) -> Iterator[Difference]:
         for name in sorted(expected.keys() | actual.keys()):
+            if name not in actual and name in self._contract.absent_members(contract, self._direction):
+                continue
             if name not in expected or name not in actual:
                 source = _source(contract, "properties")
                 yield Difference((name,), _shown(expected.get(name)), _shown(actual.get(name)), source)

@@ -51,6 +51,10 @@ def _described(adapter: TypeAdapter[Any], mode: JsonSchemaMode) -> Schema:
     try:
         return adapter.json_schema(mode=mode, schema_generator=_Schema)
     except PydanticUserError as error:
+        if error.code == "class-not-fully-defined":
+            # FastAPI reads the value of an alias that contains itself, and takes it for a parameter of the query.
+            text = "a type contains itself. If it is the body, annotate it as such: Annotated[models.Tree, Body()]."
+            raise UndescribedError(text) from None
         raise UndescribedError(error.message) from None
 
 

@@ -18,6 +18,7 @@ from fastapi_contract.answers import Success, argument_of, is_json, is_typed, pa
 from fastapi_contract.comparison import Comparison, Difference, Side, default_difference
 from fastapi_contract.contract import Contract, Schema
 from fastapi_contract.declared import Declared, UndescribedError
+from fastapi_contract.directions import Direction, Uses
 from fastapi_contract.document import resolve
 from fastapi_contract.generated import digest
 from fastapi_contract.media_types import BINARY, TEXT
@@ -25,6 +26,7 @@ from fastapi_contract.messages import Lines, Message, listed, shown
 from fastapi_contract.normal_form import NormalForm
 from fastapi_contract.openapi_objects import parameter_key
 from fastapi_contract.requests import ContractRoute
+from fastapi_contract.schema_types import is_nullable
 from fastapi_contract.unread import unread
 
 _CODEGEN = "Run ./codegen.sh."
@@ -37,7 +39,8 @@ def differences(contract: Contract, routes: Sequence[BaseRoute], handled: Collec
 
     openapi.yaml:366: listTasks / query limit / maximum: openapi.yaml says 200, the code 100. Run ./codegen.sh.
     """
-    lines, form, current = Lines(contract), NormalForm(contract.document), digest(contract.document)
+    lines, current = Lines(contract), digest(contract.document)
+    form, uses = NormalForm(contract.document), Uses(contract.document)
     found = [
         f"{lines.of(operation.spec)}: not implemented: {operation.id} ({operation.method} "
         f'{operation.path}). Write a handler with @router.operation("{operation.id}") and pass its router to '
@@ -58,7 +61,7 @@ def differences(contract: Contract, routes: Sequence[BaseRoute], handled: Collec
         freshness = route.binding.generated.is_fresh(current)
         if freshness is False:
             stale.add(route.binding.generated.models.__name__)
-        messages += _BoundOperation(contract, route, lines, form, is_fresh=freshness).differences()
+        messages += _BoundOperation(contract, route, lines, form, uses, is_fresh=freshness).differences()
     found += listed(messages)
     if stale and not any(_CODEGEN in each for each in found):
         found += [f"{name} is stale: it was generated from another openapi.yaml. {_CODEGEN}" for name in sorted(stale)]
@@ -69,13 +72,20 @@ class _BoundOperation:
     """Compares one operation with its route."""
 
     def __init__(
-        self, contract: Contract, route: ContractRoute, lines: Lines, form: NormalForm, *, is_fresh: bool | None
+        self,
+        contract: Contract,
+        route: ContractRoute,
+        lines: Lines,
+        form: NormalForm,
+        uses: Uses,
+        *,
+        is_fresh: bool | None,
     ) -> None:
-        """`form` is that of the contract, which remembers what it has read."""
+        """`form` and `uses` are those of the contract, which remember what they have read."""
         assert route.binding is not None
         self._contract, self._document = contract, contract.document
         self._route, self._lines, self._is_fresh = route, lines, is_fresh
-        self._form = form
+        self._form, self._twins = form, uses.twins
         self._operation = route.binding.operation
         self._generated, self._schemes = route.binding.generated, route.binding.schemes
         self._query_model = self._generated.query_model(self._operation.id)
@@ -123,7 +133,11 @@ class _BoundOperation:
             return
         step = self._step(self._query_model if where == "query" else self._generated.type_of(schema), is_generated)
         required = parameter.get("required", False)
-        if required != code.is_required:
+        if required and code.is_required and is_nullable(self._document, schema):
+            # FastAPI takes None for a parameter that is not sent. The engine checks whether it was.
+            difference = Difference((place,), "null", "required", (parameter, "schema"))
+            yield self._message(difference, step if is_member else f"Give it the default None in {self._handler}.")
+        elif required != code.is_required and not is_nullable(self._document, schema):
             difference = Difference((place, "required"), required, code.is_required, (parameter, "required"))
             yield self._message(difference, step if is_member else f"Change the default in {self._handler}.")
         document, described = code.described()
@@ -132,7 +146,8 @@ class _BoundOperation:
         if not (is_generated and self._is_fresh):
             # null is the same as a parameter that is not sent.
             pair = _nullable(schema), _nullable(described)
-            yield from self._compare((place,), *pair, NormalForm(document), self._side(is_generated), step)
+            comparison = self._request(document, is_generated=is_generated)
+            yield from self._compare((place,), *pair, comparison, step)
 
     # --- body
 
@@ -166,14 +181,13 @@ class _BoundOperation:
                 yield self._message(difference, f"Add it to the type of the parameter in {self._handler}.")
                 continue
             described = declared.schema_of(generated, "validation") if is_generated else declaration.described()[0]
-            side, step = self._side(is_generated), self._step(generated, is_generated)
-            schema = media.get("schema", {})
-            yield from self._compare(("body", each), schema, described, NormalForm(described), side, step)
+            comparison, step = self._request(described, is_generated=is_generated), self._step(generated, is_generated)
+            yield from self._compare(("body", each), media.get("schema", {}), described, comparison, step)
 
     def _type_of_body(self, media_type: str, schema: Schema) -> Any:
         if media_type in {TEXT, BINARY}:
             return str if media_type == TEXT else bytes
-        return self._generated.type_of(schema, f"{pascal_case(self._operation.id)}Request")
+        return self._generated.type_of(schema, f"{pascal_case(self._operation.id)}Request", self._twins)
 
     def _unread(self) -> Iterator[Message]:
         for parameter, model in declared.models_of(self._route):
@@ -202,7 +216,8 @@ class _BoundOperation:
             if success.schema is not None and model is not None and is_json(str(success.media_type)):
                 described = declared.schema_of(model, "serialization")
                 side = Side.BOTH if self._is_fresh is False else Side.RESPONSE
-                yield from self._compare(place, success.schema, described, NormalForm(described), side, _CODEGEN)
+                comparison = Comparison(self._form, NormalForm(described), side, Direction.RESPONSE)
+                yield from self._compare(place, success.schema, described, comparison, _CODEGEN)
 
     def _answer(self, place: tuple[str, ...], success: Success, answer: Any) -> Iterator[Message]:
         """Compares media type and headers of a generated answer."""
@@ -259,14 +274,16 @@ class _BoundOperation:
         name = getattr(generated, "__name__", "")
         return f"Use models.{name} in {self._handler}." if name else f"Change the type in {self._handler}."
 
-    def _side(self, is_generated: bool) -> Side:
-        return Side.BOTH if is_generated and self._is_fresh is False else Side.REQUEST
+    def _request(self, code: Schema, *, is_generated: bool) -> Comparison:
+        """`code` is the document of the code's type."""
+        side = Side.BOTH if is_generated and self._is_fresh is False else Side.REQUEST
+        return Comparison(self._form, NormalForm(code), side, Direction.REQUEST)
 
     def _compare(
-        self, place: tuple[str, ...], schema: Schema, described: Schema, code: NormalForm, side: Side, step: str
+        self, place: tuple[str, ...], schema: Schema, described: Schema, comparison: Comparison, step: str
     ) -> Iterator[Message]:
-        """`described` is the schema of the code's type, and a part of `code`."""
-        for each in Comparison(self._form, code, side).differences(schema, described):
+        """`described` is the schema of the code's type."""
+        for each in comparison.differences(schema, described):
             yield self._message(each._replace(path=(*place, *each.path)), step)
 
     def _message(self, difference: Difference, step: str) -> Message:

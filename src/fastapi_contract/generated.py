@@ -4,12 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from fastapi_contract.answers import pascal_case, type_of
 from fastapi_contract.contract import Schema
-from fastapi_contract.openapi_objects import OBJECTS
+from fastapi_contract.openapi_objects import values_in
 
 _NOT_GENERATED = frozenset(
     {"info", "servers", "security", "securitySchemes", "tags", "externalDocs", "links"}
@@ -31,10 +31,9 @@ def _outline(value: Any, kind: str) -> Any:
         return value
     if kind.startswith("{"):
         return {name: _outline(each, kind[1:-1]) for name, each in value.items()}
-    kinds = {name.rstrip("!"): field for name, field in OBJECTS.get(kind, {}).items()}
     return {
-        name: _outline(each, kinds.get(name, kinds.get("*", "any")))
-        for name, each in value.items()
+        name: _outline(each, field)
+        for name, each, field in values_in(value, kind, ())
         if name not in _NOT_GENERATED and not name.startswith("x-")
     }
 
@@ -56,10 +55,11 @@ class Generated:
         """The model of an operation's query parameters; None if there is none."""
         return getattr(self.models, f"{pascal_case(operation_id)}ParametersQuery", None)
 
-    def type_of(self, schema: Mapping[str, Any], inline_name: str = "") -> Any:
-        """The type of a schema as it is written in the contract; None if there is none. `inline_name` is that of the
-        model of a schema without a name."""
-        return type_of(schema, self.models, inline_name)
+    def type_of(
+        self, schema: Mapping[str, Any], inline_name: str = "", twins: Mapping[str, str] = MappingProxyType({})
+    ) -> Any:
+        """The type of a schema as it is written in the contract; None if there is none: see `answers.type_of`."""
+        return type_of(schema, self.models, inline_name, twins)
 
     def is_type_of(self, written: Any, schema: Mapping[str, Any]) -> bool:
         """Whether the type that a developer wrote is the generated one of a schema."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi_contract.contract import Schema
+from fastapi_contract.directions import Direction, absent_members
 from fastapi_contract.document import place_of, value_at
 from fastapi_contract.schema_types import json_type
 
@@ -55,6 +56,10 @@ class NormalForm:
             seen.add(id(schema))
             schema = value_at(self._document, place_of(schema["$ref"]))
         return plain(schema.get("default")) if isinstance(schema, dict) else None
+
+    def absent_members(self, branch: Branch, direction: Direction) -> set[str]:
+        """The names of the members that are not sent in a direction."""
+        return absent_members(self._document, branch.keywords, direction)
 
     def _expand(self, schema: Any) -> list[Branch]:
         if not isinstance(schema, dict):

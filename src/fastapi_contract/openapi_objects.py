@@ -10,7 +10,7 @@ A field that is required ends in `!`. It holds one of the kinds
 `*` are all names of an object that is a map. Names that begin with `x-` are extensions, which every object may have.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Fields = Mapping[str, str]
@@ -180,6 +180,16 @@ def kind_within(kind: str, name: str, place: Sequence[str]) -> str:
         return "any" if is_extension else kind[1:-1]
     fields = OBJECTS.get(kind, {})
     return fields.get(name) or fields.get(f"{name}!") or fields.get("*", "any")
+
+
+def values_in(value: Any, kind: str, place: Sequence[str]) -> Iterator[tuple[str, Any, str]]:
+    """What an object, a map or a list of a kind holds: the name or index of each value, and its kind."""
+    if isinstance(value, list) and kind[0] == "[":
+        for index, each in enumerate(value):
+            yield str(index), each, kind[1:-1]
+    elif isinstance(value, dict) and (kind[0] == "{" or kind in OBJECTS):
+        for name, each in value.items():
+            yield name, each, kind_within(kind, name, place)
 
 
 REFERENCE_SIBLINGS = frozenset({"summary", "description"})

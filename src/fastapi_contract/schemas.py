@@ -10,6 +10,7 @@ from typing import Any, Final
 import jsonschema_rs
 
 from fastapi_contract.contract import Schema
+from fastapi_contract.directions import Direction, absent_members
 from fastapi_contract.document import place_of, value_at
 from fastapi_contract.formats import BOUNDS, CHECKS
 from fastapi_contract.input_errors import InputError
@@ -89,54 +90,45 @@ class _Bundle:
 
     def __init__(self, document: Schema) -> None:
         self._document = document
-        self._names: dict[str, str] = {}
-        """The key in `$defs` of each reference."""
+        self._names: dict[tuple[str, frozenset[str]], str] = {}
+        """The key in `$defs` of each reference, and of the readOnly members of the schema that `allOf` adds it to."""
 
     def of(self, schema: Schema) -> Schema:
         root = self._convert(schema)
         definitions: Schema = {}
-        while pending := [ref for ref, name in self._names.items() if name not in definitions]:
-            for ref in pending:
-                definitions[self._names[ref]] = self._convert(self._target(ref))
+        while pending := [key for key, name in self._names.items() if name not in definitions]:
+            for ref, read_only in pending:
+                target = value_at(self._document, place_of(ref))
+                definitions[self._names[ref, read_only]] = self._convert(target, read_only)
         return {**(root if isinstance(root, dict) else {"allOf": [root]}), "$defs": definitions}
 
-    def _target(self, ref: str) -> Any:
-        return value_at(self._document, place_of(ref))
-
-    def _convert(self, schema: Any) -> Any:
+    def _convert(self, schema: Any, read_only: frozenset[str] = frozenset()) -> Any:
+        """`read_only` are the readOnly members of the same object that other schemas describe."""
         if not isinstance(schema, dict):
             return schema
-        converted = {key: self._value(key, value) for key, value in schema.items() if key not in _ANNOTATIONS}
+        read_only |= absent_members(self._document, schema, Direction.REQUEST)
+        converted = {
+            key: self._value(key, value, read_only) for key, value in schema.items() if key not in _ANNOTATIONS
+        }
         _bound_numbers(converted)
-        if "properties" in schema or "required" in schema:
-            self._forbid_read_only(schema, converted)
+        if "required" in schema:
+            converted["required"] = [name for name in schema["required"] if name not in read_only]
+        for name in read_only & schema.get("properties", {}).keys():
+            converted["properties"][name] = {READ_ONLY: True}
         for union in {"anyOf", "oneOf"} & schema.keys():
             self._mark_tags(schema, converted, union)
         return converted
 
-    def _value(self, keyword: str, value: Any) -> Any:
+    def _value(self, keyword: str, value: Any, read_only: frozenset[str]) -> Any:
         if keyword == "$ref":
-            return "#/$defs/" + self._names.setdefault(value, f"schema{len(self._names)}")
+            return "#/$defs/" + self._names.setdefault((value, read_only), f"schema{len(self._names)}")
         if keyword in _ONE_SCHEMA:
             return self._convert(value)
         if keyword in _SCHEMAS_IN_LIST:
-            return [self._convert(each) for each in value]
+            return [self._convert(each, read_only) for each in value]
         if keyword in _SCHEMAS_BY_NAME:
             return {name: self._convert(each) for name, each in value.items()}
         return value
-
-    def _forbid_read_only(self, schema: Schema, converted: Schema) -> None:
-        if names := set(self._read_only(schema)):
-            converted["required"] = [name for name in schema.get("required", ()) if name not in names]
-            for name in names & schema.get("properties", {}).keys():
-                converted["properties"][name] = {READ_ONLY: True}
-
-    def _read_only(self, schema: Any) -> Iterator[str]:
-        """The names of the members that are readOnly, also of those that `allOf` adds."""
-        for part in all_of(self._document, schema):
-            for name, member in part.get("properties", {}).items():
-                if any(each.get("readOnly") for each in all_of(self._document, member)):
-                    yield name
 
     def _mark_tags(self, schema: Schema, converted: Schema, union: str) -> None:
         """Notes which branch of a union each tag belongs to, and requires the tags of a discriminator.

@@ -210,12 +210,9 @@ def _parameter_types(
     structure: Structure, place: Place, schema: dict[str, Any], name: str, where: str
 ) -> Iterator[Fault]:
     types = json_types(structure.root, schema)
-    # FastAPI takes null for a parameter that is not sent.
-    is_required = value_at(structure.root, place[:-1]).get("required")
-    kinds = [each for each in PARAMETER_TYPES[where] if each != "null" or not is_required]
     items = resolve(structure.root, schema).get("items", {}) if "array" in types else {}
     for found, supported, what in (
-        (types, kinds, name),
+        (types, PARAMETER_TYPES[where], name),
         (json_types(structure.root, items) if isinstance(items, dict) else JSON_TYPES, ITEM_TYPES, f"items of {name}"),
     ):
         # A schema without types is text.

@@ -32,7 +32,8 @@ STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form
 """Where parameters may be, and how they are written there."""
 _SCALARS = ("string", "integer", "number", "boolean", "null")
 PARAMETER_TYPES = {
-    "path": _SCALARS,
+    # FastAPI takes null for a parameter that is not sent.
+    "path": _SCALARS[:-1],
     "query": (*_SCALARS, "array"),
     "header": (*_SCALARS, "array"),
     "cookie": _SCALARS,

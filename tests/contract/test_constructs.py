@@ -14,12 +14,13 @@ from fastapi import FastAPI
 
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract, ContractError
+from fastapi_contract.generator_input import Generator, generator_input
 from support import ROOT
 from support.construct_calls import check_right, check_wrong, fuzz, send
 from support.constructs import DOCS, PACKAGE, Construct, constructs, table
 from support.contract_watch import ContractWatch
 from support.node import run
-from support.service import comparable, running
+from support.service import NO_TLS, all_running, comparable, running
 
 ALL = constructs()
 WORKING = [construct for construct in ALL if construct.is_supported]
@@ -59,17 +60,17 @@ def test_construct_works(construct: Construct, tmp_path: Path) -> None:
     contract = tmp_path / "openapi.yaml"
     contract.write_bytes(Contract.read(construct.write(tmp_path)).source)
     responses: list[list[object]] = []
-    for app in apps(construct, tmp_path / "first"):
-        watch = ContractWatch(contract)
-        with running(app) as service, httpx.Client(base_url=service.url) as client:
-            client.event_hooks = {"response": [watch.observe]}
-            results = [(call, send(client, call)) for call in construct.right]
-            problems = [(call, send(client, call)) for call in construct.wrong]
-        for call, response in results:
-            check_right(call, response)
-        for call, response in problems:
-            check_wrong(call, response)
-        responses.append([comparable(response) for _, response in results + problems])
+    hooks = {"response": [ContractWatch(contract).observe]}
+    with all_running(apps(construct, tmp_path / "first")) as services:
+        for service in services:
+            with httpx.Client(base_url=service.url, event_hooks=hooks, verify=NO_TLS) as client:
+                results = [(call, send(client, call)) for call in construct.right]
+                problems = [(call, send(client, call)) for call in construct.wrong]
+            for call, response in results:
+                check_right(call, response)
+            for call, response in problems:
+                check_wrong(call, response)
+            responses.append([comparable(response) for _, response in results + problems])
     assert responses[0] == responses[1], "the shortcut answers otherwise than FastAPI"
 
 
@@ -109,20 +110,26 @@ def test_handlers_of_all_constructs_have_the_right_types(tmp_path: Path) -> None
 
 def test_contracts_of_all_constructs_pass_the_linter_and_their_typescript_compiles(tmp_path: Path) -> None:
     rules = yaml.safe_load((ROOT / "redocly.yaml").read_text())
-    rules["apis"] = {}
+    rules["apis"], types = {}, {**rules, "apis": {}}
     for construct in WORKING:
         folder = tmp_path / construct.name
         folder.mkdir()
-        (tmp_path / f"{construct.name}.yaml").write_bytes(Contract.read(construct.write(folder)).source)
+        contract = Contract.read(construct.write(folder))
+        (tmp_path / f"{construct.name}.yaml").write_bytes(contract.source)
+        (tmp_path / f"{construct.name}.json").write_text(
+            json.dumps(generator_input(contract.document, Generator.TYPES))
+        )
         output = {"output": f"{construct.name}.d.ts"}
-        rules["apis"][construct.name] = {"root": f"{construct.name}.yaml", "x-openapi-ts": output}
+        rules["apis"][construct.name] = {"root": f"{construct.name}.yaml"}
+        types["apis"][construct.name] = {"root": f"{construct.name}.json", "x-openapi-ts": output}
     (tmp_path / "redocly.yaml").write_text(yaml.safe_dump(rules))
+    (tmp_path / "types.yaml").write_text(yaml.safe_dump(types))
     (tmp_path / "tsconfig.json").write_text(json.dumps(TYPESCRIPT))
 
     linted = run("node_modules/.bin/redocly", "lint", "--config=redocly.yaml", "--format=stylish", cwd=tmp_path)
     assert linted.returncode == 0, linted.stdout + linted.stderr
     options = ["--default-non-nullable=false", "--root-types", "--root-types-no-schema-prefix"]
-    generated = run("node_modules/.bin/openapi-typescript", "--redocly=redocly.yaml", *options, cwd=tmp_path)
+    generated = run("node_modules/.bin/openapi-typescript", "--redocly=types.yaml", *options, cwd=tmp_path)
     assert generated.returncode == 0, generated.stdout + generated.stderr
     assert len([*tmp_path.glob("*.d.ts")]) == len(WORKING)
     compiled = run("node_modules/typescript/bin/tsc", "--project", tmp_path)

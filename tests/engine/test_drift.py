@@ -8,6 +8,7 @@ import pytest
 from fastapi import Body, Cookie, Header, Query, Security
 from fastapi import Path as InPath
 from fastapi.security import APIKeyHeader, HTTPBearer
+from typing_extensions import TypeAliasType
 
 from fastapi_contract.application import contract_app
 from fastapi_contract.generated import digest
@@ -97,6 +98,11 @@ WRITTEN: dict[str, tuple[dict[str, Any], Any, list[str]]] = {
         parameter("query", {"type": "array", "items": {"type": "integer"}}, required=True),
         Annotated[list[int], Query()],
         [],
+    ),
+    "required and nullable": (
+        parameter("query", {"type": ["integer", "null"]}, required=True),
+        Annotated[int | None, Query()],
+        ['query value: openapi.yaml says "null", the code "required". Give it the default None in send().'],
     ),
     "array of another type": (
         parameter("query", {"type": "array", "items": {"type": "integer"}}, required=True),
@@ -247,6 +253,46 @@ def test_body_of_another_type_is_named(models: ModuleType) -> None:
 
 
 # --- what cannot differ, because it is read from the contract
+
+
+def test_model_of_the_other_direction_is_named(tmp_path: Path) -> None:
+    """A schema with a readOnly member has a model for requests and another one for responses."""
+    stored = {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer", "readOnly": True}}}
+    operation = {
+        "requestBody": {"required": True, **content(ref("stored"))},
+        "responses": {"200": {"description": "Stored.", **content(ref("stored"))}},
+    }
+    contract = parsed(document({"stored": stored}, operation))
+    path = tmp_path / "openapi.yaml"
+    path.write_bytes(contract.source)
+    models: Any = generate_models(path, tmp_path)
+    for handler, expected in (
+        (handler_with(models.Stored, value=models.StoredRequest), []),
+        (
+            handler_with(models.Stored, value=models.Stored),
+            ["required id: openapi.yaml says false, the code true. Use models.StoredRequest in send()."],
+        ),
+        (
+            handler_with(models.StoredRequest, value=models.StoredRequest),
+            ["send returns 200 with models.Stored: annotate send() with -> models.Stored."],
+        ),
+    ):
+        contract.bound.clear()
+        found = differences(contract, models, handler, digest(contract.document))
+        assert [part in line for part, line in zip(expected, found, strict=True)] == [True] * len(expected), found
+
+
+@pytest.mark.parametrize("is_fresh", [True, False], ids=["fresh", "stale"])
+def test_type_that_contains_itself_must_be_marked_as_the_body(is_fresh: bool) -> None:
+    contract = parsed(document({"Value": {"type": "object", "additionalProperties": ref("Value")}}, {
+        "requestBody": {"required": True, **content(ref("Value"))}, **DONE,
+    }))  # fmt: skip
+    models: Any = ModuleType("models")
+    models.Value = TypeAliasType("Value", "dict[str, Value]")  # noqa: F821
+    known = digest(contract.document) if is_fresh else "another"
+    found = differences(contract, models, handler_with(value=models.Value), known)
+    text = "a type contains itself. If it is the body, annotate it as such: Annotated[models.Tree, Body()]."
+    assert found[0] == f"openapi.yaml:7: send: send() cannot be compared with it: {text}"
 
 
 def test_tags_and_deprecation_are_those_of_the_contract(models: ModuleType) -> None:

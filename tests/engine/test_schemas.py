@@ -26,6 +26,7 @@ components:
     Dog: {type: object, required: [pet], properties: {pet: {type: string}, age: {type: integer}}}
     a/b~c: {type: integer, readOnly: true}
     Base: {type: object, required: [id], properties: {id: {$ref: "#/components/schemas/a~1b~0c"}}}
+    Marked: {type: object, required: [id], properties: {size: {type: integer}}}
     Node:
       type: object
       required: [v]
@@ -47,6 +48,7 @@ components:
         untold: {oneOf: [{type: number}, {type: integer}]}
         either: {anyOf: [{type: string}, {type: integer}]}
         base: {allOf: [{$ref: "#/components/schemas/Base"}, {properties: {x: {type: string}}}], required: [id, x]}
+        marked: {allOf: [{$ref: "#/components/schemas/Base"}, {$ref: "#/components/schemas/Marked"}]}
         node: {$ref: "#/components/schemas/Node"}
         created: {type: string, format: date-time, readOnly: true}
         day: {type: string, format: date}
@@ -63,8 +65,8 @@ components:
 """)
 VALIDATOR = Validator(DOCUMENT, {"$ref": "#/components/schemas/Body"})
 KNOWN = (
-    "title, short, code, colour, repeat, pet, untold, either, base, node, day, count, small, ratio, step, level, kind, "
-    "mixed, labels, 0, map"
+    "title, short, code, colour, repeat, pet, untold, either, base, marked, node, day, count, small, ratio, step, "
+    "level, kind, mixed, labels, 0, map"
 )
 BIG = 2**63 - 1
 
@@ -73,7 +75,7 @@ BIG = 2**63 - 1
     "body",
     [
         {"title": "a"}, {"title": "\U0001f600" * 4 + "a"}, {"repeat": None}, {"repeat": {"kind": "monthly", "day": 31}},
-        {"pet": {"pet": "dog", "age": 3}}, {"either": 5}, {"base": {"x": ""}},
+        {"pet": {"pet": "dog", "age": 3}}, {"either": 5}, {"base": {"x": ""}}, {"marked": {}}, {"marked": {"size": 1}},
         {"node": {"v": 1, "next": {"v": BIG, "next": None}}}, {"count": None}, {"count": -BIG - 1}, {"small": -(2**31)},
         {"ratio": 1}, {"step": 19.5}, {"level": 2}, {"mixed": None}, {"labels": ["a", "b"]}, {"map": {"a": 1}},
         {"0": []}, {"untold": 0.5},
@@ -118,6 +120,7 @@ def test_right_body_has_no_errors(body: Any) -> None:
             "Must not be sent, because the service sets it.",
         ),
         ({"base": {}}, "#/base/x", "required", None, "Is required."),
+        ({"marked": {"id": 1}}, "#/marked/id", "read_only", None, "Must not be sent, because the service sets it."),
         ({"created": "x"}, "#/created", "read_only", None, "Must not be sent, because the service sets it."),
         ({"node": {"v": 1, "next": {"v": "a"}}}, "#/node/next/v", "type", None, "Must be a whole number."),
         ({"day": "2026-02-30"}, "#/day", "format", None, "Must be a date, such as 2026-12-31."),

@@ -24,6 +24,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,6 +35,7 @@ from datamodel_code_generator.__main__ import main as generate_models
 from fastapi_contract import codegen
 from fastapi_contract.contract import Contract
 from fastapi_contract.document import place_of, read, resolve, value_at
+from fastapi_contract.generator_input import Generator, generator_input
 from fastapi_contract.openapi_objects import METHODS
 from fastapi_contract.servers import base_path
 from support import ROOT
@@ -110,7 +112,7 @@ class Construct:
     def is_supported(self) -> bool:
         return "rejected" not in self.spec
 
-    @property
+    @cached_property
     def contract(self) -> str:
         """The text of the whole contract, without other files."""
         text = _yaml(_whole(self.spec))
@@ -152,7 +154,7 @@ class Construct:
         for each in (package, package.parent):
             each.joinpath("__init__.py").touch()
         contract = Contract.read(self.write(package))
-        package.joinpath("openapi.json").write_text(json.dumps(codegen.models_input(contract.document)))
+        package.joinpath("openapi.json").write_text(json.dumps(generator_input(contract.document, Generator.MODELS)))
         # The settings of codegen.sh are in pyproject.toml.
         with contextlib.chdir(ROOT), contextlib.redirect_stderr(io.StringIO()) as errors:
             status = generate_models(["--input", str(package / "openapi.json"), "--output", str(package / "models.py")])

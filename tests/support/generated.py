@@ -11,6 +11,7 @@ from types import ModuleType
 from fastapi_contract import codegen
 from fastapi_contract.contract import Contract
 from fastapi_contract.document import read
+from fastapi_contract.generator_input import Generator, generator_input
 from support import ROOT
 
 
@@ -19,7 +20,7 @@ def generate_models(contract: Path, folder: Path) -> ModuleType:
     # The name is new each time: pydantic finds the module of a model by it.
     output = folder / f"models_{uuid.uuid4().hex}.py"
     source = folder / f"{output.stem}.json"
-    source.write_text(json.dumps(read(contract.read_bytes()).root))
+    source.write_text(json.dumps(generator_input(read(contract.read_bytes()).root, Generator.MODELS)))
     command = [sys.executable, "-m", "datamodel_code_generator", "--input", str(source), "--output", str(output)]
     subprocess.run(command, cwd=ROOT, check=True, timeout=60)
     return _load(output)
