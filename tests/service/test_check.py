@@ -73,6 +73,14 @@ def test_check_names_the_use_of_a_model_that_is_not_generated(copy: Path) -> Non
 
 
 @pytest.mark.parametrize("command", ["check", "routes", "serve"])
+def test_member_without_a_column_is_named(copy: Path, command: str) -> None:
+    replace(copy / "src/todo_api/tasks/table.py", "    description: str |", "    notes: str |")
+    replace(copy / "src/todo_api/tasks/table.py", "    updated_at: datetime", "    changed_at: datetime")
+    step = "has no column. Write a migration, and add it to the table task in table.py."
+    assert failure(copy, command)[1:] == [f"Task.description {step}", f"Task.updated_at {step}"]
+
+
+@pytest.mark.parametrize("command", ["check", "routes", "serve"])
 def test_contract_that_is_not_openapi_is_rejected_by_line(copy: Path, command: str) -> None:
     replace(copy / "openapi.yaml", "maximum: 2147483647", "maximum: many")
     summary, *faults = failure(copy, command)

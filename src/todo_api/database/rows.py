@@ -4,8 +4,20 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
+from sqlalchemy import Column, Table
+
+from fastapi_contract.contract import ContractError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def columns_of(table: Table, model: type[BaseModel]) -> list[Column[Any]]:
+    """Returns the columns that hold the members of a `model`. Raises ContractError for members without a column."""
+    step = f"Write a migration, and add it to the table {table.name} in table.py."
+    missing = [name for name in model.model_fields if name not in table.c]
+    if missing:
+        raise ContractError([f"{model.__name__}.{name} has no column. {step}" for name in missing])
+    return [table.c[name] for name in model.model_fields]
 
 
 def reader(model: type[Model]) -> Callable[[Any], Model]:

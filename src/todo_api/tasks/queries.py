@@ -11,7 +11,7 @@ from sqlalchemy import insert as insert_into
 from sqlalchemy import update as update_of
 from todo_contract import models
 
-from todo_api.database.rows import reader
+from todo_api.database.rows import columns_of, reader
 from todo_api.database.session import Session
 from todo_api.database.statement import Statement, prepare
 from todo_api.tasks.cursor import Position
@@ -20,7 +20,7 @@ from todo_api.tasks.table import task
 _of_owner = task.c.user_id == bindparam("owner")
 _by_id = (task.c.id == bindparam("task_id"), _of_owner)
 _read_task = reader(models.Task)
-_columns = [task.c[name] for name in models.Task.model_fields]
+_columns = columns_of(task, models.Task)
 # Not now(), the start of the transaction: an update that waited for a row lock would set an earlier time than the
 # previous update. If the clock is set back, each write is still a microsecond later, up to the contract's maximum.
 _next_updated_at = func.least(
