@@ -29,6 +29,7 @@ from todo_api.database.url import DatabaseUrl
 
 CONCURRENCY = 50
 SLEEP = Statement("SELECT pg_sleep(600)")
+LABELS = Statement("SELECT $1::varchar[]", ("labels",))
 
 # Settings that PgBouncer itself sets when it assigns a server connection to a client.
 SET_BY_PGBOUNCER = ["application_name", "client_encoding", "DateStyle", "standard_conforming_strings", "TimeZone"]
@@ -125,6 +126,10 @@ class TestFiftyConcurrentUsers:
                 assert alterations() > len(ALTERATIONS)
 
     def test_concurrent_users_leave_no_session_state(self, pooled_service: Service, pooler: PgBouncer) -> None:
+        async def use_an_array() -> None:
+            async with Database(pooler.url) as database:
+                assert (await database.session().fetch_one(LABELS, labels=["a"]) or [])[0] == ["a"]
+
         async def session_state() -> tuple[int, list[asyncpg.Record]]:
             async with AsyncExitStack() as stack:
                 servers, found = set(), []
@@ -138,6 +143,7 @@ class TestFiftyConcurrentUsers:
                 return len(servers), found
 
         use_concurrently(pooled_service)
+        asyncio.run(use_an_array())
         assert asyncio.run(session_state()) == (SERVER_CONNECTIONS, [])
 
 
