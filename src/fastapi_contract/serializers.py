@@ -40,8 +40,8 @@ def _needs_pydantic(schema: Mapping[str, Any]) -> bool:
 
 # Types and keys of pydantic's core schema.
 _SAME_AS_ORJSON = {
-    "bool", "datetime", "default", "definition-ref", "definitions", "int", "list", "literal", "missing-sentinel",
-    "model", "model-field", "model-fields", "nullable", "str",
+    "bool", "date", "datetime", "default", "definition-ref", "definitions", "int", "list", "literal",
+    "missing-sentinel", "model", "model-field", "model-fields", "nullable", "str", "uuid",
 }  # fmt: skip
 _PYDANTIC_ONLY = (
     "serialization", "serialization_alias", "serialization_exclude", "serialization_exclude_if", "computed_fields",
