@@ -22,6 +22,7 @@ import structlog
 
 import todo_api.app
 from support.databases import new_database
+from support.operations import OPERATIONS, without_creator
 from support.pgbouncer import PgBouncer, pgbouncer
 from support.service import WATCH, Service, running, settings_for
 from support.waivers import PART_WAIVERS, WAIVERS
@@ -60,6 +61,8 @@ def pytest_configure(config: pytest.Config) -> None:
     logging.getLogger().handlers.clear()
     if _is_worker(config) or config.option.collectonly:
         return
+    if lines := without_creator(OPERATIONS):
+        raise pytest.UsageError("\n".join(lines))
     # Not in pytest's directory: under root, PostgreSQL runs as another user, which cannot read that directory.
     directory = Path(tempfile.mkdtemp(prefix="todo-api-tests-"))
     _cluster.callback(shutil.rmtree, directory, ignore_errors=True)

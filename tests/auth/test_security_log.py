@@ -13,7 +13,7 @@ from fastapi_contract import limited_log
 from fastapi_contract.contract import Operation
 from fastapi_contract.limited_log import MAX_LINES
 from support.clock import Clock
-from support.operations import SECURED, secured, send
+from support.operations import SECURED, owned, secured, send
 from support.service import Service
 from support.tokens import BAD_TOKENS, GOOD, make_token
 from todo_api.auth import bearer
@@ -105,7 +105,7 @@ class TestRejectedToken:
 
 
 class TestCrossUserAttempt:
-    @secured
+    @owned
     def test_cross_user_attempt_is_logged_with_a_hash_of_the_caller(
         self, service: Service, user: str, logged: Events, operation: Operation
     ) -> None:

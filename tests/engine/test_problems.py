@@ -10,7 +10,7 @@ import pytest
 from fastapi_contract.contract import Operation
 from fastapi_contract.negotiation import NotAcceptable
 from fastapi_contract.problems import problem_types
-from support.operations import secured, send
+from support.operations import owned, secured, send
 from support.service import Service, comparable, running, settings_for
 from todo_api.app import create_app
 from todo_api.contract import load_contract
@@ -33,7 +33,7 @@ class TestDatabaseUnavailable:
         assert failed.json()["type"] == "/problems/database-unavailable"
         assert "hunter2" not in failed.text
 
-    @secured
+    @owned
     def test_403_of_another_user_comes_before_503(self, without_database: Service, operation: Operation) -> None:
         assert send(without_database.client("a"), operation, "b").status_code == 403
 

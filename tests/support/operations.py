@@ -1,22 +1,45 @@
-"""Requests built from the contract: each operation, with each media type of its body."""
+"""Requests built from the contract: each operation, with each media type of its body, on things that its user has."""
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import getitem
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 
 from fastapi_contract.contract import Contract, Operation
 from support import ROOT
+from support.schema_values import right
+
+CREATED_BY = {"task_id": "createTask"}
+"""By path parameter: the operation that creates what it identifies, and answers with its value as `id`.
+
+A new path parameter needs a line here, below the line of what contains it."""
 
 CONTRACT = Contract.read(ROOT / "openapi.yaml")
-SECURED = [operation for operation in CONTRACT.operations.values() if operation.security]
-OF_TASKS = [each for each in CONTRACT.operations.values() if {"tasks", "service"} & set(each.spec["tags"])]
-"""Those that succeed for a user with a task. Another resource brings tests of its own."""
-ON_A_TASK = [operation for operation in OF_TASKS if "{task_id}" in operation.path]
+OPERATIONS = list(CONTRACT.operations.values())
+SECURED = [operation for operation in OPERATIONS if operation.security]
+OWNED = [operation for operation in SECURED if "{user_id}" in operation.path]
+
+
+def things_of(operation: Operation) -> list[str]:
+    """The path parameters of an operation, without that of the owner."""
+    return [each["name"] for each in operation.parameters if each["in"] == "path" and each["name"] != "user_id"]
+
+
+ON_A_THING = [operation for operation in OWNED if "404" in operation.responses and things_of(operation)]
+"""Those that are 404 if the user has no such thing."""
+
+
+def without_creator(operations: Iterable[Operation]) -> list[str]:
+    """Returns a line for each path parameter of a 404 whose thing the tests cannot create."""
+    names = dict.fromkeys(name for each in operations if "404" in each.responses for name in things_of(each))
+    step = "add the operation that creates one to CREATED_BY in tests/support/operations.py."
+    return [f"The tests have no {name} to call operations with: {step}" for name in names if name not in CREATED_BY]
 
 
 def resolve(node: Any) -> Any:
@@ -32,6 +55,11 @@ class Form:
     operation: Operation
     media_type: str | None
     """None: without a body."""
+
+    @property
+    def media(self) -> Any:
+        """The media type object of the body."""
+        return resolve(self.operation.spec["requestBody"])["content"][self.media_type]
 
     @property
     def id(self) -> str:
@@ -52,43 +80,92 @@ def forms(operation: Operation) -> list[Form]:
 
 FORMS = [form for operation in SECURED for form in forms(operation)]
 
+every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
 secured = pytest.mark.parametrize("operation", SECURED, ids=lambda operation: operation.id)
-on_a_task = pytest.mark.parametrize("operation", ON_A_TASK, ids=lambda operation: operation.id)
+owned = pytest.mark.parametrize("operation", OWNED, ids=lambda operation: operation.id)
+on_a_thing = pytest.mark.parametrize("operation", ON_A_THING, ids=lambda operation: operation.id)
 in_each_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.id)
-in_each_form_of_tasks = pytest.mark.parametrize(
-    "form", [form for form in FORMS if form.operation in OF_TASKS], ids=lambda form: form.id
+in_each_owned_form = pytest.mark.parametrize(
+    "form", [form for form in FORMS if form.operation in OWNED], ids=lambda form: form.id
 )
-in_each_form_on_a_task = pytest.mark.parametrize(
-    "form", [form for form in FORMS if form.operation in ON_A_TASK], ids=lambda form: form.id
+in_each_form_on_a_thing = pytest.mark.parametrize(
+    "form", [form for form in FORMS if form.operation in ON_A_THING], ids=lambda form: form.id
 )
 
 
 def send(
-    client: httpx.Client, operation: Operation | Form, user_id: str, task_id: object = 1, **others: Any
+    client: httpx.Client,
+    operation: Operation | Form,
+    user_id: str,
+    things: Mapping[str, object] | None = None,
+    **others: Any,
 ) -> httpx.Response:
-    """Call an operation in the given form, or in its first one. The body is `content`, or the first example of the
-    contract. `others` are arguments of httpx."""
+    """Call an operation in the given form, or in its first one.
+
+    `things` are path parameters; a missing one is the contract's example. The body is `content`, or the first example
+    of the contract, or a value that its schema allows. `others` are arguments of httpx.
+    """
     form = operation if isinstance(operation, Form) else forms(operation)[0]
-    operation = form.operation
+    given = others.pop("headers", {})
+    headers = [*_required(form.operation, "header").items(), *(given.items() if isinstance(given, dict) else given)]
     if form.media_type is not None and "content" not in others:
-        media = resolve(operation.spec["requestBody"])["content"][form.media_type]
-        value = resolve(next(iter(media["examples"].values())))["value"]
-        others["content"] = json.dumps(value)
-        headers = others.get("headers", {})
-        given = headers.items() if isinstance(headers, dict) else headers
-        others["headers"] = [*given, ("Content-Type", form.media_type)]
-    return client.request(operation.method, path_of(operation, user_id=user_id, task_id=task_id), **others)
+        others["content"], content_type = encoded(form)
+        headers.append(("Content-Type", content_type))
+    path = path_of(form.operation, user_id=user_id, **(things or {}))
+    arguments = {"params": _required(form.operation, "query"), **others}
+    return client.request(form.operation.method, path, headers=headers, **arguments)
+
+
+def create_things(client: httpx.Client, user_id: str, **others: Any) -> dict[str, object]:
+    """Create one of each thing of a user, and return their path parameters. `others` are arguments of httpx."""
+    things: dict[str, object] = {}
+    for name, creator in CREATED_BY.items():
+        created = send(client, CONTRACT.operations[creator], user_id, things, **others)
+        assert created.status_code == 201, f"{creator} creates no {name}: {created.text}"
+        things[name] = created.json()["id"]
+    return things
+
+
+def encoded(form: Form) -> tuple[bytes, str]:
+    """Return a body of a form and its Content-Type: the first example of the contract, or a value of its schema."""
+    assert form.media_type is not None
+    examples = [resolve(each)["value"] for each in form.media.get("examples", {}).values()]
+    value = examples[0] if examples else right(form.media["schema"], resolve)[0]
+    match form.media_type:
+        case "multipart/form-data":
+            members = resolve(form.media["schema"])["properties"]
+            files = {name: name for name in value if resolve(members[name]).get("format") == "binary"}
+            parts = [(name, (files.get(name), _text(each))) for name, each in value.items()]
+            request = httpx.Request("POST", "http://test", files=parts)
+            return request.read(), request.headers["Content-Type"]
+        case "application/x-www-form-urlencoded":
+            return urlencode(value, doseq=True).encode(), form.media_type
+        case "text/plain" | "application/octet-stream":
+            return value.encode(), form.media_type
+        case _:
+            return json.dumps(value).encode(), form.media_type
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def path_of(operation: Operation, **values: object) -> str:
     """Return the path with `values`, and with the contract's examples of its other parameters."""
-    examples = {each["name"]: _example(each) for each in operation.parameters if each["in"] == "path"}
-    return operation.template.template.format_map({**examples, **values})
+    return operation.template.template.format_map({**_required(operation, "path"), **values})
 
 
-def _example(parameter: Any) -> object:
+def _required(operation: Operation, where: str) -> dict[str, str]:
+    """Examples of the required parameters in one place, or values of their schemas."""
+    required = [each for each in operation.parameters if each["in"] == where and each.get("required")]
+    return {each["name"]: _text(_example(each)) for each in required}
+
+
+def _example(parameter: Any) -> Any:
     holder = parameter if "example" in parameter else resolve(parameter["schema"])
-    return holder["example"] if "example" in holder else next(iter(holder.get("examples", [1])))
+    examples = [holder["example"]] if "example" in holder else holder.get("examples") or right(holder, resolve)
+    assert examples, f"{parameter['name']} needs an example in openapi.yaml"
+    return examples[0]
 
 
 def tasks(user: str) -> str:

@@ -12,14 +12,14 @@ import pytest
 
 from fastapi_contract.contract import Operation
 from fastapi_contract.protocol import HEADERS_TIMEOUT, MAX_HEADER_LINES, MAX_HEADERS, MAX_TARGET
-from support.operations import CONTRACT, send
+from support.operations import every_operation, send
 from support.raw import connect, exchange, read_to_end, statuses
 from support.service import Service
 from support.targets import END, Target, problem
 
 
 class TestLimits:
-    @pytest.mark.parametrize("operation", CONTRACT.operations.values(), ids=lambda operation: operation.id)
+    @every_operation
     def test_more_than_100_headers_are_431_for_every_operation(
         self, service: Service, user: str, operation: Operation
     ) -> None:
