@@ -12,9 +12,8 @@ from todo_contract import models, operations
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract, ContractError
 from fastapi_contract.router import ContractRouter
-from todo_api import service
+from todo_api.app import ROUTERS
 from todo_api.contract import load_contract
-from todo_api.tasks import handlers
 
 LIST = "/api/{user_id}/tasks"
 ITEM = "/api/{user_id}/tasks/{task_id}"
@@ -32,7 +31,7 @@ def contract(edit: Callable[[Document], object] = lambda _: None) -> Contract:
 def bound(contract: Contract, *, without: str = "") -> list[ContractRouter]:
     """Bind the handlers of the service to another contract, except that of the operation `without`."""
     routers = []
-    for original in (handlers.router, service.router):
+    for original in ROUTERS:
         router = ContractRouter(contract, models, original.security, operations)
         for each in original.routes:
             if each.operation_id != without:  # type: ignore[attr-defined]

@@ -159,8 +159,8 @@ class Database:
 
     async def _connect(self) -> asyncpg.Connection:
         connection = await asyncpg.connect(**self._arguments)
-        # asyncpg disables the JIT compiler of the session while it queries the type of an array, and through a pooler it
-        # may enable that of another session.
+        # While asyncpg queries the type of an array, it would disable the session's JIT compiler, and through a pooler
+        # enable another session's.
         connection._server_caps = connection._server_caps._replace(jit=False)  # noqa: SLF001
         try:
             if not connection.is_closed() and _writes_utc(connection):
