@@ -1,4 +1,4 @@
-"""Every statement about tasks is filtered by the owner in SQL, whatever the request contains.
+"""Every statement is filtered by the owner in SQL, whatever the request contains.
 
 The statements are found, not listed. A statement that is not found, or has an unknown form, fails a test, so that each
 new statement is checked.
@@ -8,19 +8,22 @@ import ast
 import importlib.util
 import inspect
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, combinations, product
+from itertools import chain, product
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from sqlalchemy import (
     BindParameter,
     ClauseElement,
+    Column,
     Delete,
     Insert,
     Select,
+    Table,
     Update,
     and_,
     bindparam,
@@ -32,15 +35,14 @@ from sqlalchemy import (
 from sqlalchemy import delete as delete_from
 from sqlalchemy import insert as insert_into
 from sqlalchemy import update as update_of
+from sqlalchemy.exc import CompileError
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, Grouping
 from sqlalchemy.sql.visitors import iterate
-from todo_contract import models
 
 from support import ROOT
 from todo_api.database import statement as database_statement
 from todo_api.database.statement import Statement
-from todo_api.tasks import queries
 from todo_api.tasks.table import task
 
 SOURCE = ROOT / "src/todo_api"
@@ -52,9 +54,14 @@ MAKERS = {"prepare", "Statement"}
 
 @dataclass(frozen=True)
 class Prepared:
+    module: str
     clause: ClauseElement
     line: int
     """The line that calls prepare()."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.module}:{self.line} {self.clause.__visit_name__}"
 
 
 def prepared_in(path: Path) -> list[Prepared]:
@@ -67,16 +74,19 @@ def prepared_in(path: Path) -> list[Prepared]:
         frame = inspect.currentframe()
         assert frame is not None
         assert frame.f_back is not None
-        found.append(Prepared(clause, frame.f_back.f_lineno))
-        return original(clause)
+        statement = original(clause)
+        found.append(Prepared(str(path.relative_to(SOURCE)), clause, frame.f_back.f_lineno))
+        return statement
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database_statement, "prepare", prepare)
         module = import_again(path)
         for function in vars(module).values():
             if hasattr(function, "cache_info") and function.__module__ == module.__name__:
-                for arguments in all_arguments(function):
-                    function(**arguments)
+                for arguments in all_arguments(function, module):
+                    # The columns of another table.
+                    with suppress(CompileError):
+                        function(**arguments)
     return found
 
 
@@ -89,20 +99,22 @@ def import_again(path: Path) -> ModuleType:
     return module
 
 
-def all_arguments(function: Any) -> Iterator[dict[str, Any]]:
+def all_arguments(function: Any, module: ModuleType) -> Iterator[dict[str, Any]]:
     hints = get_type_hints(inspect.unwrap(function))
     names = list(inspect.signature(function).parameters)
-    for values in product(*(all_values(function, hints[name]) for name in names)):
+    for values in product(*(all_values(function, hints[name], module) for name in names)):
         yield dict(zip(names, values, strict=True))
 
 
-def all_values(function: Any, hint: object) -> list[Any]:
+def all_values(function: Any, hint: object, module: ModuleType) -> list[Any]:
     if hint is bool:
         return [False, True]
+    if get_origin(hint) is Literal:
+        return list(get_args(hint))
     if hint == frozenset[str]:
-        columns = list(models.TaskUpdate.model_fields)
-        sizes = range(1, len(columns) + 1)
-        return [frozenset(some) for some in chain.from_iterable(combinations(columns, size) for size in sizes)]
+        tables = [each for each in vars(module).values() if isinstance(each, Table)]
+        columns = [[each.name for each in table.c if each.name not in {"id", "user_id"}] for table in tables]
+        return [frozenset(some) for names in columns for some in (*zip(names, strict=True), names)]
     raise AssertionError(f"{function.__name__} has an argument of {hint}: add its values here")
 
 
@@ -123,10 +135,14 @@ def is_owner(clause: object) -> bool:
     return (
         isinstance(clause, BinaryExpression)
         and clause.operator is operators.eq
-        and clause.left.compare(task.c.user_id)
+        and is_user_id(clause.left)
         and isinstance(clause.right, BindParameter)
         and clause.right.key == "owner"
     )
+
+
+def is_user_id(expression: object) -> bool:
+    return isinstance(expression, Column) and expression.name == "user_id"
 
 
 def conditions(clause: object) -> Iterable[object]:
@@ -145,6 +161,11 @@ def is_of_owner(statement: ClauseElement) -> bool:
 
 
 def part_is_of_owner(part: Select[Any] | Update | Delete | Insert) -> bool:
+    if isinstance(part, Insert) and part.select is not None:
+        # INSERT … SELECT: the selected rows are checked as a part of their own.
+        columns = list(part.select.exported_columns)
+        owner = columns[list(part._select_names or ()).index("user_id")]  # noqa: SLF001
+        return is_user_id(owner) and part._post_values_clause is None  # noqa: SLF001
     if isinstance(part, Insert):
         values: dict[Any, Any] = {getattr(name, "name", name): value for name, value in (part._values or {}).items()}  # noqa: SLF001
         owner = values.get("user_id")
@@ -156,18 +177,19 @@ def part_is_of_owner(part: Select[Any] | Update | Delete | Insert) -> bool:
 # --- the tests
 
 
-QUERIES = Path(queries.__file__)
-PREPARED = prepared_in(QUERIES)
-IDS = [f"{n}. {each.clause.__visit_name__} in line {each.line}" for n, each in enumerate(PREPARED, 1)]
+QUERIES = {path: prepared_in(path) for path in sorted(SOURCE.glob("*/queries.py"))}
+PREPARED = list(chain.from_iterable(QUERIES.values()))
+each_module = pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.parent.name)
 
 
-@pytest.mark.parametrize("prepared", PREPARED, ids=IDS)
+@pytest.mark.parametrize("prepared", PREPARED, ids=lambda prepared: prepared.id)
 def test_statement_is_filtered_by_the_owner(prepared: Prepared) -> None:
-    assert is_of_owner(prepared.clause), prepared.clause
+    assert is_of_owner(prepared.clause), f"Filter each part by user_id = :owner: {prepared.clause}"
 
 
-def test_every_statement_in_queries_is_found() -> None:
-    assert calls(QUERIES) == {prepared.line: "prepare" for prepared in PREPARED}
+@each_module
+def test_every_statement_in_queries_is_found(path: Path) -> None:
+    assert calls(path) == {prepared.line: "prepare" for prepared in QUERIES[path]}
 
 
 def test_statements_are_created_only_in_queries() -> None:
@@ -176,7 +198,8 @@ def test_statements_are_created_only_in_queries() -> None:
         for path in SOURCE.rglob("*.py")
         if path.parent.name != "database" and calls(path)
     }
-    assert list(makers) == ["tasks/queries.py"]
+    assert "tasks/queries.py" in makers
+    assert {Path(path).name for path in makers} == {"queries.py"}
 
 
 OWNED = task.c.user_id == bindparam("owner")
@@ -201,12 +224,16 @@ class TestOwnerCheck:
             delete_from(task).where(ONE),
             insert_into(task).values(title=bindparam("title")),
             insert_into(task).values(user_id=bindparam("title"), title=bindparam("owner")),
+            insert_into(task).from_select(["user_id", "title"], select(task.c.user_id, task.c.title).where(ONE)),
+            insert_into(task).from_select(["user_id", "title"], select(task.c.title, task.c.user_id).where(OWNED)),
             text("DELETE FROM task WHERE user_id = :owner"),
         ],
         ids=[
             "all rows", "by id", "owner in OR", "owner in NOT", "another operator", "another parameter",
             "another column", "subquery without owner", "update by id", "owner only in SET", "delete by id",
-            "insert without owner", "insert with another owner", "text",
+            "insert without owner", "insert with another owner", "insert of all rows",
+            "insert with a title as the owner",
+            "text",
         ],
     )  # fmt: skip
     def test_statement_without_the_owner_is_detected(self, clause: ClauseElement) -> None:
@@ -219,8 +246,9 @@ class TestOwnerCheck:
             select(task).where(and_(ONE, and_(OWNED, DONE))),
             select(task).where(OWNED, or_(ONE, DONE)),
             select(task).where(OWNED, task.c.id.in_(select(task.c.id).where(OWNED))),
+            insert_into(task).from_select(["user_id", "title"], select(task.c.user_id, task.c.title).where(OWNED)),
         ],
-        ids=["owner alone", "nested AND", "AND with OR", "owner in subquery too"],
+        ids=["owner alone", "nested AND", "AND with OR", "owner in subquery too", "insert of the owner's rows"],
     )
     def test_statement_with_the_owner_is_accepted(self, clause: ClauseElement) -> None:
         assert is_of_owner(clause)
