@@ -16,6 +16,7 @@ from support.issuer import issuer
 from support.ports import next_port
 from support.service import SECRET
 from support.serving import LIMIT, run, serving, wait_for
+from todo_api.migrations import HEAD
 
 
 def processes_in(directory: Path) -> list[psutil.Process]:
@@ -113,7 +114,7 @@ class TestOwnDatabase:
         for _ in range(2):
             migrated = run(tmp_path, "migrate", **settings)
             assert (migrated.returncode, migrated.stderr) == (0, "")
-            assert "The schema is at 0001" in migrated.stdout
+            assert migrated.stdout == f"The schema is at {HEAD}.\n"
         with serving(tmp_path, **settings) as service:
             assert "curl" not in service.output, "a token is printed for the embedded database only"
         assert not (tmp_path / "data").exists()

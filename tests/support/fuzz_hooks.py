@@ -4,9 +4,15 @@ import os
 from typing import Any
 
 import schemathesis
-from schemathesis import Case, HookContext, Response
+from schemathesis import Case, DeserializationContext, HookContext, Response
 from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
+
+
+@schemathesis.deserializer("text/csv", "text/plain", "application/octet-stream")
+def text_of(_: DeserializationContext, response: Response) -> str:
+    """Read the answers that are no JSON, which schemathesis would not check."""
+    return response.content.decode(errors="replace")
 
 
 @schemathesis.hook

@@ -109,7 +109,7 @@ def send(
     given = others.pop("headers", {})
     headers = [*_required(form.operation, "header").items(), *(given.items() if isinstance(given, dict) else given)]
     if form.media_type is not None and "content" not in others:
-        others["content"], content_type = encoded(form)
+        others["content"], content_type = encoded(form, examples_of(form)[0])
         headers.append(("Content-Type", content_type))
     path = path_of(form.operation, user_id=user_id, **(things or {}))
     arguments = {"params": _required(form.operation, "query"), **others}
@@ -126,11 +126,15 @@ def create_things(client: httpx.Client, user_id: str, **others: Any) -> dict[str
     return things
 
 
-def encoded(form: Form) -> tuple[bytes, str]:
-    """Return a body of a form and its Content-Type: the first example of the contract, or a value of its schema."""
-    assert form.media_type is not None
+def examples_of(form: Form) -> list[Any]:
+    """The contract's examples of a body, or values of its schema."""
     examples = [resolve(each)["value"] for each in form.media.get("examples", {}).values()]
-    value = examples[0] if examples else right(form.media["schema"], resolve)[0]
+    return examples or right(form.media["schema"], resolve)
+
+
+def encoded(form: Form, value: Any) -> tuple[bytes, str]:
+    """Return a body of a form and its Content-Type."""
+    assert form.media_type is not None
     match form.media_type:
         case "multipart/form-data":
             members = resolve(form.media["schema"])["properties"]
