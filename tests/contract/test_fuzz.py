@@ -44,7 +44,9 @@ def test_fuzzing_finds_a_task_that_other_users_can_read(service: Service, monkey
         return user
 
     monkeypatch.setattr(BearerAuth, "__call__", trust_the_url)
-    run = fuzz(target(service), "--phases=stateful", "--max-examples=10", capture=True)
+    # Without other operations, which would take most of the few examples.
+    ids = [f"--include-operation-id={name}" for name in ("listTasks", "createTask", "getTask", "updateTask")]
+    run = fuzz(target(service), "--phases=stateful", "--max-examples=10", *ids, capture=True)
     assert run.returncode != 0, run.stdout
     assert "Object-level authorization bypass" in run.stdout, run.stdout
 

@@ -127,9 +127,9 @@ def create_things(client: httpx.Client, user_id: str, **others: Any) -> dict[str
 
 
 def examples_of(form: Form) -> list[Any]:
-    """The contract's examples of a body, or values of its schema."""
+    """The contract's examples of a body, or a value of its schema."""
     examples = [resolve(each)["value"] for each in form.media.get("examples", {}).values()]
-    return examples or right(form.media["schema"], resolve)
+    return examples or right(form.media["schema"], resolve)[:1]
 
 
 def encoded(form: Form, value: Any) -> tuple[bytes, str]:
