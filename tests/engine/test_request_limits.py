@@ -15,14 +15,13 @@ from fastapi_contract.contract import Operation
 from fastapi_contract.input_errors import MAX_ERRORS
 from fastapi_contract.parameters import MAX_QUERY
 from fastapi_contract.strict_json import MAX_DEPTH, MAX_OBJECTS, MAX_VALUES, StrictJSONError, loads
-from support.operations import OPERATIONS, Form, every_operation, forms, owned, path_of, resolve, send
+from support.operations import WITH_BODY, Form, every_operation, owned, path_of, resolve, send, with_body
 from support.raw import connect
 from support.schema_values import wrong
 from support.service import Service, running, settings_for
 from todo_api.app import create_app
 
 JSON = {"Content-Type": "application/json"}
-WITH_BODY = [form for operation in OPERATIONS for form in forms(operation) if form.media_type]
 OBJECTS = [
     pytest.param(form, schema, id=form.id)
     for form in WITH_BODY
@@ -31,7 +30,6 @@ OBJECTS = [
     if schema.get("type") == "object" and schema.get("additionalProperties") is False
 ]
 
-with_body = pytest.mark.parametrize("form", WITH_BODY, ids=lambda form: form.id)
 with_closed_object = pytest.mark.parametrize(("form", "schema"), OBJECTS)
 
 
@@ -80,19 +78,12 @@ def test_errors_of_unknown_parameters_are_limited_to_100(either: Service) -> Non
 # --- the body
 
 
-def limit_of(form: Form) -> int:
-    """The maximum size of a body in bytes."""
-    body = resolve(form.operation.spec["requestBody"])
-    limit: int = form.media.get("x-max-bytes", body.get("x-max-bytes", MAX_BODY))
-    return limit
-
-
 @with_body
 def test_declared_body_over_its_limit_is_413_before_it_is_read(either: Service, user: str, form: Form) -> None:
     url = path_of(form.operation, user_id=user)
     head = (
         f"{form.operation.method} {url} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {either.token(user)}\r\n"
-        f"Content-Type: {form.media_type}\r\nContent-Length: {limit_of(form) + 1}\r\n\r\n"
+        f"Content-Type: {form.media_type}\r\nContent-Length: {form.limit + 1}\r\n\r\n"
     )
     with connect(either.url) as connection:
         connection.sendall(head.encode())
@@ -101,7 +92,7 @@ def test_declared_body_over_its_limit_is_413_before_it_is_read(either: Service, 
 
 @with_closed_object
 def test_declared_body_of_its_limit_is_read(either: Service, user: str, form: Form, schema: Any) -> None:
-    response = send(either.client(user), form, user, content=b"{" + b" " * (limit_of(form) - 1), headers=JSON)
+    response = send(either.client(user), form, user, content=b"{" + b" " * (form.limit - 1), headers=JSON)
     assert response.status_code == 400
 
 

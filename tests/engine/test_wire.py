@@ -11,6 +11,7 @@ import pytest
 
 from fastapi_contract.bodies import MAX_BODY
 from fastapi_contract.transport import CoalescingTransport
+from support.operations import Form, encoded, examples_of, send, with_body
 from support.raw import exchange
 from support.service import Service
 
@@ -112,19 +113,13 @@ class TestBody:
         body = b'{"title": "x"}'
         assert post(client, user, body + b" " * (MAX_BODY - len(body))).status_code == 201
 
-    @pytest.mark.parametrize(
-        "operation",
-        [("POST", ""), ("PUT", "/1"), ("PATCH", "/1/complete")],
-        ids=["createTask", "updateTask", "toggleTaskCompletion"],
-    )
+    @with_body
     @pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "chunked"])
-    def test_body_over_64_kib_is_413(
-        self, client: httpx.Client, user: str, operation: tuple[str, str], chunked: bool
-    ) -> None:
-        method, path = operation
-        body = b" " * (MAX_BODY + 1)
+    def test_body_over_its_limit_is_413(self, client: httpx.Client, user: str, form: Form, chunked: bool) -> None:
+        body = b" " * (form.limit + 1)
         content = iter([body]) if chunked else body
-        rejected = client.request(method, f"/api/{user}/tasks{path}", content=content, headers=JSON)
+        _, media_type = encoded(form, examples_of(form)[0])
+        rejected = send(client, form, user, content=content, headers={"Content-Type": media_type})
         assert (rejected.status_code, rejected.headers["connection"]) == (413, "close")
 
     @pytest.mark.parametrize(
@@ -139,18 +134,14 @@ class TestBody:
         answer = exchange(service.url, (head + chunk).encode() + b" " * (MAX_BODY + 1))
         assert answer.startswith(b"HTTP/1.1 413 ")
 
-    @pytest.mark.parametrize(
-        "operation", [("PUT", "/1"), ("PATCH", "/1/complete")], ids=["updateTask", "toggleTaskCompletion"]
-    )
-    def test_every_operation_checks_its_body_alike(
-        self, client: httpx.Client, user: str, operation: tuple[str, str]
+    @with_body
+    def test_every_operation_checks_its_media_type_and_syntax(
+        self, client: httpx.Client, user: str, form: Form
     ) -> None:
-        method, path = operation
-        url = f"/api/{user}/tasks{path}"
-        assert client.request(method, url, content=b"{", headers=JSON).status_code == 400
-        assert client.request(method, url, content=b"{}").status_code == 415
-        assert client.request(method, url, json={}).status_code == 422
-        assert client.request(method, url, json={"completed": True, "x": 1}).status_code == 422
+        assert send(client, form, user, content=b"{}").status_code == 415
+        assert send(client, form, user, content=b"{}", headers={"Content-Type": "image/png"}).status_code == 415
+        if form.media_type == "application/json":
+            assert send(client, form, user, content=b"{", headers=JSON).status_code == 400
 
 
 class TestHttp:

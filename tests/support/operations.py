@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from fastapi_contract.bodies import MAX_BODY
 from fastapi_contract.contract import Contract, Operation
 from support import ROOT
 from support.schema_values import right
@@ -62,6 +63,13 @@ class Form:
         return resolve(self.operation.spec["requestBody"])["content"][self.media_type]
 
     @property
+    def limit(self) -> int:
+        """The maximum size of the body in bytes."""
+        body = resolve(self.operation.spec["requestBody"])
+        limit: int = self.media.get("x-max-bytes", body.get("x-max-bytes", MAX_BODY))
+        return limit
+
+    @property
     def id(self) -> str:
         body = resolve(self.operation.spec.get("requestBody", {}))
         is_one_of_several = len(body.get("content", ())) + (not body.get("required", False)) > 1
@@ -78,6 +86,7 @@ def forms(operation: Operation) -> list[Form]:
     return [Form(operation, media_type) for media_type in media_types + [None] * (not body.get("required", False))]
 
 
+WITH_BODY = [form for operation in OPERATIONS for form in forms(operation) if form.media_type]
 FORMS = [form for operation in SECURED for form in forms(operation)]
 
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
@@ -85,6 +94,7 @@ secured = pytest.mark.parametrize("operation", SECURED, ids=lambda operation: op
 owned = pytest.mark.parametrize("operation", OWNED, ids=lambda operation: operation.id)
 on_a_thing = pytest.mark.parametrize("operation", ON_A_THING, ids=lambda operation: operation.id)
 in_each_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.id)
+with_body = pytest.mark.parametrize("form", WITH_BODY, ids=lambda form: form.id)
 in_each_owned_form = pytest.mark.parametrize(
     "form", [form for form in FORMS if form.operation in OWNED], ids=lambda form: form.id
 )
