@@ -36,5 +36,5 @@ def prepare(statement: ClauseElement) -> Statement:
     names = tuple(compiled.positiontup or ())
     for name in names:
         if not compiled.binds[name].required:
-            raise ValueError(f"not a bindparam: {name} in {compiled}")
+            raise ValueError(f"not a bindparam: {name} in {compiled}. Pass each value as bindparam(…).")
     return Statement(str(compiled), names, retryable=isinstance(statement, Select))
