@@ -20,19 +20,20 @@ _NOT_GENERATED = frozenset(
 
 def digest(document: Schema) -> str:
     """A digest of all that the generated types follow from, without descriptions and other annotations."""
-    text = json.dumps(_outline(document, "OpenAPI"), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(outline(document, "OpenAPI"), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _outline(value: Any, kind: str) -> Any:
+def outline(value: Any, kind: str) -> Any:
+    """A value of a contract without annotations; `kind` is that of the table OBJECTS."""
     if kind.startswith("[") and isinstance(value, list):
-        return [_outline(each, kind[1:-1]) for each in value]
+        return [outline(each, kind[1:-1]) for each in value]
     if not isinstance(value, dict) or kind == "any":
         return value
     if kind.startswith("{"):
-        return {name: _outline(each, kind[1:-1]) for name, each in value.items()}
+        return {name: outline(each, kind[1:-1]) for name, each in value.items()}
     return {
-        name: _outline(each, field)
+        name: outline(each, field)
         for name, each, field in values_in(value, kind, ())
         if name not in _NOT_GENERATED and not name.startswith("x-")
     }

@@ -49,6 +49,12 @@ class NormalForm:
         """Returns the branches of a schema: of type "null" for null, and with `enum` for fixed values."""
         return _with_joined_values(self._expand(schema))
 
+    def target(self, schema: Any) -> Any:
+        """Returns the schema that a `$ref` with nothing beside it leads to; another schema as it is."""
+        while isinstance(schema, dict) and schema.keys() == {"$ref"}:
+            schema = value_at(self._document, place_of(schema["$ref"]))
+        return schema
+
     def default(self, schema: Any) -> Any:
         """Returns the default of a schema, also of one that it refers to; None if there is none."""
         seen: set[int] = set()
