@@ -10,8 +10,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-import jsonschema_rs
-
 from fastapi_contract import formats
 from fastapi_contract.comparison import Side
 from fastapi_contract.contract import Schema
@@ -73,10 +71,16 @@ class Inclusion:
             self._found[key] = []
             branches = self._inner.branches(inner), self._outer.branches(outer)
             found: dict[tuple[Any, ...], Loss] = {}
-            for loss in (loss for branch in branches[0] for loss in self._closest(branch, *branches)):
-                found[loss.key] = loss.joined(found[loss.key]) if loss.key in found else loss
+            for branch in branches[0]:
+                values = branch.keywords.get("enum")
+                if values is None or any(self._is_lost(inner, outer, value) for value in values):
+                    for loss in self._closest(branch, *branches):
+                        found[loss.key] = loss.joined(found[loss.key]) if loss.key in found else loss
             self._found[key] = [*found.values()]
         return self._found[key]
+
+    def _is_lost(self, inner: Any, outer: Any, value: Any) -> bool:
+        return self._inner.allows(inner, value) and not self._outer.allows(outer, value)
 
     def _closest(self, branch: Branch, inner: Sequence[Branch], outer: Sequence[Branch]) -> list[Loss]:
         """The losses of a branch in the outer one that is closest to it: of the same tag, with the fewest losses."""
@@ -95,10 +99,8 @@ class Inclusion:
     def _branch(self, inner: Branch, outer: Branch) -> Iterator[Loss]:
         mine, yours = inner.keywords, outer.keywords
         if "enum" in mine or "enum" in yours:
-            values = mine.get("enum")
-            if values is None or not all(_allows(outer, value) for value in values):
-                is_open = any(says_open(str(each.get("description", ""))) for each in outer.sources)
-                yield Loss((), "enum", values, yours.get("enum"), (inner, outer), is_open)
+            is_open = any(says_open(str(each.get("description", ""))) for each in outer.sources)
+            yield Loss((), "enum", mine.get("enum"), yours.get("enum", "limited"), (inner, outer), is_open)
             return
         checks: Mapping[str, Callable[[Branch, Branch], Iterator[Loss]]] = {
             "string": _text_losses,
@@ -232,12 +234,6 @@ def _values(branch: Branch, keyword: str) -> dict[str, str]:
 
 def _any(branch: Branch, keyword: str) -> bool:
     return any(each.get(keyword) for each in branch.sources)
-
-
-def _allows(branch: Branch, value: Any) -> bool:
-    """Whether a branch allows a fixed value, which is a scalar."""
-    keywords = {name: each for name, each in branch.keywords.items() if not isinstance(each, dict)}
-    return jsonschema_rs.is_valid(keywords, value, validate_formats=True)
 
 
 def _fits(inner: str | None, outer: str | None) -> bool:

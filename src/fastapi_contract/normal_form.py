@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jsonschema_rs
+
 from fastapi_contract.contract import Schema
 from fastapi_contract.directions import Direction, absent_members
 from fastapi_contract.document import place_of, value_at
@@ -54,6 +56,11 @@ class NormalForm:
         while isinstance(schema, dict) and schema.keys() == {"$ref"}:
             schema = value_at(self._document, place_of(schema["$ref"]))
         return schema
+
+    def allows(self, schema: Any, value: Any) -> bool:
+        """Whether a schema as it is written allows a value: a branch of fixed values has no bounds beside them."""
+        whole = {**self._document, "allOf": [schema]}
+        return jsonschema_rs.is_valid(whole, value, validate_formats=True)
 
     def default(self, schema: Any) -> Any:
         """Returns the default of a schema, also of one that it refers to; None if there is none."""

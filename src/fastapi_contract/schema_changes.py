@@ -115,7 +115,9 @@ def _described(keyword: str, old: Any, new: Any) -> str:
 
 
 def _values(values: Any) -> str:
-    return "free" if values is None else f"one of {', '.join(map(shown, values))}"
+    return (
+        "free" if values is None else f"one of {', '.join(map(shown, values))}" if isinstance(values, list) else values
+    )
 
 
 def _value(value: Any) -> str:
