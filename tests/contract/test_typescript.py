@@ -10,6 +10,7 @@ import pytest
 from support import ROOT
 from support.node import run
 from support.operations import CONTRACT
+from support.released import FOLDER, require_same_major
 
 CLIENT = "tests/typescript/client.ts"
 PROBLEMS = CONTRACT.document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
@@ -122,6 +123,25 @@ def test_switch_over_the_problems_must_have_each_of_the_contract(compiler: str, 
 
     assert result.stdout.count("error TS") == missing, result.stdout
     assert (NOT_EXHAUSTIVE in result.stdout) is bool(missing)
+
+
+class TestLastRelease:
+    """The client that was released with the last contract."""
+
+    def test_client_compiles_with_the_types_of_the_working_contract(self, frontend: Path) -> None:
+        shutil.copy(FOLDER / f"{require_same_major()}.ts", frontend / CLIENT)
+
+        result = compile_client("typescript", "--skipLibCheck", root=frontend)
+
+        assert result.returncode == 0, result.stdout
+
+    def test_client_does_not_compile_with_types_that_lack_a_member(self, frontend: Path) -> None:
+        types = frontend / "generated/typescript/schema.d.ts"
+        types.write_text(types.read_text().replace("completed: boolean;", ""))
+
+        result = compile_client("typescript", "--skipLibCheck", root=frontend)
+
+        assert "Property 'completed' does not exist" in result.stdout
 
 
 def test_client_calls_the_running_service(service: Service) -> None:

@@ -44,8 +44,10 @@ Target = tuple[str, str, str]
 """A URL, the token of a user and the token of another user."""
 
 
-def fuzz(target: Target, *options: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run schemathesis. The exit code is not 0 if there is a failure or a warning."""
+def fuzz(
+    target: Target, *options: str, contract: str = "generated/openapi.yaml", capture: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run schemathesis with a contract. The exit code is not 0 if there is a failure or a warning."""
     url, token, peer_token = target
     tokens = {"owner": token, "peer": peer_token}
     users = [
@@ -61,7 +63,7 @@ def fuzz(target: Target, *options: str, capture: bool = False) -> subprocess.Com
                 "-m",
                 "schemathesis.cli",
                 "run",
-                "generated/openapi.yaml",
+                contract,
                 f"--url={url}{load_contract().base_path}",
                 *options,
             ],
