@@ -10,7 +10,7 @@ from typing import Any
 from fastapi_contract.contract import Contract, Operation, Schema
 from fastapi_contract.document import line_of, place_of, value_at
 from fastapi_contract.generated import outline
-from fastapi_contract.openapi_objects import METHODS, OBJECTS
+from fastapi_contract.openapi_objects import METHODS, OBJECTS, kind_within, values_in
 from fastapi_contract.operation_changes import Change, OperationChanges
 from fastapi_contract.schema_changes import Verdict
 
@@ -21,7 +21,6 @@ _ANNOTATIONS = frozenset(
     | {"links", "bearerFormat", "openapi", "$comment", "deprecated"}
 )
 """Fields that change no request and no response."""
-_KINDS = {kind: {name.rstrip("!"): field for name, field in fields.items()} for kind, fields in OBJECTS.items()}
 
 
 def changes(old: Contract, new: Contract) -> list[Change]:
@@ -105,22 +104,16 @@ class _Documents:
         yield from self._texts(self._old.document, self._new.document, "OpenAPI", ())
 
     def _texts(self, old: Any, new: Any, kind: str, place: tuple[str, ...]) -> Iterator[Change]:
-        if kind[0] == "[" and isinstance(old, list) and isinstance(new, list):
-            for index, pair in enumerate(zip(old, new, strict=False)):
-                yield from self._texts(*pair, kind[1:-1], (*place, str(index)))
-        elif isinstance(old, dict) and isinstance(new, dict) and kind != "any":
-            fields = _KINDS.get(kind, {})
-            # Components are groups, one of which is `examples`.
-            is_object = kind[0] != "{" and kind != "Components"
-            for name in old | new:
-                field = kind[1:-1] if kind[0] == "{" else fields.get(name, fields.get("*", "any"))
-                if kind in {"Tag", "Example"} or (
-                    is_object and (name in _ANNOTATIONS or (name.startswith("x-") and name != "x-max-bytes"))
-                ):
-                    if old.get(name) != new.get(name):
-                        yield self._text(name, old.get(name), new.get(name), (*place, name))
-                elif name in old and name in new:
-                    yield from self._texts(old[name], new[name], field, (*place, name))
+        was, now = ({name: (each, field) for name, each, field in values_in(by, kind, place)} for by in (old, new))
+        # Components are groups, one of which is `examples`.
+        has_texts = kind in OBJECTS and kind != "Components"
+        for name in was | now:
+            before, after = was.get(name, (None, "any")), now.get(name, (None, "any"))
+            if has_texts and _is_text(kind, name):
+                if before[0] != after[0]:
+                    yield self._text(name, before[0], after[0], (*place, name))
+            elif name in was and name in now:
+                yield from self._texts(before[0], after[0], after[1], (*place, name))
 
     def _text(self, name: str, old: Any, new: Any, place: tuple[str, ...]) -> Change:
         if name == "deprecated" and new:
@@ -130,6 +123,11 @@ class _Documents:
             text = f"the `code` of the error was {_code(old)} and is {_code(new)}. Programs read it."
             return self._change(Verdict.BREAKING, place, text)
         return self._change(Verdict.NEUTRAL, place, "is another text. No request and no response changes.")
+
+
+def _is_text(kind: str, name: str) -> bool:
+    is_extension = name.startswith("x-") and name != "x-max-bytes"
+    return kind in {"Tag", "Example"} or name in _ANNOTATIONS or is_extension
 
 
 def _server(server: Schema) -> str:
@@ -166,7 +164,7 @@ def _meaning(document: Schema, value: Any) -> str:
     def follow(node: Any) -> None:
         if isinstance(node, dict) and isinstance(ref := node.get("$ref"), str) and ref not in found:
             place = place_of(ref)
-            kind = _KINDS["Components"].get(place[1], "any")[1:-1] if place[0] == "components" else "PathItem"
+            kind = kind_within("Components", place[1], ())[1:-1] if place[0] == "components" else "PathItem"
             found[ref] = outline(value_at(document, place), kind)
             follow(found[ref])
         for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from fastapi_contract.contract import Contract, ContractError
 from fastapi_contract.contract_changes import changes
+from fastapi_contract.document import Line
 from fastapi_contract.operation_changes import Change
 from fastapi_contract.schema_changes import Verdict
 
@@ -36,12 +37,12 @@ def lines(found: list[Change]) -> Iterator[str]:
     openapi.yaml:366: listTasks / query limit: breaking: `maximum` was 100 and is 50. A request that was valid can be
     rejected.
     """
-    same: dict[tuple[int, str], list[str]] = {}
+    same: dict[tuple[Line, str], list[str]] = {}
     for each in found:
         same.setdefault((each.line, f"{each.verdict.value}: {each.text}"), []).append(" / ".join(each.place))
     for (line, text), places in same.items():
         others = f" and {len(places) - 1} more" if len(places) > 1 else ""
-        yield f"openapi.yaml:{line}: {places[0]}{others}: {text}"
+        yield f"{line}: {places[0]}{others}: {text}"
 
 
 def faults(
@@ -49,7 +50,7 @@ def faults(
 ) -> Iterator[str]:
     """What must be done before this contract can be released. `found` are the changes since the last of `contracts`."""
     written = contract.document["info"]["version"]
-    at, version = f"openapi.yaml:{contract.line('#/info/version')}", version_of(written)
+    at, version = contract.line("#/info/version"), version_of(written)
     if version is None:
         yield f"{at}: The version must be three numbers, such as 1.3.0."
         return
@@ -81,7 +82,7 @@ def _text(version: Version) -> str:
 def main(path: str, folder: str, changelog: str) -> None:
     """Prints the changes, and exits with the faults if there are any."""
     try:
-        contract, contracts = Contract.parse(Path(path).read_bytes()), released(Path(folder))
+        contract, contracts = Contract.read(Path(path)), released(Path(folder))
         base = Contract.parse(contracts[max(contracts)]) if contracts else contract
         found = changes(base, contract)
     except ContractError as error:

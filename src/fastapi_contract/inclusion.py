@@ -11,8 +11,8 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from fastapi_contract import formats
-from fastapi_contract.comparison import Side
 from fastapi_contract.contract import Schema
+from fastapi_contract.directions import Direction
 from fastapi_contract.normal_form import Branch, NormalForm
 
 _OPEN = re.compile(r"\bis\s+a\s+minor\s+version\b")
@@ -40,11 +40,7 @@ class Loss(NamedTuple):
 
     def joined(self, other: "Loss") -> "Loss":
         """The loss of two branches by the same keyword."""
-        inner = (
-            [*other.inner, *self.inner]
-            if isinstance(self.inner, list) and isinstance(other.inner, list)
-            else self.inner
-        )
+        inner = [*other.inner, *self.inner] if self.keyword == "enum" and self.inner and other.inner else self.inner
         return self._replace(inner=inner, is_open=self.is_open and other.is_open)
 
     def is_other_tag(self) -> bool:
@@ -56,9 +52,11 @@ class Loss(NamedTuple):
 class Inclusion:
     """Finds which values of one document's schemas (inner) those of another document (outer) do not allow."""
 
-    def __init__(self, inner: NormalForm, outer: NormalForm, side: Side, open_members: Collection[str]) -> None:
+    def __init__(
+        self, inner: NormalForm, outer: NormalForm, direction: Direction, open_members: Collection[str]
+    ) -> None:
         self._inner, self._outer = inner, outer
-        self._is_request = side is Side.REQUEST
+        self._direction = direction
         self._open_members = open_members
         self._found: dict[tuple[int, int], list[Loss]] = {}
 
@@ -128,7 +126,7 @@ class Inclusion:
             if name in yours:
                 yield from self._under(name, member, yours[name])
                 # The default of a required member has no effect.
-                if self._is_request and name not in needed[0] | needed[1]:
+                if self._direction is Direction.REQUEST and name not in needed[0] | needed[1]:
                     loss = default_loss(self._inner, member, self._outer, yours[name])
                     yield from [] if loss is None else [loss._replace(path=(name,), sources=(inner, outer))]
             else:
@@ -136,7 +134,7 @@ class Inclusion:
                 yield Loss((name,), "member", *presence)
                 if isinstance(others, dict):
                     yield from self._under(name, member, others)
-        absent = self._absent(self._outer, outer) - mine.keys()
+        absent = self._outer.absent_members(outer, self._direction) - mine.keys()
         for name in sorted(needed[1] - needed[0] - absent):
             # Otherwise the member is new.
             if name in mine or name not in yours:
@@ -156,14 +154,8 @@ class Inclusion:
             yield loss._replace(path=(name, *loss.path), is_open=is_open)
 
     def _members(self, form: NormalForm, branch: Branch) -> Mapping[str, Any]:
-        absent = self._absent(form, branch)
+        absent = form.absent_members(branch, self._direction)
         return {name: each for name, each in branch.keywords.get("properties", {}).items() if name not in absent}
-
-    def _absent(self, form: NormalForm, branch: Branch) -> set[str]:
-        """The members that are not sent on this side."""
-        keyword = "readOnly" if self._is_request else "writeOnly"
-        members = branch.keywords.get("properties", {}).items()
-        return {name for name, member in members if any(_any(each, keyword) for each in form.branches(member))}
 
 
 _NAMES = "propertyNames"

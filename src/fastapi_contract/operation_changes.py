@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fastapi_contract.bodies import MAX_BODY
-from fastapi_contract.comparison import Side
 from fastapi_contract.contract import Alternatives, Contract, Operation, Schema
-from fastapi_contract.document import resolve
+from fastapi_contract.directions import Direction
+from fastapi_contract.document import Line, resolve
 from fastapi_contract.inclusion import says_open
 from fastapi_contract.messages import Lines
 from fastapi_contract.normal_form import NormalForm
@@ -27,7 +27,7 @@ class Change(NamedTuple):
     """One change, in words."""
 
     verdict: Verdict
-    line: int
+    line: Line
     place: tuple[str, ...]
     """The operation and the place in it, or the place in the document."""
     text: str
@@ -40,10 +40,10 @@ class OperationChanges:
         self._old, self._new = old, new
         self._lines = Lines(new)
         forms = NormalForm(old.document), NormalForm(new.document)
-        self._request = SchemaChanges(*forms, Side.REQUEST)
-        self._response = SchemaChanges(*forms, Side.RESPONSE)
+        self._request = SchemaChanges(*forms, Direction.REQUEST)
+        self._response = SchemaChanges(*forms, Direction.RESPONSE)
         is_open = says_open(old.document["info"].get("description", ""))
-        self._problem = SchemaChanges(*forms, Side.RESPONSE, {"type"} if is_open else ())
+        self._problem = SchemaChanges(*forms, Direction.RESPONSE, {"type"} if is_open else ())
 
     def found(self) -> Iterator[Change]:
         """Yields each change of meaning, once for each operation that it concerns."""

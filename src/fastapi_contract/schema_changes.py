@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 from enum import Enum
 from typing import Any, NamedTuple
 
-from fastapi_contract.comparison import Side
 from fastapi_contract.contract import Schema
+from fastapi_contract.directions import Direction
 from fastapi_contract.inclusion import Inclusion, Loss, default_loss, source_of
 from fastapi_contract.messages import shown
 from fastapi_contract.normal_form import NormalForm
@@ -34,14 +34,17 @@ class SchemaChange(NamedTuple):
 
 
 class SchemaChanges:
-    """Judges schemas of `new` by those of `old`, on one side. The values of `open_members` may grow in responses."""
+    """Judges schemas of `new` by those of `old`, in one direction. In responses, the lists of `open_members` may grow."""
 
     def __init__(
-        self, old: NormalForm, new: NormalForm, side: Side, open_members: Collection[str] = frozenset()
+        self, old: NormalForm, new: NormalForm, direction: Direction, open_members: Collection[str] = frozenset()
     ) -> None:
-        self._side = side
+        self._direction = direction
         self._old, self._new = old, new
-        self._narrowed, self._widened = Inclusion(old, new, side, open_members), Inclusion(new, old, side, open_members)
+        self._narrowed, self._widened = (
+            Inclusion(old, new, direction, open_members),
+            Inclusion(new, old, direction, open_members),
+        )
 
     def between(self, old: Any, new: Any) -> Iterator[SchemaChange]:
         """Yields the changes from a schema of the old contract to one of the new contract."""
@@ -67,15 +70,15 @@ class SchemaChanges:
         if loss.keyword == "member":
             verdict, text = self._member(loss.path[-1], loss, is_removed=narrowed is not None)
         else:
-            is_open = self._side is Side.RESPONSE and widened is not None and widened.is_open
-            breaks = narrowed if self._side is Side.REQUEST else widened
+            is_open = self._direction is Direction.RESPONSE and widened is not None and widened.is_open
+            breaks = narrowed if self._direction is Direction.REQUEST else widened
             verdict = Verdict.BREAKING if breaks and not is_open else Verdict.ADDITIVE
             meaning = "The contract announces that this list grows." if is_open else self._meaning(loss, verdict)
             text = f"{_described(loss.keyword, old, new)} {meaning}"
         return SchemaChange(loss.path[:-1] if loss.keyword == "member" else loss.path, verdict, text, source)
 
     def _member(self, name: str, loss: Loss, *, is_removed: bool) -> tuple[Verdict, str]:
-        is_request = self._side is Side.REQUEST
+        is_request = self._direction is Direction.REQUEST
         if is_removed:
             end = "sends it is rejected or ignored" if is_request else "reads it finds nothing"
             return Verdict.BREAKING, f"the member `{name}` is removed. A client that {end}."
@@ -92,7 +95,7 @@ class SchemaChanges:
     def _meaning(self, loss: Loss, verdict: Verdict) -> str:
         if loss.keyword == "default":
             return "A request that leaves it out means something else."
-        if self._side is Side.REQUEST:
+        if self._direction is Direction.REQUEST:
             fewer = "A request that was valid can be rejected."
             return fewer if verdict is Verdict.BREAKING else "Every request that was valid stays valid."
         more = "A client can receive what it could not before."

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastapi_contract.comparison import Side
+from fastapi_contract.directions import Direction
 from fastapi_contract.inclusion import Inclusion
 from fastapi_contract.normal_form import NormalForm
 
@@ -97,7 +97,7 @@ def test_value_of_a_schema_is_allowed_by_one_to_which_it_loses_nothing(
     pair: tuple[Any, Any], values: list[Any], *, flip: bool
 ) -> None:
     inner, outer = reversed(pair) if flip else pair
-    if Inclusion(NormalForm({}), NormalForm({}), Side.REQUEST, ()).of(inner, outer):
+    if Inclusion(NormalForm({}), NormalForm({}), Direction.REQUEST, ()).of(inner, outer):
         return
     for value in values:
         if jsonschema_rs.is_valid(inner, value):
@@ -108,4 +108,4 @@ def test_value_of_a_schema_is_allowed_by_one_to_which_it_loses_nothing(
 @settings(max_examples=200, derandomize=True, database=None, deadline=None)
 def test_schema_loses_nothing_to_a_copy(schema: Any) -> None:
     copy = json.loads(json.dumps(schema))
-    assert Inclusion(NormalForm({}), NormalForm({}), Side.REQUEST, ()).of(schema, copy) == []
+    assert Inclusion(NormalForm({}), NormalForm({}), Direction.REQUEST, ()).of(schema, copy) == []
