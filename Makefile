@@ -1,7 +1,7 @@
 # Arguments for the service or for pytest: make run ARGS="--port 8001"
 ARGS =
 
-.PHONY: help run check test constructs fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
+.PHONY: help run check test contract-diff constructs fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -17,6 +17,9 @@ check: lint ## check contract, code and types, and test the operations that chan
 
 test: lint ## install the tools, and run all checks and tests
 	.venv/bin/pytest $(ARGS)
+
+contract-diff: install ## judge openapi.yaml by the last contract in contracts/, and its version by the changes
+	.venv/bin/python -m fastapi_contract.contract_diff openapi.yaml contracts CHANGELOG.md
 
 constructs: install ## try and fuzz all constructs of OpenAPI; writes docs/constructs.md
 	PYTHONPATH=tests .venv/bin/python -m support.constructs >docs/constructs.md

@@ -87,7 +87,7 @@ def main(path: str, folder: str, changelog: str) -> None:
         found = changes(base, contract)
     except ContractError as error:
         sys.exit(str(error))
-    for line in lines(found):
+    for line in [*lines(found)] or ["There are no changes since the last release."]:
         sys.stdout.write(f"{line}\n")
     if errors := [*faults(contract, contracts, found, Path(changelog).read_text())]:
         sys.exit("\n".join(errors))

@@ -74,6 +74,9 @@ class Inclusion:
                 if values is None or any(self._is_lost(inner, outer, value) for value in values):
                     for loss in self._closest(branch, *branches):
                         found[loss.key] = loss.joined(found[loss.key]) if loss.key in found else loss
+            if any(map(_is_too_large, (*branches[0], *branches[1]))) and _canonical(inner) != _canonical(outer):
+                loss = Loss((), "anyOf", "one", "another", (branches[0][0], branches[1][0]))
+                found[loss.key] = loss
             self._found[key] = [*found.values()]
         return self._found[key]
 
@@ -226,6 +229,12 @@ def _values(branch: Branch, keyword: str) -> dict[str, str]:
 
 def _any(branch: Branch, keyword: str) -> bool:
     return any(each.get(keyword) for each in branch.sources)
+
+
+def _is_too_large(branch: Branch) -> bool:
+    """Whether the normal form has given up a schema with more branches than MAX_BRANCHES."""
+    unions = any(source.keys() & {"anyOf", "oneOf", "allOf"} for source in branch.sources)
+    return branch.type is None and not branch.keywords and unions
 
 
 def _fits(inner: str | None, outer: str | None) -> bool:

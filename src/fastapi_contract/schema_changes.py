@@ -34,17 +34,15 @@ class SchemaChange(NamedTuple):
 
 
 class SchemaChanges:
-    """Judges schemas of `new` by those of `old`, in one direction. In responses, the lists of `open_members` may grow."""
+    """Judges schemas of `new` by those of `old`, in one direction. Lists of `open_members` may grow in responses."""
 
     def __init__(
         self, old: NormalForm, new: NormalForm, direction: Direction, open_members: Collection[str] = frozenset()
     ) -> None:
         self._direction = direction
         self._old, self._new = old, new
-        self._narrowed, self._widened = (
-            Inclusion(old, new, direction, open_members),
-            Inclusion(new, old, direction, open_members),
-        )
+        self._narrowed = Inclusion(old, new, direction, open_members)
+        self._widened = Inclusion(new, old, direction, open_members)
 
     def between(self, old: Any, new: Any) -> Iterator[SchemaChange]:
         """Yields the changes from a schema of the old contract to one of the new contract."""
@@ -118,9 +116,9 @@ def _described(keyword: str, old: Any, new: Any) -> str:
 
 
 def _values(values: Any) -> str:
-    return (
-        "free" if values is None else f"one of {', '.join(map(shown, values))}" if isinstance(values, list) else values
-    )
+    if isinstance(values, list):
+        return f"one of {', '.join(map(shown, values))}"
+    return "free" if values is None else str(values)
 
 
 def _value(value: Any) -> str:

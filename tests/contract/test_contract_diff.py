@@ -167,3 +167,14 @@ def test_line_is_that_of_the_change_in_the_working_contract() -> None:
     (line,) = lines(changes(Contract.parse(RELEASED), contract))
     number = int(line.split(":")[1])
     assert contract.source.decode().splitlines()[number - 1] == "        maximum: 99"
+
+
+def test_line_of_a_change_is_that_of_its_file(tmp_path: Path) -> None:
+    limit = "        type: integer\n        minimum: 1\n        maximum: 100\n        default: 50\n"
+    source = RELEASED.decode()
+    assert source.count(limit) == 1
+    (tmp_path / "openapi.yaml").write_text(source.replace(limit, "        $ref: limit.yaml\n"))
+    (tmp_path / "limit.yaml").write_text("type: integer\nminimum: 1\nmaximum: 99\ndefault: 50\n")
+    (tmp_path / f"{VERSION}.yaml").write_bytes(RELEASED)
+    result = run(tmp_path / "openapi.yaml", tmp_path, "CHANGELOG.md")
+    assert "limit.yaml:3: listTasks / query limit: breaking: `maximum` was 100 and is 99." in result.stdout

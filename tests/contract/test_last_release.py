@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import yaml
 
-from fastapi_contract.contract_diff import released
 from support.fuzz import fuzz
 from support.released import FOLDER, broken_promises, require_same_major
 from support.service import SECRET, Service, running, settings_for
@@ -65,7 +64,3 @@ class TestBreak:
         passed, output = fuzzed(empty_database_url, release, "--phases=coverage", "--include-operation-id=createTask")
         assert not passed
         assert "Schema-valid request rejected" in output
-
-
-def test_there_is_a_released_contract() -> None:
-    assert released(FOLDER)
