@@ -63,9 +63,9 @@ class _Documents:
             added = [name for name in after if name not in before]
             for name in (each for each in before if each not in after):
                 same = [each for each in added if after[each] == before[name]]
-                text = f"is now {same[0]}." if same else "is removed."
+                text = f"{name} is now {same[0]}." if same else "is removed."
                 verdict = Verdict.BREAKING if is_typed else Verdict.NEUTRAL
-                yield self._change(verdict, ("components", group, same[0] if same else name), f"{name} {text} {end}")
+                yield self._change(verdict, ("components", group, same[0] if same else name), f"{text} {end}")
             for name in added:
                 verdict = Verdict.ADDITIVE if is_typed else Verdict.NEUTRAL
                 yield self._change(verdict, ("components", group, name), f"is new. {end}")

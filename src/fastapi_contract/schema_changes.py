@@ -106,10 +106,10 @@ def _described(keyword: str, old: Any, new: Any) -> str:
     if keyword == "additionalProperties":
         return f"the object was {old} and is {new}."
     if keyword == "enum" and isinstance(old, list) and isinstance(new, list):
-        changed = [(value, "new") for value in new if value not in old] + [
-            (value, "removed") for value in old if value not in new
-        ]
-        return f"the value {', '.join(f'{shown(value)} is {verb}' for value, verb in changed)}."
+        changed = [f"{shown(value)} is new" for value in new if value not in old]
+        changed += [f"{shown(value)} is removed" for value in old if value not in new]
+        others = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        return f"the value {', '.join(changed[:3])}{others}."
     if keyword == "enum":
         return f"the value was {_values(old)} and is {_values(new)}."
     return f"`{keyword}` was {_value(old)} and is {_value(new)}."
