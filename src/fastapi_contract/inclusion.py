@@ -75,7 +75,8 @@ class Inclusion:
                     for loss in self._closest(branch, *branches):
                         found[loss.key] = loss.joined(found[loss.key]) if loss.key in found else loss
             if any(map(_is_too_large, (*branches[0], *branches[1]))) and _canonical(inner) != _canonical(outer):
-                loss = Loss((), "anyOf", "one", "another", (branches[0][0], branches[1][0]))
+                both = (branches[0][0], branches[1][0]) if branches[0] and branches[1] else None
+                loss = Loss((), "anyOf", "one", "another", both)
                 found[loss.key] = loss
             self._found[key] = [*found.values()]
         return self._found[key]

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from fastapi_contract.contract import Contract, Operation
@@ -12,6 +11,7 @@ from fastapi_contract.contract_diff import released, version_of
 from fastapi_contract.document import resolve
 from support import ROOT
 from support.contract_watch import BrokenContractError, ContractWatch
+from support.operations import create_things, send
 from support.service import Service
 from todo_api.contract import load_contract
 
@@ -37,27 +37,18 @@ def broken_promises(path: Path, service: Service, user: str) -> list[str]:
     signed, anonymous = service.client(user), service.client()
     for client in (signed, anonymous):
         client.event_hooks = {"response": [*client.event_hooks["response"], watch.observe]}
-
-    def send(client: httpx.Client, operation: Operation, task: int, media_type: str, body: str) -> int:
-        """Return the id of the task: that of the new one, if there is one."""
-        names: dict[str, str | int] = {"user_id": user, "task_id": task}
-        url = operation.url(**{name: names[name] for name in operation.template.names})
-        headers = {"Content-Type": media_type} if media_type else {}
-        try:
-            answer = client.request(operation.method, url, content=body, headers=headers)
-        except BrokenContractError as error:
-            found.append(str(error))
-            return task
-        if client is signed and not answer.is_success:
-            found.append(f"{operation.id}: the request was valid, and the answer is {answer.status_code}")
-        return int(answer.json()["id"]) if answer.status_code == 201 else task
-
-    create = contract.operations["createTask"]
     for operation in contract.operations.values():
         for media_type, body in _bodies(contract, operation):
-            task = send(signed, create, 1, *next(_bodies(contract, create)))
-            send(signed, operation, task, media_type, body)
-            send(anonymous, operation, task, media_type, body)
+            things = create_things(service.client(user), user)
+            headers = {"Content-Type": media_type} if media_type else {}
+            for client in (anonymous, signed):
+                try:
+                    answer = send(client, operation, user, things, content=body, headers=headers)
+                except BrokenContractError as error:
+                    found.append(str(error))
+                else:
+                    if client is signed and not answer.is_success:
+                        found.append(f"{operation.id}: the request was valid, and the answer is {answer.status_code}")
     return found
 
 
