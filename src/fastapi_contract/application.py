@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Lifespan, Scope
 
 from fastapi_contract import pages, problems
 from fastapi_contract.contract import Contract, ContractError
-from fastapi_contract.cors import CrossOrigin
+from fastapi_contract.cors import COMMON_HEADERS, CrossOrigin
 from fastapi_contract.drift import differences
 from fastapi_contract.middleware import RequestContext
 from fastapi_contract.mount import Mount
@@ -30,7 +30,7 @@ def contract_app(
     lifespan: Lifespan[FastAPI] | None = None,
     translations: problems.Translations | None = None,
     origins: Sequence[str] = (),
-    request_headers: Sequence[str] = ("Content-Type",),
+    request_headers: Sequence[str] = (),
     log_fields: Callable[[Scope], Mapping[str, Any]] = _no_fields,
     cancelled: Callable[[], problems.Problem] = problems.InternalError,
     shortcut: bool = True,
@@ -39,7 +39,8 @@ def contract_app(
     """Returns an application with the handlers of `routers`, after comparing them with the contract.
 
     `lifespan` is FastAPI's. `translations` maps each exception of a layer that knows no HTTP to the problem that
-    answers it. `origins` are normalized CORS origins (`origins.normalize`), whose pages may send `request_headers`.
+    answers it. `origins` are normalized CORS origins (`origins.normalize`), whose pages may send
+    `request_headers` besides those of the contract and of tracing.
     `log_fields` returns the fields that the service adds to the log line of a request. `cancelled` makes the problem
     for a request that is cancelled because the service shuts down. With `shortcut=False`, FastAPI's own code answers
     every request, with the same responses. `root_path` is a prefix such as `/todo` that a reverse proxy removes from
@@ -88,7 +89,8 @@ def contract_app(
     if app.root_path:
         templates = [*own_pages, *(operation.path for operation in contract.operations.values())]
         inner = Mount(inner, app.root_path, app.root_path.removeprefix(root_path), templates, respond)
-    cross_origin = CrossOrigin(origins, contract.methods, request_headers, contract.response_headers, respond)
+    names = [*contract.request_headers, *COMMON_HEADERS, *request_headers]
+    cross_origin = CrossOrigin(origins, contract.methods, names, contract.response_headers, respond)
     app.middleware_stack = RequestContext(inner, app, cross_origin, respond, log_fields=log_fields, cancelled=cancelled)
     return app
 

@@ -173,6 +173,22 @@ class Contract:
         return sorted({operation.method for operation in self.operations.values()})
 
     @property
+    def request_headers(self) -> list[str]:
+        """The names of all request headers that operations read: parameters, credentials, and the type of a body."""
+        operations = self.operations.values()
+        parameters = (parameter for operation in operations for parameter in operation.parameters)
+        names = {parameter["name"] for parameter in parameters if parameter["in"] == "header"}
+        if any("requestBody" in operation.spec for operation in operations):
+            names.add("Content-Type")
+        for name in {name for operation in operations for alternative in operation.security for name in alternative}:
+            scheme = resolve(self.document, self.document["components"]["securitySchemes"][name])
+            if scheme["type"] != "apiKey":
+                names.add("Authorization")
+            elif scheme["in"] == "header":
+                names.add(scheme["name"])
+        return sorted(names)
+
+    @property
     def response_headers(self) -> list[str]:
         """The names of all documented response headers."""
         responses = (response for operation in self.operations.values() for response in operation.responses.values())

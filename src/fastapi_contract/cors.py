@@ -9,6 +9,12 @@ from fastapi_contract.limited_log import LimitedLog
 from fastapi_contract.origins import compile_pattern
 from fastapi_contract.problems import InvalidRequest, Respond, problem_response
 
+COMMON_HEADERS = (
+    *("X-Request-ID", "Accept", "Accept-Language", "Content-Language"),
+    *("traceparent", "tracestate", "baggage", "sentry-trace"),
+)
+"""Request headers that pages may send to each service: the engine reads the first. Browsers list the next three in a
+preflight although most values are safelisted. OpenTelemetry and Sentry add the last four to each request."""
 PREFLIGHT_MAX_AGE = 7200
 """Seconds for which a browser may cache a preflight's response. Chrome's maximum is the same, its default 5 seconds."""
 MAX_CACHED_ORIGINS = 1000

@@ -29,14 +29,6 @@ _TRANSLATIONS: problems.Translations = {
     IssuerUnavailableError: IssuerUnavailable,
 }
 
-# Headers that the API reads, that browsers list in a preflight although most values are safelisted, and that
-# OpenTelemetry and Sentry add to each request.
-ALLOWED_HEADERS = (
-    *("Authorization", "Content-Type", "X-Request-ID"),
-    *("Accept", "Accept-Language", "Content-Language"),
-    *("traceparent", "tracestate", "baggage", "sentry-trace"),
-)
-
 
 def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
     """Returns the service, after comparing it with the contract.
@@ -73,7 +65,7 @@ def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
         lifespan=lifespan,
         translations=_TRANSLATIONS,
         origins=settings.allowed_origins,
-        request_headers=[*ALLOWED_HEADERS, *settings.allowed_headers],
+        request_headers=settings.allowed_headers,
         log_fields=log_fields,
         cancelled=DatabaseUnavailable,
         shortcut=shortcut,

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from fastapi_contract import cors, limited_log
+from fastapi_contract.contract import Contract
 from fastapi_contract.cors import MAX_LOGGED_VALUE, CrossOrigin
 from fastapi_contract.limited_log import MAX_LINES
 from fastapi_contract.origins import LOCAL
@@ -251,3 +252,30 @@ class TestRejectedPreflight:
         left_out, last = log()[MAX_LINES:]
         assert (left_out["event"], left_out["count"]) == ("log lines left out", 5)
         assert last["event"] == "preflight rejected"
+
+
+def test_request_headers_of_the_contract_are_parameters_credentials_and_the_type_of_a_body() -> None:
+    contract = Contract.parse(b"""
+openapi: 3.1.0
+info: {title: x, version: 1.0.0}
+paths:
+  /a:
+    get:
+      operationId: readA
+      security: [{key: []}, {inQuery: []}]
+      parameters:
+        - {name: If-None-Match, in: header, schema: {type: string}}
+        - {name: q, in: query, schema: {type: string}}
+      responses: {"204": {description: Nothing.}}
+    post:
+      operationId: sendA
+      security: [{bearer: []}]
+      requestBody: {content: {text/plain: {schema: {type: string}}}}
+      responses: {"204": {description: Nothing.}}
+components:
+  securitySchemes:
+    key: {type: apiKey, in: header, name: X-Key}
+    inQuery: {type: apiKey, in: query, name: key}
+    bearer: {type: http, scheme: bearer}
+""")
+    assert contract.request_headers == ["Authorization", "Content-Type", "If-None-Match", "X-Key"]
