@@ -53,7 +53,11 @@ Title = TypeAliasType(
 
 
 Description = TypeAliasType(
-    "Description", Annotated[StrictStr, Field(examples=["Two litres"], max_length=2000, pattern="^[^\\x00]*$")]
+    "Description",
+    Annotated[
+        StrictStr,
+        Field(description="Notes on a task.", examples=["Two litres"], max_length=2000, pattern="^[^\\x00]*$"),
+    ],
 )
 
 
@@ -69,6 +73,7 @@ Cursor = TypeAliasType(
         StrictStr,
         Field(
             description="Opaque position in the task list of one user.",
+            examples=["AAZg4T72SSAAAAAAAAAAK1Ke0dY"],
             max_length=27,
             min_length=27,
             pattern="^[A-Za-z0-9_-]+$",
@@ -82,13 +87,73 @@ RequestId = TypeAliasType(
     Annotated[
         StrictStr,
         Field(
-            examples=["0193f8a2c6d87c3e9b1f4a5d6e7f8091"], max_length=128, min_length=1, pattern="^[A-Za-z0-9._~-]+$"
+            description="Identifies a request in the log.",
+            examples=["0193f8a2c6d87c3e9b1f4a5d6e7f8091"],
+            max_length=128,
+            min_length=1,
+            pattern="^[A-Za-z0-9._~-]+$",
         ),
     ],
 )
 
 
-Count = TypeAliasType("Count", Annotated[StrictInt, Field(ge=0, le=9007199254740991)])
+Count = TypeAliasType(
+    "Count", Annotated[StrictInt, Field(description="A number of tasks.", examples=[3], ge=0, le=9007199254740991)]
+)
+
+
+Version = TypeAliasType(
+    "Version",
+    Annotated[
+        StrictStr,
+        Field(
+            description="A version of this contract (semver).",
+            examples=["2.0.0"],
+            max_length=32,
+            pattern="^[0-9]+[.][0-9]+[.][0-9]+$",
+        ),
+    ],
+)
+
+
+ProblemTitle = TypeAliasType(
+    "ProblemTitle",
+    Annotated[
+        StrictStr,
+        Field(
+            description="Summary of the problem type. The same for every problem of a type.",
+            examples=["Task not found"],
+            max_length=100,
+        ),
+    ],
+)
+
+
+ProblemDetail = TypeAliasType(
+    "ProblemDetail",
+    Annotated[
+        StrictStr,
+        Field(
+            description="What was wrong with this request, and what to do.",
+            examples=["The user has no task with this id. It may have been deleted."],
+            max_length=1000,
+        ),
+    ],
+)
+
+
+ProblemInstance = TypeAliasType(
+    "ProblemInstance",
+    Annotated[
+        StrictStr,
+        Field(
+            description="Identifies this occurrence (RFC 9457, section 3.1.5). There is nothing to fetch at this URI.",
+            examples=["/requests/0193f8a2c6d87c3e9b1f4a5d6e7f8091"],
+            max_length=255,
+            pattern="^/requests/[A-Za-z0-9._~-]+$",
+        ),
+    ],
+)
 
 
 class Task(BaseModel):
@@ -98,8 +163,10 @@ class Task(BaseModel):
     id: TaskId
     user_id: UserId
     title: Title
-    description: Description | None
-    completed: StrictBool
+    description: Annotated[
+        Description | None, Field(description="Notes on the task; null if there are none.", examples=["Two litres"])
+    ]
+    completed: Annotated[StrictBool, Field(description="Whether the task is done.", examples=[True])]
     created_at: Timestamp
     updated_at: Timestamp
 
@@ -110,8 +177,11 @@ class TaskCreate(BaseModel):
         validate_by_name=True,
     )
     title: Title
-    description: Description | None = None
-    completed: StrictBool = False
+    description: Annotated[
+        Description | MISSING | None,
+        Field(description="Notes on the task; null if there are none.", examples=["Two litres"]),
+    ] = MISSING
+    completed: Annotated[StrictBool, Field(description="Whether the task is done already.", examples=[False])] = False
 
 
 class TaskUpdate(BaseModel):
@@ -120,8 +190,13 @@ class TaskUpdate(BaseModel):
         validate_by_name=True,
     )
     title: Title | MISSING = MISSING
-    description: Description | MISSING | None = MISSING
-    completed: StrictBool | MISSING = MISSING
+    description: Annotated[
+        Description | MISSING | None,
+        Field(description="Notes on the task; null if there are none.", examples=["Two litres"]),
+    ] = MISSING
+    completed: Annotated[StrictBool | MISSING, Field(description="Whether the task is done.", examples=[True])] = (
+        MISSING
+    )
 
 
 class TaskCompletion(BaseModel):
@@ -129,15 +204,21 @@ class TaskCompletion(BaseModel):
         extra="forbid",
         validate_by_name=True,
     )
-    completed: StrictBool
+    completed: Annotated[StrictBool, Field(description="Whether the task is done.", examples=[True])]
 
 
 class TaskPage(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
     )
-    items: Annotated[list[Task], Field(max_length=100)]
-    next_cursor: Annotated[Cursor | None, Field(description="The `cursor` of the next page; null on the last page.")]
+    items: Annotated[list[Task], Field(description="The tasks of the page, newest first.", max_length=100)]
+    next_cursor: Annotated[
+        Cursor | None,
+        Field(
+            description="The `cursor` of the next page; null on the last page.",
+            examples=["AAZg4T72SSAAAAAAAAAAK1Ke0dY"],
+        ),
+    ]
     total: Annotated[
         Count | MISSING, Field(description="Number of all matching tasks. Present only with `include_total=true`.")
     ] = MISSING
@@ -147,63 +228,256 @@ class ServiceInfo(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
     )
-    name: Literal["todo-api"]
-    version: Annotated[
-        StrictStr,
-        Field(description="The version of this contract.", max_length=32, pattern="^[0-9]+[.][0-9]+[.][0-9]+$"),
+    name: Annotated[Literal["todo-api"], Field(description="The name of the service.")]
+    version: Version
+    contract: Annotated[
+        StrictStr, Field(description="URL of this contract.", examples=["/openapi.yaml"], max_length=255)
     ]
-    contract: Annotated[StrictStr, Field(description="URL of this contract.", max_length=255)]
-    documentation: Annotated[StrictStr, Field(description="URL of the documentation.", max_length=255)]
+    documentation: Annotated[
+        StrictStr, Field(description="URL of the documentation.", examples=["/docs"], max_length=255)
+    ]
 
 
 class Health(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
     )
-    status: Literal["ok"]
+    status: Annotated[
+        Literal["ok"], Field(description="Always `ok`, because a process that is not alive does not answer.")
+    ]
 
 
 class Readiness(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
     )
-    status: Literal["ready"]
+    status: Annotated[Literal["ready"], Field(description="Always `ready`; a service that is not ready answers 503.")]
 
 
-class Problem(BaseModel):
+class InvalidRequestProblem(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
     )
     type: Annotated[
-        Literal[
-            "/problems/invalid-request",
-            "/problems/malformed-body",
-            "/problems/authentication-required",
-            "/problems/invalid-token",
-            "/problems/forbidden",
-            "/problems/task-not-found",
-            "/problems/not-found",
-            "/problems/method-not-allowed",
-            "/problems/request-timeout",
-            "/problems/content-too-large",
-            "/problems/uri-too-long",
-            "/problems/unsupported-media-type",
-            "/problems/header-fields-too-large",
-            "/problems/internal-error",
-            "/problems/database-unavailable",
-            "/problems/issuer-unavailable",
-        ],
-        Field(description="Identifies the problem type. The list is closed."),
+        Literal["/problems/invalid-request"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
     ]
-    title: Annotated[
-        StrictStr,
-        Field(description="Summary of the problem type. The same for every problem of a type.", max_length=100),
+    title: ProblemTitle
+    status: Annotated[Literal[400], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class MalformedBodyProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/malformed-body"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
     ]
-    status: Annotated[StrictInt, Field(description="HTTP status of the response.", ge=400, le=599)]
-    detail: Annotated[
-        StrictStr, Field(description="What was wrong with this request, and what to do.", max_length=1000)
+    title: ProblemTitle
+    status: Annotated[Literal[400], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class AuthenticationRequiredProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/authentication-required"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
     ]
-    instance: Annotated[RequestId, Field(description="The request id.")]
+    title: ProblemTitle
+    status: Annotated[Literal[401], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class InvalidTokenProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/invalid-token"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[401], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class ForbiddenProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/forbidden"], Field(description="Identifies the problem type. Its URL has an explanation.")
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[403], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class TaskNotFoundProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/task-not-found"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[404], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class ContentTooLargeProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/content-too-large"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[413], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class UriTooLongProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/uri-too-long"], Field(description="Identifies the problem type. Its URL has an explanation.")
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[414], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class UnsupportedMediaTypeProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/unsupported-media-type"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[415], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class TooManyRequestsProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/too-many-requests"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[429], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class HeaderFieldsTooLargeProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/header-fields-too-large"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[431], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class InternalErrorProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/internal-error"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[500], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class DatabaseUnavailableProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/database-unavailable"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[503], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class IssuerUnavailableProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/issuer-unavailable"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[503], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+BadRequestProblem = TypeAliasType(
+    "BadRequestProblem",
+    Annotated[InvalidRequestProblem | MalformedBodyProblem, Field(description="A problem of the status 400.")],
+)
+
+
+UnauthorizedProblem = TypeAliasType(
+    "UnauthorizedProblem",
+    Annotated[AuthenticationRequiredProblem | InvalidTokenProblem, Field(description="A problem of the status 401.")],
+)
+
+
+ServiceUnavailableProblem = TypeAliasType(
+    "ServiceUnavailableProblem",
+    Annotated[DatabaseUnavailableProblem | IssuerUnavailableProblem, Field(description="A problem of the status 503.")],
+)
 
 
 class InputError(BaseModel):
@@ -234,26 +508,37 @@ class InputError(BaseModel):
             "invalid",
         ],
         Field(
-            description="Kind of the error, for programs. The list is closed; adding a code is a minor version. `invalid` is an error\nthat only `detail` explains.\n"
+            description="Kind of the error, for programs. The list is closed; adding a code is a minor version. `invalid` is an error\nthat only `detail` explains.\n",
+            examples=["too_long"],
         ),
     ]
     detail: Annotated[
-        StrictStr, Field(description="Sentence for people, which a form can show beside the field.", max_length=1000)
+        StrictStr,
+        Field(
+            description="Sentence for people, which a form can show beside the field.",
+            examples=["Must have at most 200 characters."],
+            max_length=1000,
+        ),
     ]
     limit: Annotated[
         float | MISSING,
-        Field(description="The bound that the value exceeds, if `code` is one of a bound, such as `too_long`."),
+        Field(
+            description="The bound that the value exceeds, if `code` is one of a bound, such as `too_long`.",
+            examples=[200],
+        ),
     ] = MISSING
     pointer: Annotated[
         StrictStr | MISSING,
         Field(
             description="Location in the body (JSON Pointer as a URI fragment, RFC 6901). `#` is the whole body.",
+            examples=["#/title"],
             max_length=1000,
             pattern="^#",
         ),
     ] = MISSING
     parameter: Annotated[
-        StrictStr | MISSING, Field(description="Name of the path or query parameter.", max_length=255)
+        StrictStr | MISSING,
+        Field(description="Name of the path or query parameter.", examples=["limit"], max_length=255),
     ] = MISSING
 
 
@@ -270,20 +555,24 @@ class ListTasksParametersQuery(BaseModel):
     )
     completed: StrictBool | MISSING = MISSING
     limit: Annotated[StrictInt, Field(ge=1, le=100)] = 50
-    offset: Annotated[StrictInt | MISSING, Field(ge=0, le=2147483647)] = MISSING
     cursor: Cursor | MISSING = MISSING
+    offset: Annotated[StrictInt | MISSING, Field(ge=0, le=2147483647)] = MISSING
     include_total: StrictBool = False
 
 
-class ValidationProblem(BaseModel):
+class ValidationFailedProblem(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
     )
-    type: Literal["/problems/validation-failed"]
-    title: Annotated[StrictStr, Field(description="Summary of the problem type.", max_length=100)]
-    status: Literal[422]
-    detail: Annotated[
-        StrictStr, Field(description="What was wrong with this request, and what to do.", max_length=1000)
+    type: Annotated[
+        Literal["/problems/validation-failed"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
     ]
-    instance: Annotated[RequestId, Field(description="The request id.")]
-    errors: Annotated[list[InputError], Field(max_length=100, min_length=1)]
+    title: ProblemTitle
+    status: Annotated[Literal[422], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+    errors: Annotated[
+        list[InputError], Field(description="What is wrong, one entry for each place.", max_length=100, min_length=1)
+    ]

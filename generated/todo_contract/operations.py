@@ -6,7 +6,7 @@
 from fastapi_contract.answers import Answer
 from todo_contract import models
 
-CONTRACT = "fbb22c9737d2eb13"
+CONTRACT = "ae628c6559cc6d49"
 """Digest of the contract that all of generated/ is from."""
 
 

@@ -70,8 +70,11 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
-                user_id: components["parameters"]["UserId"];
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
             };
             cookie?: never;
         };
@@ -98,10 +101,16 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
-                user_id: components["parameters"]["UserId"];
-                /** @description Id of the task. */
-                task_id: components["parameters"]["TaskId"];
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+                /**
+                 * @description Id of the task.
+                 * @example 42
+                 */
+                task_id: components["parameters"]["TaskIdParam"];
             };
             cookie?: never;
         };
@@ -113,7 +122,7 @@ export interface paths {
         /**
          * Update a task
          * @description Changes only the members that are present: an absent member keeps its value, and null clears `description`.
-         *     Idempotent.
+         *     Idempotent. The same as `patchTask`.
          */
         put: operations["updateTask"];
         post?: never;
@@ -124,7 +133,12 @@ export interface paths {
         delete: operations["deleteTask"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change members of a task
+         * @description Changes only the members that are present: an absent member keeps its value, and null clears `description`
+         *     (RFC 7396). Idempotent.
+         */
+        patch: operations["patchTask"];
         trace?: never;
     };
     "/api/{user_id}/tasks/{task_id}/complete": {
@@ -132,10 +146,16 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
-                user_id: components["parameters"]["UserId"];
-                /** @description Id of the task. */
-                task_id: components["parameters"]["TaskId"];
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+                /**
+                 * @description Id of the task.
+                 * @example 42
+                 */
+                task_id: components["parameters"]["TaskIdParam"];
             };
             cookie?: never;
         };
@@ -146,9 +166,9 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Toggle or set the completion of a task
-         * @description Without a body, toggles the state, which is not idempotent. With a body, sets the state, so that a retry is
-         *     safe. Both are atomic.
+         * Set or toggle the completion of a task
+         * @description Sets the state in the body, so that a retry is safe. Without a body, which is the old form, toggles the state: a
+         *     request that is sent twice has no effect. Both are atomic.
          */
         patch: operations["toggleTaskCompletion"];
         trace?: never;
@@ -172,7 +192,10 @@ export interface components {
          * @example Buy milk
          */
         Title: string;
-        /** @example Two litres */
+        /**
+         * @description Notes on a task.
+         * @example Two litres
+         */
         Description: string;
         /**
          * Format: date-time
@@ -180,119 +203,446 @@ export interface components {
          * @example 2026-11-22T09:30:00.123456Z
          */
         Timestamp: string;
-        /** @description Opaque position in the task list of one user. */
+        /**
+         * @description Opaque position in the task list of one user.
+         * @example AAZg4T72SSAAAAAAAAAAK1Ke0dY
+         */
         Cursor: string;
-        /** @example 0193f8a2c6d87c3e9b1f4a5d6e7f8091 */
+        /**
+         * @description Identifies a request in the log.
+         * @example 0193f8a2c6d87c3e9b1f4a5d6e7f8091
+         */
         RequestId: string;
+        /**
+         * @description A number of tasks.
+         * @example 3
+         */
         Count: number;
+        /**
+         * @description A version of this contract (semver).
+         * @example 2.0.0
+         */
+        Version: string;
+        /**
+         * @description Summary of the problem type. The same for every problem of a type.
+         * @example Task not found
+         */
+        ProblemTitle: string;
+        /**
+         * @description What was wrong with this request, and what to do.
+         * @example The user has no task with this id. It may have been deleted.
+         */
+        ProblemDetail: string;
+        /**
+         * Format: uri-reference
+         * @description Identifies this occurrence (RFC 9457, section 3.1.5). There is nothing to fetch at this URI.
+         * @example /requests/0193f8a2c6d87c3e9b1f4a5d6e7f8091
+         */
+        ProblemInstance: string;
+        /** @description A task. */
         Task: {
             id: components["schemas"]["TaskId"];
             user_id: components["schemas"]["UserId"];
             title: components["schemas"]["Title"];
+            /**
+             * @description Notes on the task; null if there are none.
+             * @example Two litres
+             */
             description: components["schemas"]["Description"] | null;
+            /**
+             * @description Whether the task is done.
+             * @example true
+             */
             completed: boolean;
             created_at: components["schemas"]["Timestamp"];
             updated_at: components["schemas"]["Timestamp"];
         };
+        /** @description A new task. */
         TaskCreate: {
             title: components["schemas"]["Title"];
-            /** @default null */
+            /**
+             * @description Notes on the task; null if there are none.
+             * @example Two litres
+             */
             description?: components["schemas"]["Description"] | null;
-            /** @default false */
+            /**
+             * @description Whether the task is done already.
+             * @default false
+             * @example false
+             */
             completed?: boolean;
         };
+        /** @description The members of a task to change; at least one. */
         TaskUpdate: {
             title?: components["schemas"]["Title"];
+            /**
+             * @description Notes on the task; null if there are none.
+             * @example Two litres
+             */
             description?: components["schemas"]["Description"] | null;
+            /**
+             * @description Whether the task is done.
+             * @example true
+             */
             completed?: boolean;
         };
+        /** @description The completion of a task. */
         TaskCompletion: {
+            /**
+             * @description Whether the task is done.
+             * @example true
+             */
             completed: boolean;
         };
+        /** @description A page of a list of tasks. */
         TaskPage: {
+            /** @description The tasks of the page, newest first. */
             items: components["schemas"]["Task"][];
-            /** @description The `cursor` of the next page; null on the last page. */
+            /**
+             * @description The `cursor` of the next page; null on the last page.
+             * @example AAZg4T72SSAAAAAAAAAAK1Ke0dY
+             */
             next_cursor: components["schemas"]["Cursor"] | null;
             /** @description Number of all matching tasks. Present only with `include_total=true`. */
             total?: components["schemas"]["Count"];
         };
+        /** @description What this service is. */
         ServiceInfo: {
-            /** @constant */
+            /**
+             * @description The name of the service.
+             * @constant
+             */
             name: "todo-api";
-            /** @description The version of this contract. */
-            version: string;
+            version: components["schemas"]["Version"];
             /**
              * Format: uri-reference
              * @description URL of this contract.
+             * @example /openapi.yaml
              */
             contract: string;
             /**
              * Format: uri-reference
              * @description URL of the documentation.
+             * @example /docs
              */
             documentation: string;
         };
+        /** @description The process is alive. */
         Health: {
-            /** @constant */
+            /**
+             * @description Always `ok`, because a process that is not alive does not answer.
+             * @constant
+             */
             status: "ok";
         };
+        /** @description The service can answer requests. */
         Readiness: {
-            /** @constant */
+            /**
+             * @description Always `ready`; a service that is not ready answers 503.
+             * @constant
+             */
             status: "ready";
         };
-        /** @description An error (RFC 9457). */
-        Problem: {
+        /** @description The request violates HTTP, for example with two `Authorization` headers. */
+        InvalidRequestProblem: {
             /**
-             * @description Identifies the problem type. The list is closed.
-             * @enum {string}
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
              */
-            type: "/problems/invalid-request" | "/problems/malformed-body" | "/problems/authentication-required" | "/problems/invalid-token" | "/problems/forbidden" | "/problems/task-not-found" | "/problems/not-found" | "/problems/method-not-allowed" | "/problems/request-timeout" | "/problems/content-too-large" | "/problems/uri-too-long" | "/problems/unsupported-media-type" | "/problems/header-fields-too-large" | "/problems/internal-error" | "/problems/database-unavailable" | "/problems/issuer-unavailable";
-            /** @description Summary of the problem type. The same for every problem of a type. */
-            title: string;
-            /** @description HTTP status of the response. */
-            status: number;
-            /** @description What was wrong with this request, and what to do. */
-            detail: string;
-            /** @description The request id. */
-            instance: components["schemas"]["RequestId"];
+            type: "/problems/invalid-request";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 400;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
         };
-        /** @description A validation error, with a list of what is wrong with the input. */
-        ValidationProblem: {
-            /** @constant */
+        /** @description The body is not JSON. */
+        MalformedBodyProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/malformed-body";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 400;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description The bearer token is missing. Send one. */
+        AuthenticationRequiredProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/authentication-required";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 401;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description The bearer token is not accepted. Get a new one from its issuer. */
+        InvalidTokenProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/invalid-token";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 401;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description The user in the URL is not the user of the token, whether that user exists or not. */
+        ForbiddenProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/forbidden";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 403;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description The user has no task with this id: it was deleted, never existed, or is another user's. */
+        TaskNotFoundProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/task-not-found";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 404;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description The body is larger than the operation accepts. Send a smaller one, on a new connection. */
+        ContentTooLargeProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/content-too-large";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 413;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description The URL is longer than 8 KiB, or its query than 4 KiB. Send a shorter one. */
+        UriTooLongProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/uri-too-long";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 414;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description The `Content-Type` is none that the operation accepts, or its charset is not UTF-8. */
+        UnsupportedMediaTypeProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/unsupported-media-type";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 415;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description The input can be parsed, but violates the contract. `errors` has an entry for each place. */
+        ValidationFailedProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
             type: "/problems/validation-failed";
-            /** @description Summary of the problem type. */
-            title: string;
-            /** @constant */
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
             status: 422;
-            /** @description What was wrong with this request, and what to do. */
-            detail: string;
-            /** @description The request id. */
-            instance: components["schemas"]["RequestId"];
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+            /** @description What is wrong, one entry for each place. */
             errors: components["schemas"]["InputError"][];
         };
+        /** @description The caller sends more requests than are allowed. Send the request again after the seconds in `Retry-After`. */
+        TooManyRequestsProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/too-many-requests";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 429;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description The headers are larger than 32 KiB or have more than 100 lines. Large cookies are the usual cause. */
+        HeaderFieldsTooLargeProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/header-fields-too-large";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 431;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description An unexpected error of the service. Report the request id if it happens again. */
+        InternalErrorProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/internal-error";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 500;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description The database is suspended, restarting, unreachable or busy. The request itself may be correct: send it again after the seconds in `Retry-After`. */
+        DatabaseUnavailableProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/database-unavailable";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 503;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description The issuer's keys cannot be fetched, so the token cannot be verified. Send the request again after the seconds in `Retry-After`. */
+        IssuerUnavailableProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/issuer-unavailable";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 503;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description A problem of the status 400. */
+        BadRequestProblem: components["schemas"]["InvalidRequestProblem"] | components["schemas"]["MalformedBodyProblem"];
+        /** @description A problem of the status 401. */
+        UnauthorizedProblem: components["schemas"]["AuthenticationRequiredProblem"] | components["schemas"]["InvalidTokenProblem"];
+        /** @description A problem of the status 503. */
+        ServiceUnavailableProblem: components["schemas"]["DatabaseUnavailableProblem"] | components["schemas"]["IssuerUnavailableProblem"];
         /** @description One error in the input. Never contains the value that was sent. */
         InputError: {
             /**
              * @description Kind of the error, for programs. The list is closed; adding a code is a minor version. `invalid` is an error
              *     that only `detail` explains.
+             * @example too_long
              * @enum {string}
              */
             code: "required" | "unknown_member" | "read_only" | "blank" | "type" | "format" | "pattern" | "not_one_of" | "too_short" | "too_long" | "too_small" | "too_large" | "multiple_of" | "too_few" | "too_many" | "duplicate_items" | "several_matches" | "unknown_parameter" | "repeated_parameter" | "invalid";
-            /** @description Sentence for people, which a form can show beside the field. */
+            /**
+             * @description Sentence for people, which a form can show beside the field.
+             * @example Must have at most 200 characters.
+             */
             detail: string;
-            /** @description The bound that the value exceeds, if `code` is one of a bound, such as `too_long`. */
+            /**
+             * @description The bound that the value exceeds, if `code` is one of a bound, such as `too_long`.
+             * @example 200
+             */
             limit?: number;
-            /** @description Location in the body (JSON Pointer as a URI fragment, RFC 6901). `#` is the whole body. */
+            /**
+             * @description Location in the body (JSON Pointer as a URI fragment, RFC 6901). `#` is the whole body.
+             * @example #/title
+             */
             pointer?: string;
-            /** @description Name of the path or query parameter. */
+            /**
+             * @description Name of the path or query parameter.
+             * @example limit
+             */
             parameter?: string;
         };
     };
     responses: {
         /** @description Service information. */
-        ServiceInfo: {
+        ServiceInfoResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
                 [name: string]: unknown;
             };
             content: {
@@ -300,9 +650,10 @@ export interface components {
             };
         };
         /** @description The process is alive. */
-        Health: {
+        HealthResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
                 [name: string]: unknown;
             };
             content: {
@@ -310,9 +661,10 @@ export interface components {
             };
         };
         /** @description The service is ready to serve requests. */
-        Readiness: {
+        ReadinessResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
                 [name: string]: unknown;
             };
             content: {
@@ -320,9 +672,10 @@ export interface components {
             };
         };
         /** @description The task. */
-        Task: {
+        TaskResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
                 [name: string]: unknown;
             };
             content: {
@@ -330,10 +683,33 @@ export interface components {
             };
         };
         /** @description The created task. */
-        TaskCreated: {
+        TaskCreatedResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
-                Location: components["headers"]["Location"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                Location: components["headers"]["LocationHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Task"];
+            };
+        };
+        /** @description The changed task. */
+        TaskUpdatedResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Task"];
+            };
+        };
+        /** @description The changed task. */
+        TaskCompletedResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
                 [name: string]: unknown;
             };
             content: {
@@ -341,10 +717,11 @@ export interface components {
             };
         };
         /** @description A page of tasks, newest first. */
-        TaskPage: {
+        TaskPageResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
-                Link: components["headers"]["NextPage"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                Link: components["headers"]["NextPageHeader"];
                 [name: string]: unknown;
             };
             content: {
@@ -352,189 +729,265 @@ export interface components {
             };
         };
         /** @description The task is deleted. */
-        TaskDeleted: {
+        TaskDeletedResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
                 [name: string]: unknown;
             };
             content?: never;
         };
-        /** @description The request violates HTTP (for example, it has two `Authorization` headers), or its body is not JSON. */
-        BadRequest: {
+        /** @description The request violates HTTP. */
+        InvalidRequestResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
-                "WWW-Authenticate": components["headers"]["InvalidRequestChallenge"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                "WWW-Authenticate": components["headers"]["InvalidRequestChallengeHeader"];
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["InvalidRequestProblem"];
+            };
+        };
+        /** @description The request violates HTTP, or its body is not JSON. */
+        BadRequestResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                "WWW-Authenticate": components["headers"]["InvalidRequestChallengeHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["BadRequestProblem"];
             };
         };
         /** @description The bearer token is missing or not accepted. */
-        Unauthorized: {
+        UnauthorizedResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
-                "WWW-Authenticate": components["headers"]["Challenge"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                "WWW-Authenticate": components["headers"]["ChallengeHeader"];
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["UnauthorizedProblem"];
             };
         };
         /** @description The user in the URL is not the user of the token, whether that user exists or not. */
-        Forbidden: {
+        ForbiddenResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["ForbiddenProblem"];
             };
         };
         /** @description The user has no task with this id. */
-        TaskNotFound: {
+        TaskNotFoundResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["TaskNotFoundProblem"];
             };
         };
         /** @description The body is larger than 64 KiB. The connection is closed. */
-        ContentTooLarge: {
+        ContentTooLargeResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["ContentTooLargeProblem"];
             };
         };
         /** @description The URL is longer than 8 KiB, or its query than 4 KiB. */
-        UriTooLong: {
+        UriTooLongResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["UriTooLongProblem"];
             };
         };
-        /** @description The body is not declared as `application/json` in UTF-8. */
-        UnsupportedMediaType: {
+        /** @description The body is not declared as a media type that the operation accepts, in UTF-8. */
+        UnsupportedMediaTypeResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
             };
         };
-        /** @description The input can be parsed, but violates the contract. */
-        ValidationFailed: {
+        /** @description A parameter can be parsed, but violates the contract. */
+        InvalidParametersResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["ValidationProblem"];
+                "application/problem+json": components["schemas"]["ValidationFailedProblem"];
+            };
+        };
+        /** @description A parameter or the body can be parsed, but violates the contract. */
+        ValidationFailedResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ValidationFailedProblem"];
+            };
+        };
+        /** @description The caller sends too many requests. A proxy in front of the service may limit them. */
+        TooManyRequestsResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                "Retry-After": components["headers"]["RetryAfterHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["TooManyRequestsProblem"];
             };
         };
         /** @description The headers are larger than 32 KiB or have more than 100 lines. The connection is closed. */
-        HeaderFieldsTooLarge: {
+        HeaderFieldsTooLargeResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["HeaderFieldsTooLargeProblem"];
             };
         };
         /** @description An unexpected error of the service. The log has the details under the request id. */
-        InternalError: {
+        InternalErrorResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["InternalErrorProblem"];
             };
         };
-        /** @description The database is suspended, restarting, unreachable or busy. The request itself may be correct. */
-        DatabaseUnavailable: {
+        /** @description The database cannot be reached. The request itself may be correct. */
+        DatabaseUnavailableResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
-                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                "Retry-After": components["headers"]["RetryAfterHeader"];
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["DatabaseUnavailableProblem"];
             };
         };
         /** @description The database or the token issuer cannot be reached. The request itself may be correct. */
-        ServiceUnavailable: {
+        ServiceUnavailableResponse: {
             headers: {
-                "X-Request-ID": components["headers"]["RequestId"];
-                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                "Retry-After": components["headers"]["RetryAfterHeader"];
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["ServiceUnavailableProblem"];
             };
         };
     };
     parameters: {
-        /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
-        UserId: components["schemas"]["UserId"];
-        /** @description Id of the task. */
-        TaskId: components["schemas"]["TaskId"];
-        /** @description Returns only tasks that are completed (true) or not completed (false). */
-        Completed: boolean;
-        /** @description Maximum number of tasks in a page. */
-        Limit: number;
-        /** @description Number of tasks to skip. The cost rises with the offset; prefer `cursor`. */
-        Offset: number;
-        /** @description The `next_cursor` of the previous page. A cursor that this service did not create is 422. */
-        Cursor: components["schemas"]["Cursor"];
-        /** @description Whether to return `total`, the number of all matching tasks, which costs a scan of them. */
-        IncludeTotal: boolean;
-        /** @description Whether to query the database if its last known state is older than ten seconds. */
-        Check: boolean;
+        /**
+         * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+         * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+         */
+        UserIdParam: components["schemas"]["UserId"];
+        /**
+         * @description Id of the task.
+         * @example 42
+         */
+        TaskIdParam: components["schemas"]["TaskId"];
+        /**
+         * @description Returns only tasks that are completed (true) or not completed (false).
+         * @example false
+         */
+        CompletedParam: boolean;
+        /**
+         * @description Maximum number of tasks in a page.
+         * @example 20
+         */
+        LimitParam: number;
+        /**
+         * @description The `next_cursor` of the previous page. A cursor that this service did not create is 422.
+         * @example AAZg4T72SSAAAAAAAAAAK1Ke0dY
+         */
+        CursorParam: components["schemas"]["Cursor"];
+        /**
+         * @description Number of tasks to skip. The cost rises with the offset; prefer `cursor`.
+         * @example 0
+         */
+        OffsetParam: number;
+        /**
+         * @description Whether to return `total`, the number of all matching tasks, which costs a scan of them.
+         * @example true
+         */
+        IncludeTotalParam: boolean;
+        /**
+         * @description Whether to query the database if its last known state is older than ten seconds.
+         * @example true
+         */
+        CheckParam: boolean;
     };
-    requestBodies: {
-        /** @description The task to create. */
-        TaskCreate: {
-            content: {
-                "application/json": components["schemas"]["TaskCreate"];
-            };
-        };
-        /** @description The members to change. */
-        TaskUpdate: {
-            content: {
-                "application/json": components["schemas"]["TaskUpdate"];
-            };
-        };
-        /** @description The state to set. Omit the body to toggle. */
-        TaskCompletion: {
-            content: {
-                "application/json": components["schemas"]["TaskCompletion"];
-            };
-        };
-    };
+    requestBodies: never;
     headers: {
-        /** @description Identifies the request in the log. The client's id if it is safe to log, otherwise a new one. */
-        RequestId: components["schemas"]["RequestId"];
-        /** @description The URL of the new task, relative to the server. */
-        Location: string;
-        /** @description Link to the next page (`rel="next"`), with the same cursor as `next_cursor`. Absent on the last page. */
-        NextPage: string;
-        /** @description Authentication challenge (RFC 6750). */
-        Challenge: string;
-        /** @description Present if the error is in the `Authorization` header (RFC 6750). */
-        InvalidRequestChallenge: string;
-        /** @description Seconds to wait before a retry. */
-        RetryAfter: number;
+        /**
+         * @description Identifies the request in the log. The client's id if it is safe to log, otherwise a new one.
+         * @example 0193f8a2c6d87c3e9b1f4a5d6e7f8091
+         */
+        RequestIdHeader: components["schemas"]["RequestId"];
+        /**
+         * @description The version of the contract that the response keeps.
+         * @example 2.0.0
+         */
+        ApiVersionHeader: components["schemas"]["Version"];
+        /**
+         * @description The URL of the new task, relative to the server.
+         * @example /api/pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf/tasks/42
+         */
+        LocationHeader: string;
+        /**
+         * @description Link to the next page (`rel="next"`), with the same cursor as `next_cursor`. Absent on the last page.
+         * @example </api/pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf/tasks?limit=2&cursor=AAZg4T72SSAAAAAAAAAAK1Ke0dY>; rel="next"
+         */
+        NextPageHeader: string;
+        /**
+         * @description Authentication challenge (RFC 6750).
+         * @example Bearer realm="todo-api"
+         */
+        ChallengeHeader: string;
+        /**
+         * @description Present if the error is in the `Authorization` header (RFC 6750).
+         * @example Bearer realm="todo-api", error="invalid_request", error_description="Send one Authorization header."
+         */
+        InvalidRequestChallengeHeader: string;
+        /**
+         * @description Seconds to wait before a retry.
+         * @example 5
+         */
+        RetryAfterHeader: number;
     };
     pathItems: never;
 }
@@ -546,6 +999,10 @@ export type Timestamp = components['schemas']['Timestamp'];
 export type Cursor = components['schemas']['Cursor'];
 export type RequestId = components['schemas']['RequestId'];
 export type Count = components['schemas']['Count'];
+export type Version = components['schemas']['Version'];
+export type ProblemTitle = components['schemas']['ProblemTitle'];
+export type ProblemDetail = components['schemas']['ProblemDetail'];
+export type ProblemInstance = components['schemas']['ProblemInstance'];
 export type Task = components['schemas']['Task'];
 export type TaskCreate = components['schemas']['TaskCreate'];
 export type TaskUpdate = components['schemas']['TaskUpdate'];
@@ -554,45 +1011,64 @@ export type TaskPage = components['schemas']['TaskPage'];
 export type ServiceInfo = components['schemas']['ServiceInfo'];
 export type Health = components['schemas']['Health'];
 export type Readiness = components['schemas']['Readiness'];
-export type Problem = components['schemas']['Problem'];
-export type ValidationProblem = components['schemas']['ValidationProblem'];
+export type InvalidRequestProblem = components['schemas']['InvalidRequestProblem'];
+export type MalformedBodyProblem = components['schemas']['MalformedBodyProblem'];
+export type AuthenticationRequiredProblem = components['schemas']['AuthenticationRequiredProblem'];
+export type InvalidTokenProblem = components['schemas']['InvalidTokenProblem'];
+export type ForbiddenProblem = components['schemas']['ForbiddenProblem'];
+export type TaskNotFoundProblem = components['schemas']['TaskNotFoundProblem'];
+export type ContentTooLargeProblem = components['schemas']['ContentTooLargeProblem'];
+export type UriTooLongProblem = components['schemas']['UriTooLongProblem'];
+export type UnsupportedMediaTypeProblem = components['schemas']['UnsupportedMediaTypeProblem'];
+export type ValidationFailedProblem = components['schemas']['ValidationFailedProblem'];
+export type TooManyRequestsProblem = components['schemas']['TooManyRequestsProblem'];
+export type HeaderFieldsTooLargeProblem = components['schemas']['HeaderFieldsTooLargeProblem'];
+export type InternalErrorProblem = components['schemas']['InternalErrorProblem'];
+export type DatabaseUnavailableProblem = components['schemas']['DatabaseUnavailableProblem'];
+export type IssuerUnavailableProblem = components['schemas']['IssuerUnavailableProblem'];
+export type BadRequestProblem = components['schemas']['BadRequestProblem'];
+export type UnauthorizedProblem = components['schemas']['UnauthorizedProblem'];
+export type ServiceUnavailableProblem = components['schemas']['ServiceUnavailableProblem'];
 export type InputError = components['schemas']['InputError'];
-export type ResponseServiceInfo = components['responses']['ServiceInfo'];
-export type ResponseHealth = components['responses']['Health'];
-export type ResponseReadiness = components['responses']['Readiness'];
-export type ResponseTask = components['responses']['Task'];
-export type ResponseTaskCreated = components['responses']['TaskCreated'];
-export type ResponseTaskPage = components['responses']['TaskPage'];
-export type ResponseTaskDeleted = components['responses']['TaskDeleted'];
-export type ResponseBadRequest = components['responses']['BadRequest'];
-export type ResponseUnauthorized = components['responses']['Unauthorized'];
-export type ResponseForbidden = components['responses']['Forbidden'];
-export type ResponseTaskNotFound = components['responses']['TaskNotFound'];
-export type ResponseContentTooLarge = components['responses']['ContentTooLarge'];
-export type ResponseUriTooLong = components['responses']['UriTooLong'];
-export type ResponseUnsupportedMediaType = components['responses']['UnsupportedMediaType'];
-export type ResponseValidationFailed = components['responses']['ValidationFailed'];
-export type ResponseHeaderFieldsTooLarge = components['responses']['HeaderFieldsTooLarge'];
-export type ResponseInternalError = components['responses']['InternalError'];
-export type ResponseDatabaseUnavailable = components['responses']['DatabaseUnavailable'];
-export type ResponseServiceUnavailable = components['responses']['ServiceUnavailable'];
-export type ParameterUserId = components['parameters']['UserId'];
-export type ParameterTaskId = components['parameters']['TaskId'];
-export type ParameterCompleted = components['parameters']['Completed'];
-export type ParameterLimit = components['parameters']['Limit'];
-export type ParameterOffset = components['parameters']['Offset'];
-export type ParameterCursor = components['parameters']['Cursor'];
-export type ParameterIncludeTotal = components['parameters']['IncludeTotal'];
-export type ParameterCheck = components['parameters']['Check'];
-export type RequestBodyTaskCreate = components['requestBodies']['TaskCreate'];
-export type RequestBodyTaskUpdate = components['requestBodies']['TaskUpdate'];
-export type RequestBodyTaskCompletion = components['requestBodies']['TaskCompletion'];
-export type HeaderRequestId = components['headers']['RequestId'];
-export type HeaderLocation = components['headers']['Location'];
-export type HeaderNextPage = components['headers']['NextPage'];
-export type HeaderChallenge = components['headers']['Challenge'];
-export type HeaderInvalidRequestChallenge = components['headers']['InvalidRequestChallenge'];
-export type HeaderRetryAfter = components['headers']['RetryAfter'];
+export type ResponseServiceInfoResponse = components['responses']['ServiceInfoResponse'];
+export type ResponseHealthResponse = components['responses']['HealthResponse'];
+export type ResponseReadinessResponse = components['responses']['ReadinessResponse'];
+export type ResponseTaskResponse = components['responses']['TaskResponse'];
+export type ResponseTaskCreatedResponse = components['responses']['TaskCreatedResponse'];
+export type ResponseTaskUpdatedResponse = components['responses']['TaskUpdatedResponse'];
+export type ResponseTaskCompletedResponse = components['responses']['TaskCompletedResponse'];
+export type ResponseTaskPageResponse = components['responses']['TaskPageResponse'];
+export type ResponseTaskDeletedResponse = components['responses']['TaskDeletedResponse'];
+export type ResponseInvalidRequestResponse = components['responses']['InvalidRequestResponse'];
+export type ResponseBadRequestResponse = components['responses']['BadRequestResponse'];
+export type ResponseUnauthorizedResponse = components['responses']['UnauthorizedResponse'];
+export type ResponseForbiddenResponse = components['responses']['ForbiddenResponse'];
+export type ResponseTaskNotFoundResponse = components['responses']['TaskNotFoundResponse'];
+export type ResponseContentTooLargeResponse = components['responses']['ContentTooLargeResponse'];
+export type ResponseUriTooLongResponse = components['responses']['UriTooLongResponse'];
+export type ResponseUnsupportedMediaTypeResponse = components['responses']['UnsupportedMediaTypeResponse'];
+export type ResponseInvalidParametersResponse = components['responses']['InvalidParametersResponse'];
+export type ResponseValidationFailedResponse = components['responses']['ValidationFailedResponse'];
+export type ResponseTooManyRequestsResponse = components['responses']['TooManyRequestsResponse'];
+export type ResponseHeaderFieldsTooLargeResponse = components['responses']['HeaderFieldsTooLargeResponse'];
+export type ResponseInternalErrorResponse = components['responses']['InternalErrorResponse'];
+export type ResponseDatabaseUnavailableResponse = components['responses']['DatabaseUnavailableResponse'];
+export type ResponseServiceUnavailableResponse = components['responses']['ServiceUnavailableResponse'];
+export type ParameterUserIdParam = components['parameters']['UserIdParam'];
+export type ParameterTaskIdParam = components['parameters']['TaskIdParam'];
+export type ParameterCompletedParam = components['parameters']['CompletedParam'];
+export type ParameterLimitParam = components['parameters']['LimitParam'];
+export type ParameterCursorParam = components['parameters']['CursorParam'];
+export type ParameterOffsetParam = components['parameters']['OffsetParam'];
+export type ParameterIncludeTotalParam = components['parameters']['IncludeTotalParam'];
+export type ParameterCheckParam = components['parameters']['CheckParam'];
+export type HeaderRequestIdHeader = components['headers']['RequestIdHeader'];
+export type HeaderApiVersionHeader = components['headers']['ApiVersionHeader'];
+export type HeaderLocationHeader = components['headers']['LocationHeader'];
+export type HeaderNextPageHeader = components['headers']['NextPageHeader'];
+export type HeaderChallengeHeader = components['headers']['ChallengeHeader'];
+export type HeaderInvalidRequestChallengeHeader = components['headers']['InvalidRequestChallengeHeader'];
+export type HeaderRetryAfterHeader = components['headers']['RetryAfterHeader'];
 export type $defs = Record<string, never>;
 export interface operations {
     getServiceInfo: {
@@ -604,10 +1080,11 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["ServiceInfo"];
-            414: components["responses"]["UriTooLong"];
-            422: components["responses"]["ValidationFailed"];
-            431: components["responses"]["HeaderFieldsTooLarge"];
+            200: components["responses"]["ServiceInfoResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            422: components["responses"]["InvalidParametersResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
         };
     };
     getHealth: {
@@ -619,17 +1096,21 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["Health"];
-            414: components["responses"]["UriTooLong"];
-            422: components["responses"]["ValidationFailed"];
-            431: components["responses"]["HeaderFieldsTooLarge"];
+            200: components["responses"]["HealthResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            422: components["responses"]["InvalidParametersResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
         };
     };
     getReadiness: {
         parameters: {
             query?: {
-                /** @description Whether to query the database if its last known state is older than ten seconds. */
-                check?: components["parameters"]["Check"];
+                /**
+                 * @description Whether to query the database if its last known state is older than ten seconds.
+                 * @example true
+                 */
+                check?: components["parameters"]["CheckParam"];
             };
             header?: never;
             path?: never;
@@ -637,45 +1118,65 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["Readiness"];
-            414: components["responses"]["UriTooLong"];
-            422: components["responses"]["ValidationFailed"];
-            431: components["responses"]["HeaderFieldsTooLarge"];
-            503: components["responses"]["DatabaseUnavailable"];
+            200: components["responses"]["ReadinessResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            422: components["responses"]["InvalidParametersResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            503: components["responses"]["DatabaseUnavailableResponse"];
         };
     };
     listTasks: {
         parameters: {
             query?: {
-                /** @description Returns only tasks that are completed (true) or not completed (false). */
-                completed?: components["parameters"]["Completed"];
-                /** @description Maximum number of tasks in a page. */
-                limit?: components["parameters"]["Limit"];
-                /** @description Number of tasks to skip. The cost rises with the offset; prefer `cursor`. */
-                offset?: components["parameters"]["Offset"];
-                /** @description The `next_cursor` of the previous page. A cursor that this service did not create is 422. */
-                cursor?: components["parameters"]["Cursor"];
-                /** @description Whether to return `total`, the number of all matching tasks, which costs a scan of them. */
-                include_total?: components["parameters"]["IncludeTotal"];
+                /**
+                 * @description Returns only tasks that are completed (true) or not completed (false).
+                 * @example false
+                 */
+                completed?: components["parameters"]["CompletedParam"];
+                /**
+                 * @description Maximum number of tasks in a page.
+                 * @example 20
+                 */
+                limit?: components["parameters"]["LimitParam"];
+                /**
+                 * @description The `next_cursor` of the previous page. A cursor that this service did not create is 422.
+                 * @example AAZg4T72SSAAAAAAAAAAK1Ke0dY
+                 */
+                cursor?: components["parameters"]["CursorParam"];
+                /**
+                 * @description Number of tasks to skip. The cost rises with the offset; prefer `cursor`.
+                 * @example 0
+                 */
+                offset?: components["parameters"]["OffsetParam"];
+                /**
+                 * @description Whether to return `total`, the number of all matching tasks, which costs a scan of them.
+                 * @example true
+                 */
+                include_total?: components["parameters"]["IncludeTotalParam"];
             };
             header?: never;
             path: {
-                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
-                user_id: components["parameters"]["UserId"];
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["TaskPage"];
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            414: components["responses"]["UriTooLong"];
-            422: components["responses"]["ValidationFailed"];
-            431: components["responses"]["HeaderFieldsTooLarge"];
-            500: components["responses"]["InternalError"];
-            503: components["responses"]["ServiceUnavailable"];
+            200: components["responses"]["TaskPageResponse"];
+            400: components["responses"]["InvalidRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            422: components["responses"]["InvalidParametersResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
         };
     };
     createTask: {
@@ -683,24 +1184,33 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
-                user_id: components["parameters"]["UserId"];
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
             };
             cookie?: never;
         };
-        requestBody: components["requestBodies"]["TaskCreate"];
+        /** @description The task to create. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TaskCreate"];
+            };
+        };
         responses: {
-            201: components["responses"]["TaskCreated"];
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            413: components["responses"]["ContentTooLarge"];
-            414: components["responses"]["UriTooLong"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["ValidationFailed"];
-            431: components["responses"]["HeaderFieldsTooLarge"];
-            500: components["responses"]["InternalError"];
-            503: components["responses"]["ServiceUnavailable"];
+            201: components["responses"]["TaskCreatedResponse"];
+            400: components["responses"]["BadRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            413: components["responses"]["ContentTooLargeResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            415: components["responses"]["UnsupportedMediaTypeResponse"];
+            422: components["responses"]["ValidationFailedResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
         };
     };
     getTask: {
@@ -708,25 +1218,32 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
-                user_id: components["parameters"]["UserId"];
-                /** @description Id of the task. */
-                task_id: components["parameters"]["TaskId"];
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+                /**
+                 * @description Id of the task.
+                 * @example 42
+                 */
+                task_id: components["parameters"]["TaskIdParam"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["Task"];
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["TaskNotFound"];
-            414: components["responses"]["UriTooLong"];
-            422: components["responses"]["ValidationFailed"];
-            431: components["responses"]["HeaderFieldsTooLarge"];
-            500: components["responses"]["InternalError"];
-            503: components["responses"]["ServiceUnavailable"];
+            200: components["responses"]["TaskResponse"];
+            400: components["responses"]["InvalidRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            404: components["responses"]["TaskNotFoundResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            422: components["responses"]["InvalidParametersResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
         };
     };
     updateTask: {
@@ -734,27 +1251,39 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
-                user_id: components["parameters"]["UserId"];
-                /** @description Id of the task. */
-                task_id: components["parameters"]["TaskId"];
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+                /**
+                 * @description Id of the task.
+                 * @example 42
+                 */
+                task_id: components["parameters"]["TaskIdParam"];
             };
             cookie?: never;
         };
-        requestBody: components["requestBodies"]["TaskUpdate"];
+        /** @description The members to change. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TaskUpdate"];
+            };
+        };
         responses: {
-            200: components["responses"]["Task"];
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["TaskNotFound"];
-            413: components["responses"]["ContentTooLarge"];
-            414: components["responses"]["UriTooLong"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["ValidationFailed"];
-            431: components["responses"]["HeaderFieldsTooLarge"];
-            500: components["responses"]["InternalError"];
-            503: components["responses"]["ServiceUnavailable"];
+            200: components["responses"]["TaskUpdatedResponse"];
+            400: components["responses"]["BadRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            404: components["responses"]["TaskNotFoundResponse"];
+            413: components["responses"]["ContentTooLargeResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            415: components["responses"]["UnsupportedMediaTypeResponse"];
+            422: components["responses"]["ValidationFailedResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
         };
     };
     deleteTask: {
@@ -762,25 +1291,73 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
-                user_id: components["parameters"]["UserId"];
-                /** @description Id of the task. */
-                task_id: components["parameters"]["TaskId"];
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+                /**
+                 * @description Id of the task.
+                 * @example 42
+                 */
+                task_id: components["parameters"]["TaskIdParam"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            204: components["responses"]["TaskDeleted"];
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["TaskNotFound"];
-            414: components["responses"]["UriTooLong"];
-            422: components["responses"]["ValidationFailed"];
-            431: components["responses"]["HeaderFieldsTooLarge"];
-            500: components["responses"]["InternalError"];
-            503: components["responses"]["ServiceUnavailable"];
+            204: components["responses"]["TaskDeletedResponse"];
+            400: components["responses"]["InvalidRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            404: components["responses"]["TaskNotFoundResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            422: components["responses"]["InvalidParametersResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
+        };
+    };
+    patchTask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+                /**
+                 * @description Id of the task.
+                 * @example 42
+                 */
+                task_id: components["parameters"]["TaskIdParam"];
+            };
+            cookie?: never;
+        };
+        /** @description The members to change. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TaskUpdate"];
+                "application/merge-patch+json": components["schemas"]["TaskUpdate"];
+            };
+        };
+        responses: {
+            200: components["responses"]["TaskUpdatedResponse"];
+            400: components["responses"]["BadRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            404: components["responses"]["TaskNotFoundResponse"];
+            413: components["responses"]["ContentTooLargeResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            415: components["responses"]["UnsupportedMediaTypeResponse"];
+            422: components["responses"]["ValidationFailedResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
         };
     };
     toggleTaskCompletion: {
@@ -788,27 +1365,39 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Owner of the tasks. Must equal the token's `sub`, otherwise 403. */
-                user_id: components["parameters"]["UserId"];
-                /** @description Id of the task. */
-                task_id: components["parameters"]["TaskId"];
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+                /**
+                 * @description Id of the task.
+                 * @example 42
+                 */
+                task_id: components["parameters"]["TaskIdParam"];
             };
             cookie?: never;
         };
-        requestBody?: components["requestBodies"]["TaskCompletion"];
+        /** @description The state to set. Without it, the state is toggled. */
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["TaskCompletion"];
+            };
+        };
         responses: {
-            200: components["responses"]["Task"];
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["TaskNotFound"];
-            413: components["responses"]["ContentTooLarge"];
-            414: components["responses"]["UriTooLong"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["ValidationFailed"];
-            431: components["responses"]["HeaderFieldsTooLarge"];
-            500: components["responses"]["InternalError"];
-            503: components["responses"]["ServiceUnavailable"];
+            200: components["responses"]["TaskCompletedResponse"];
+            400: components["responses"]["BadRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            404: components["responses"]["TaskNotFoundResponse"];
+            413: components["responses"]["ContentTooLargeResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            415: components["responses"]["UnsupportedMediaTypeResponse"];
+            422: components["responses"]["ValidationFailedResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
         };
     };
 }

@@ -26,7 +26,7 @@ from fastapi_contract.model_names import model_name
 from fastapi_contract.schema_types import is_inline_model
 from fastapi_contract.serializers import serializer
 
-COMMON_HEADERS = frozenset({"x-request-id", "cache-control", "x-content-type-options", "content-type"})
+COMMON_HEADERS = frozenset({"x-request-id", "api-version", "cache-control", "x-content-type-options", "content-type"})
 """Headers that the engine sets on every response."""
 _SCALARS: Mapping[str, Any] = {"integer": int, "number": float, "boolean": bool, "null": type(None)}
 _COMPONENT = re.compile("#/components/schemas/[^/]+")

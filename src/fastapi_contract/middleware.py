@@ -50,6 +50,7 @@ class RequestContext:
         self._service = service
         self._cross_origin = cross_origin
         self._respond = respond
+        self._version = (b"api-version", service.version.encode())
         self._log_fields = log_fields
         self._cancelled = cancelled
         # Bound once, because the unbound logger looks up its configuration for each line: 1.2 µs.
@@ -66,7 +67,7 @@ class RequestContext:
         identifier = request_id.choose(headers.get(b"x-request-id"))
         request_id.request_id.set(identifier)
         cors_headers = self._cross_origin.headers(headers.get(b"origin"))
-        common_headers = ((b"x-request-id", identifier.encode()), _NO_SNIFFING, *cors_headers)
+        common_headers = ((b"x-request-id", identifier.encode()), self._version, _NO_SNIFFING, *cors_headers)
         method = scope["method"]
         status: int | None = None
         if method == "HEAD":

@@ -44,7 +44,7 @@ class Problem(Exception):
         self.headers = headers or {}
 
     def members(self) -> dict[str, Any]:
-        """Returns the members of the problem without `instance`, the request id. A subclass may add members."""
+        """Returns the members of the problem without `instance` and `request_id`. A subclass may add members."""
         return {"type": self.type, "title": self.title, "status": self.status, "detail": self.detail}
 
 
@@ -156,6 +156,19 @@ class UnsupportedMediaType(Problem):
         )
 
 
+class TooManyRequests(Problem):
+    """The caller sends more requests than are allowed. Send the request again after the seconds in the Retry-After
+    header."""
+
+    type = "/problems/too-many-requests"
+    title = "Too many requests"
+    status = 429
+
+    def __init__(self, seconds: int) -> None:
+        """`seconds` is the time after which a request is accepted again."""
+        super().__init__("Too many requests were sent. Retry after Retry-After seconds.", {"Retry-After": str(seconds)})
+
+
 class HeaderFieldsTooLarge(Problem):
     """The header section, the trailers or the chunk extensions of the request are larger than the service reads: 32 KiB
     or 100 lines. Large cookies or tokens are the usual cause. The connection is closed."""
@@ -214,8 +227,8 @@ def problem_types() -> dict[str, type[Problem]]:
 
 
 def problem_response(problem: Problem, base_path: str = "") -> Response:
-    """Returns the response for a problem. Its `instance` is the id of the request in progress. `base_path` is that of
-    the contract, which precedes the type.
+    """Returns the response for a problem, with the id of the request in progress. `base_path` is that of the contract,
+    which precedes the type.
 
     Needed only outside handlers and guards, which raise the problem instead: in an ASGI layer, for example.
 
@@ -223,7 +236,8 @@ def problem_response(problem: Problem, base_path: str = "") -> Response:
         await response(scope, receive, send)
     """
     # Escaped to ASCII, because a name from the input may contain lone surrogates, which UTF-8 cannot encode.
-    members = {**problem.members(), "instance": request_id.get()}
+    identifier = request_id.get()
+    members = {**problem.members(), "instance": f"/requests/{identifier}", "request_id": identifier}
     members["type"] = base_path + members["type"]
     body = json.dumps(members, separators=(",", ":"))
     return Response(body, problem.status, problem.headers, "application/problem+json")

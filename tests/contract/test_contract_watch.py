@@ -10,18 +10,19 @@ from todo_contract import models
 
 from support import ROOT
 from support.contract_watch import BrokenContractError, ContractWatch
-from support.operations import OPERATIONS, Form, create_things, encoded, examples_of, forms, resolve, send
+from support.operations import CONTRACT, OPERATIONS, Form, create_things, encoded, examples_of, forms, resolve, send
 from support.optional_parts import OptionalParts
 from support.waivers import WAIVERS
 from todo_api.tasks import queries
 
 HEADERS = {
     "X-Request-ID": "x",
+    "API-Version": CONTRACT.document["info"]["version"],
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
 TASK: dict[str, Any] = {
-    **resolve({"$ref": "#/components/examples/Task"})["value"],
+    **resolve({"$ref": "#/components/examples/TaskExample"})["value"],
     "id": 1,
     "user_id": "a",
     "title": "x",
@@ -36,7 +37,8 @@ NOT_FOUND = {
     "title": "Task not found",
     "status": 404,
     "detail": "x",
-    "instance": "x",
+    "instance": "/requests/x",
+    "request_id": "x",
 }
 
 
@@ -87,7 +89,7 @@ def test_response_that_keeps_the_contract_passes(watch: ContractWatch) -> None:
         (404, {"json": NOT_FOUND}),
         (404, {"json": {**NOT_FOUND, "type": "/problems/forbidden"}, "headers": PROBLEM}),
         (404, {"json": {**NOT_FOUND, "status": 403}, "headers": PROBLEM}),
-        (404, {"json": {**NOT_FOUND, "instance": "y"}, "headers": PROBLEM}),
+        (404, {"json": {**NOT_FOUND, "request_id": "y"}, "headers": PROBLEM}),
         (503, {"json": {**NOT_FOUND, "type": "/problems/database-unavailable"}, "headers": PROBLEM}),
     ],
     ids=[
@@ -120,17 +122,25 @@ class TestExamples:
     @pytest.mark.parametrize(
         ("example", "change", "message"),
         [
-            pytest.param("Task", {"owner": "a"}, "#/owner is only in the example", id="unknown member"),
-            pytest.param("Task", {"title": None, "id": "1"}, "#/id is a string in the example", id="string for number"),
-            pytest.param("Task", {"completed": 0}, "#/completed is a number in the example", id="number for boolean"),
-            pytest.param("TaskPage", {"next": None}, "#/next is only in the example", id="unknown member of a page"),
+            pytest.param("TaskExample", {"owner": "a"}, "#/owner is only in the example", id="unknown member"),
             pytest.param(
-                "TaskPage",
+                "TaskExample", {"title": None, "id": "1"}, "#/id is a string in the example", id="string for number"
+            ),
+            pytest.param(
+                "TaskExample", {"completed": 0}, "#/completed is a number in the example", id="number for boolean"
+            ),
+            pytest.param(
+                "LastPageExample", {"next": None}, "#/next is only in the example", id="unknown member of a page"
+            ),
+            pytest.param(
+                "LastPageExample",
                 {"items": [{**TASK, "id": True}]},
                 "#/items/0/id is a boolean",
                 id="boolean for number in an item",
             ),
-            pytest.param("TaskPage", {"items": [TASK, {}]}, "is only in the answer", id="second item without members"),
+            pytest.param(
+                "LastPageExample", {"items": [TASK, {}]}, "is only in the answer", id="second item without members"
+            ),
         ],
     )
     def test_example_that_differs_from_the_answer_fails(
@@ -138,19 +148,19 @@ class TestExamples:
     ) -> None:
         watch = ContractWatch()
         watch.document["components"]["examples"][example]["value"].update(change)
-        path, answer = ("/api/a/tasks/1", TASK) if example == "Task" else ("/api/a/tasks", PAGE)
+        path, answer = ("/api/a/tasks/1", TASK) if example == "TaskExample" else ("/api/a/tasks", PAGE)
         with pytest.raises(BrokenContractError, match=message):
             observe(watch, 200, path=path, json=answer)
 
     def test_example_that_lacks_a_member_of_the_answer_fails(self) -> None:
         watch = ContractWatch()
-        del watch.document["components"]["examples"]["Task"]["value"]["title"]
+        del watch.document["components"]["examples"]["TaskExample"]["value"]["title"]
         with pytest.raises(BrokenContractError, match="#/title is only in the answer"):
             observe(watch, 200, json=TASK)
 
     def test_each_of_several_examples_is_compared(self) -> None:
         watch = ContractWatch()
-        examples = watch.document["components"]["responses"]["Task"]["content"]["application/json"]["examples"]
+        examples = watch.document["components"]["responses"]["TaskResponse"]["content"]["application/json"]["examples"]
         examples["second"] = {"value": {**TASK, "stray": 1}}
         with pytest.raises(BrokenContractError, match="the example second differs from the answer"):
             observe(watch, 200, json=TASK)
@@ -160,7 +170,8 @@ class TestExamples:
         observe(watch, 200, path="/api/a/tasks", json={**PAGE, **total})
 
     @pytest.mark.parametrize(
-        ("example", "path"), [("ServiceInfo", "/"), ("Health", "/health"), ("Readiness", "/health/ready")]
+        ("example", "path"),
+        [("ServiceInfoExample", "/"), ("HealthExample", "/health"), ("ReadinessExample", "/health/ready")],
     )
     def test_example_of_a_public_operation_must_equal_the_answer(self, example: str, path: str) -> None:
         watch = ContractWatch()
@@ -258,8 +269,9 @@ class TestOptionalParts:
         assert set(watch.unseen_parts([], {})) >= {
             f"no test has seen {part}: add a test, or a waiver with its reason in tests/support/waivers.py"
             for part in (
-                "the header Link of TaskPage",
-                "the header WWW-Authenticate of BadRequest",
+                "the header Link of TaskPageResponse",
+                "the header WWW-Authenticate of BadRequestResponse",
+                "the header WWW-Authenticate of InvalidRequestResponse",
                 "the member InputError.limit",
                 "the member InputError.parameter",
                 "the member InputError.pointer",
@@ -274,7 +286,7 @@ class TestOptionalParts:
         assert watch.parts == set()
         headers = {"Link": '</api/a/tasks>; rel="next"'}
         observe(watch, 200, path="/api/a/tasks", json={**page, "total": 1}, headers=headers)
-        assert watch.parts == {"the member TaskPage.total", "the header Link of TaskPage"}
+        assert watch.parts == {"the member TaskPage.total", "the header Link of TaskPageResponse"}
 
     def test_needless_waiver_is_reported(self) -> None:
         waivers = {"the member TaskPage.total": "a reason", "the member Task.none": "a reason"}

@@ -184,8 +184,12 @@ class TestTransaction:
             async with Database(url) as database:
                 with pytest.raises(DatabaseUnavailableError):
                     async with database.session().transaction() as session:
-                        await queries.create(session, user, "kept?", None, completed=False)
-                        await queries.create(session, user, "x", f"reject INSERT {sqlstate} {ALWAYS}", completed=False)
+                        await queries.create(session, user, {"title": "kept?", "completed": False})
+                        await queries.create(
+                            session,
+                            user,
+                            {"title": "x", "description": f"reject INSERT {sqlstate} {ALWAYS}", "completed": False},
+                        )
                 assert await queries.count(database.session(), user, completed=None) == 0
                 assert await fetch_value(url, "SELECT last_value FROM tries") == 2
 

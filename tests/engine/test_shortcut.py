@@ -117,7 +117,9 @@ def _comparable(response: httpx.Response) -> object:
     """Return a response without its ids, times and cursors, which differ each time."""
     volatile = {"date", "x-request-id", "content-length", "location", "link"}
     values = sorted((name, value) for name, value in response.headers.multi_items() if name not in volatile)
-    body = re.sub(r'"(id|instance|next_cursor|created_at|updated_at)":("[^"]*"|\d+)', r'"\1":0', response.text)
+    body = re.sub(
+        r'"(id|instance|request_id|next_cursor|created_at|updated_at)":("[^"]*"|\d+)', r'"\1":0', response.text
+    )
     return response.status_code, sorted(response.headers), values, body
 
 

@@ -232,7 +232,7 @@ class TestOutcome:
         failed = call(service, "getHealth", outcome)
         assert (failed.status_code, failed.headers["content-type"]) == (500, "application/problem+json")
         assert failed.json()["type"] == "/problems/internal-error"
-        assert failed.json()["instance"] == failed.headers["X-Request-ID"]
+        assert failed.json()["request_id"] == failed.headers["X-Request-ID"]
         assert "hunter2" not in failed.text
         assert sum(record.levelno == logging.ERROR for record in caplog.records) == 1
 

@@ -95,7 +95,7 @@ def test_routes_lists_each_operation(tmp_path: Path) -> None:
     assert headings == ["operation", "method", "path", "security", "statuses", "request", "response", "shortcut"]
     assert " ".join(next(row for row in rows if row[0] == "createTask")) == (
         "createTask POST /api/{user_id}/tasks bearerAuth (BearerAuth, UrlOwnership) "
-        "201 400 401 403 413 414 415 422 431 500 503 application/json application/json yes"
+        "201 400 401 403 413 414 415 422 429 431 500 503 application/json application/json yes"
     )
     assert " ".join(next(row for row in rows if row[0] == "getHealth")).startswith("getHealth GET /health public 200")
     assert {row[0] for row in rows} == CONTRACT.operations.keys()

@@ -257,7 +257,8 @@ def _complete(document: dict[str, Any], operation: dict[str, Any], problems: Map
 
 
 def _problem(kind: str, title: str, status: int) -> dict[str, Any]:
-    example = {"type": kind, "title": title, "status": status, "detail": "Send others.", "instance": "1"}
+    example = {"type": kind, "title": title, "status": status, "detail": "Send others."}
+    example |= {"instance": "/requests/1", "request_id": "1"}
     return {
         "description": f"{title}.",
         "headers": {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}},

@@ -1,6 +1,7 @@
 """Checks each response that a test receives against the contract, and records which promised responses were seen."""
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,14 @@ class ContractWatch:
             for status in operation["responses"]
         }
 
+    @property
+    def problem_types(self) -> set[str]:
+        """Those of operations, in the schemas of problems, and those of other paths, in the introduction."""
+        members = [each.get("properties", {}) for each in self.document["components"]["schemas"].values()]
+        problems = [each["type"] for each in members if {"type", "request_id"} <= each.keys()]
+        types = {each for schema in problems for each in schema.get("enum", [schema.get("const")])}
+        return types | {*re.findall("`(/problems/[a-z-]+)`", self.document["info"].get("description", ""))}
+
     def observe(self, response: httpx.Response) -> None:
         """Check and record a response, as an event hook of httpx. Raises BrokenContractError."""
         response.read()
@@ -127,7 +136,11 @@ class ContractWatch:
 
     def _observe_common(self, response: httpx.Response) -> None:
         """Check the headers and the problem that the contract's `info` promises for every response."""
-        for header, value in (("x-content-type-options", "nosniff"), ("x-request-id", None)):
+        for header, value in (
+            ("x-content-type-options", "nosniff"),
+            ("x-request-id", None),
+            ("api-version", self.document["info"]["version"]),
+        ):
             if header not in response.headers or value not in (None, response.headers[header]):
                 raise BrokenContractError(f"{response.request.url.path}: {header} is missing or wrong")
         if "cache-control" not in response.headers:
@@ -136,16 +149,16 @@ class ContractWatch:
             if response.headers.get("content-type") != "application/problem+json":
                 raise BrokenContractError(f"{response.status_code} is not a problem: {response.headers}")
             if response.request.method != "HEAD":
-                instance = response.json()["instance"]
-                if instance != response.headers["x-request-id"]:
-                    raise BrokenContractError(f"instance {instance} is not the request id")
+                problem, request_id = response.json(), response.headers["x-request-id"]
+                if (problem["instance"], problem["request_id"]) != (f"/requests/{request_id}", request_id):
+                    raise BrokenContractError(f"{problem} does not name the request {request_id}")
 
     def _observe_outside_operations(self, response: httpx.Response) -> None:
         """Check the problem type of a response to an unknown path or method, or to a page."""
         if response.status_code >= 400 and response.request.method != "HEAD":
-            types = self.document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
-            if response.json()["type"] not in types:
-                raise BrokenContractError(f"{response.json()['type']} is not a problem type of the contract")
+            problem_type = response.json()["type"]
+            if problem_type not in self.problem_types:
+                raise BrokenContractError(f"{problem_type} is not a problem type of the contract")
 
     def _observe_items(self, operation: APIOperation[Any, Any, Any, Any], response: httpx.Response) -> None:
         """Check each item of a stream against the schema of its media type."""

@@ -36,7 +36,7 @@ async def list_tasks(query: ListTasksQuery, owner: Owner, session: DbSession) ->
 
 @router.operation("createTask")
 async def create_task(task: models.TaskCreate, owner: Owner, session: DbSession) -> operations.CreateTask201:
-    created = await queries.create(session, owner, task.title, task.description, task.completed)
+    created = await queries.create(session, owner, task.model_dump())
     return operations.CreateTask201(created, location=urls["getTask"](user_id=owner, task_id=created.id))
 
 
@@ -48,6 +48,7 @@ async def get_task(task_id: models.TaskId, owner: Owner, session: DbSession) -> 
     return task
 
 
+@router.operation("patchTask")
 @router.operation("updateTask")
 async def update_task(
     task_id: models.TaskId, changes: models.TaskUpdate, owner: Owner, session: DbSession

@@ -123,9 +123,9 @@ async def count(session: Session, owner: str, *, completed: bool | None) -> int:
     return number
 
 
-async def create(session: Session, owner: str, title: str, description: str | None, completed: bool) -> models.Task:
-    values = {"title": title, "description": description, "completed": completed}
-    return _read_task(await session.fetch_one(_create, owner=owner, **values))
+async def create(session: Session, owner: str, values: Mapping[str, Any]) -> models.Task:
+    """Stores the members of `TaskCreate` in `values`."""
+    return _read_task(await session.fetch_one(_create, owner=owner, **{"description": None, **values}))
 
 
 async def get(session: Session, owner: str, task_id: int) -> models.Task | None:
