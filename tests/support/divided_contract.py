@@ -34,4 +34,4 @@ def write(folder: Path) -> None:
 
 
 def _within(main: str, value: Any) -> str:
-    return json.dumps(value, indent=1).replace('"#/', f'"{main}#/')
+    return json.dumps(value, indent=1).replace('"$ref": "#/', f'"$ref": "{main}#/')
