@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Lifespan, Scope
 from fastapi_contract import pages, problems
 from fastapi_contract.contract import Contract, ContractError
 from fastapi_contract.cors import COMMON_HEADERS, CrossOrigin
+from fastapi_contract.deprecation import Deprecations, is_deprecated
 from fastapi_contract.drift import differences
 from fastapi_contract.middleware import RequestContext
 from fastapi_contract.mount import Mount
@@ -86,6 +87,8 @@ def contract_app(
     if shortcut:
         # Outside FastAPI's own layers, so that a valid request passes through none of them.
         inner = Shortcut(inner, app)
+    if any(map(is_deprecated, contract.operations.values())):
+        inner = Deprecations(inner, contract.operations.values(), f"{app.root_path}/docs")
     if app.root_path:
         templates = [*own_pages, *(operation.path for operation in contract.operations.values())]
         inner = Mount(inner, app.root_path, app.root_path.removeprefix(root_path), templates, respond)

@@ -190,9 +190,13 @@ class Contract:
 
     @property
     def response_headers(self) -> list[str]:
-        """The names of all documented response headers."""
-        responses = (response for operation in self.operations.values() for response in operation.responses.values())
-        return sorted({name for response in responses for name in response.get("headers", ())})
+        """The names of all documented response headers, and those of deprecated operations."""
+        operations = self.operations.values()
+        responses = (response for operation in operations for response in operation.responses.values())
+        names = {name for response in responses for name in response.get("headers", ())}
+        if any(operation.spec.get("deprecated") for operation in operations):
+            names |= {"Deprecation", "Sunset", "Link"}
+        return sorted(names)
 
     def allowed_methods(self, path: str) -> str:
         """The value of the Allow header for a path below the base path (RFC 9110, section 10.2.1).

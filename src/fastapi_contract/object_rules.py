@@ -10,6 +10,7 @@ from typing import Any
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from fastapi_contract import servers
+from fastapi_contract.formats import CHECKS
 from fastapi_contract.input_errors import CODES
 from fastapi_contract.structure import Rule
 from fastapi_contract.supported import NUMBER_FORMATS, SECURITY_SCHEMES, STRING_FORMATS, not_supported
@@ -68,6 +69,20 @@ def _parameter(parameter: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
         if parameter.get(field):
             yield field, f"uses `{field}`, which is not supported. Leave it out.", False
     yield from _needs_schema(parameter, f"the parameter {name}")
+
+
+def _operation(operation: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    days = {name: operation[name] for name in ("x-deprecated-at", "x-sunset") if name in operation}
+    if not operation.get("deprecated"):
+        for name in days:
+            yield name, f"has `{name}` without `deprecated: true`: add it.", False
+    elif len(days) < 2:
+        text = "is deprecated without the days `x-deprecated-at` and `x-sunset`, such as 2026-12-31: add them."
+        yield "deprecated", text, False
+    elif not all(isinstance(day, str) and CHECKS["date"](day) for day in days.values()):
+        yield "deprecated", "has an `x-deprecated-at` or `x-sunset` that is not a day such as 2026-12-31.", False
+    elif days["x-sunset"] < days["x-deprecated-at"]:
+        yield "x-sunset", "has an `x-sunset` before its `x-deprecated-at`: change one of them.", False
 
 
 def _header(header: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
@@ -150,6 +165,7 @@ RULES: Mapping[str, Rule] = {
     "OpenAPI": _openapi,
     "Server": _server,
     "ServerVariable": _server_variable,
+    "Operation": _operation,
     "Parameter": _parameter,
     "Header": _header,
     "SecurityScheme": _security_scheme,
