@@ -19,23 +19,37 @@ def load_routers() -> Sequence[ContractRouter]:
 
     Raises ContractError with every difference between code and contract.
     """
-    with _generated_names():
+    with _faults_of_handlers():
         from todo_api.app import ROUTERS
     require_no_differences(load_contract(), ROUTERS)
     return ROUTERS
 
 
 @contextmanager
-def _generated_names() -> Iterator[None]:
-    """Turns the use of a name that is missing in generated/ into a ContractError, which names file and line."""
+def _faults_of_handlers() -> Iterator[None]:
+    """Turns an exception while handlers are imported into a ContractError, which names file and line."""
     try:
         yield
-    except AttributeError as error:
-        if error.obj not in (models, operations):
-            raise
-        is_fresh = Generated(models, operations).is_fresh(digest(load_contract().document))
-        step = "Use a name of generated/." if is_fresh else "Run ./codegen.sh, or use another name."
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        name = f"{error.obj.__name__.rpartition('.')[2]}.{error.name}"
-        text = f"{Path(place.filename).name}:{place.lineno}: {name} is not generated from openapi.yaml. {step}"
-        raise ContractError([text]) from None
+    except ContractError:
+        raise
+    except Exception as error:
+        raise ContractError([f"{_place(error)}: {_described(error)}"]) from error
+
+
+def _place(error: Exception) -> str:
+    """The line of the service that is nearest to an exception."""
+    if isinstance(error, SyntaxError):
+        return f"{Path(error.filename or '').name}:{error.lineno}"
+    here = Path(__file__).parent
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = next(each for each in reversed(frames) if here in Path(each.filename).parents)
+    return f"{Path(frame.filename).name}:{frame.lineno}"
+
+
+def _described(error: Exception) -> str:
+    if not isinstance(error, AttributeError) or error.obj not in (models, operations):
+        return f"{type(error).__name__}: {error}"
+    is_fresh = Generated(models, operations).is_fresh(digest(load_contract().document))
+    step = "Use a name of generated/." if is_fresh else "Run ./codegen.sh, or use another name."
+    name = f"{error.obj.__name__.rpartition('.')[2]}.{error.name}"
+    return f"{name} is not generated from openapi.yaml. {step}"

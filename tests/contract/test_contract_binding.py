@@ -124,7 +124,7 @@ def change_success(document: Document) -> None:
         (schema("Task", required=["id"]), "application/json / items / items / required title and"),
         (schema("Task", maxProperties=20), "todo_contract.models is stale: it was generated from another openapi.yaml"),
         (schema("TaskPage", additionalProperties=False), "listTasks / response / 200 / application/json / additional"),
-        (allow_null, 'updateTask / body / application/json / title / type and'),
+        (allow_null, "updateTask / body / application/json / title / type and"),
         (add_body, 'deleteTask / body: openapi.yaml says ["application/json"], the code nothing. Add it'),
         (require_body, "toggleTaskCompletion / body / required: openapi.yaml says true, the code false"),
         (change_success, "createTask returns CreateTask200, which is not generated. Run ./codegen.sh."),

@@ -159,4 +159,8 @@ def test_client_calls_the_running_service(service: Service) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     assert "failed" not in result.stdout
     calls = ["getServiceInfo", "createTask", "getTask", "listTasks", "updateTask"]
-    assert result.stdout.split() == [word for step in (*calls, "patchTask", "toggleTaskCompletion", "deleteTask", "problems") for word in ("ok", step)]
+    assert result.stdout.split() == [
+        word
+        for step in (*calls, "patchTask", "toggleTaskCompletion", "deleteTask", "problems")
+        for word in ("ok", step)
+    ]

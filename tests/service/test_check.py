@@ -1,5 +1,6 @@
 """`todo-api check | routes`: every difference between code and contract in one message, without a database."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -70,6 +71,23 @@ def test_check_names_the_use_of_a_model_that_is_not_generated(copy: Path) -> Non
     _, difference = failure(copy, "check")
     assert difference.startswith("handlers.py:")
     assert difference.endswith("models.TaskChange is not generated from openapi.yaml. Use a name of generated/.")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "difference"),
+    [
+        pytest.param("handlers.py", "_after(owner, query)\n", "(\n", "SyntaxError: ", id="syntax"),
+        pytest.param("handlers.py", "import cursor, queries", "import queries, cursors", "ImportError: ", id="import"),
+        pytest.param("queries.py", "_get = prepare(", "_get = prepare(0, ", "TypeError: ", id="call"),
+        pytest.param("queries.py", "literal_column(", "literal(", "NameError: name 'literal' is not", id="name"),
+    ],
+)
+def test_fault_of_a_handler_is_named_by_file_and_line(
+    copy: Path, file: str, old: str, new: str, difference: str
+) -> None:
+    replace(copy / "src/todo_api/tasks" / file, old, new)
+    [_, line] = failure(copy, "check")
+    assert re.match(rf"{file}:[0-9]+: {difference}", line), line
 
 
 @pytest.mark.parametrize("command", ["check", "routes", "serve"])
