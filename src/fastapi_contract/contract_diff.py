@@ -56,6 +56,9 @@ def faults(
         return
     if not re.search(rf"^## {re.escape(written)}$", changelog, re.MULTILINE):
         yield f"CHANGELOG.md has no section ## {written}: describe there what changes for clients."
+    for each in found:
+        if each.verdict is Verdict.FORBIDDEN:
+            yield f"{each.line}: {' / '.join(each.place)}: {each.text}"
     if not contracts:
         return
     last = max(contracts)
@@ -70,7 +73,7 @@ def faults(
 def _raised(last: Version, found: list[Change]) -> Version:
     major, minor, patch = last
     verdicts = {each.verdict for each in found}
-    if Verdict.BREAKING in verdicts:
+    if verdicts & {Verdict.FORBIDDEN, Verdict.BREAKING}:
         return major + 1, 0, 0
     return (major, minor + 1, 0) if Verdict.ADDITIVE in verdicts else (major, minor, patch + 1)
 

@@ -7,6 +7,7 @@ in which a value is sent (docs/decisions/0024).
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from fastapi_contract.bodies import MAX_BODY
@@ -20,7 +21,7 @@ from fastapi_contract.openapi_objects import parameter_key
 from fastapi_contract.schema_changes import SchemaChange, SchemaChanges, Verdict
 from fastapi_contract.supported import PROBLEM_MEDIA_TYPES, STYLES
 
-_BREAKING, _ADDITIVE, _NEUTRAL = Verdict.BREAKING, Verdict.ADDITIVE, Verdict.NEUTRAL
+_FORBIDDEN, _BREAKING, _ADDITIVE, _NEUTRAL = Verdict
 
 
 class Change(NamedTuple):
@@ -53,16 +54,14 @@ class OperationChanges:
             if route in new:
                 yield from self._operation(operation, new[route])
                 continue
-            was, now = _written(operation), names.pop(operation.id, None)
-            end = "is removed. A client that calls it gets 404 or 405."
-            text = (
-                f"{was} {end}"
-                if now is None
-                else f"was {was} and is {_written(now)}. A client that calls the former gets 404 or 405."
-            )
-            yield self._change(
-                _BREAKING, self._new.document["paths"] if now is None else now.spec, (operation.id,), text
-            )
+            now = names.pop(operation.id, None)
+            if now is None:
+                verdict, end = _removal(operation)
+                text = f"{_written(operation)} is removed {end}"
+                yield self._change(verdict, self._new.document["paths"], (operation.id,), text)
+                continue
+            text = f"was {_written(operation)} and is {_written(now)}. A client that calls the former gets 404 or 405."
+            yield self._change(_BREAKING, now.spec, (operation.id,), text)
         for operation in names.values():
             text = f"{_written(operation)} is new. A client may call it."
             yield self._change(_ADDITIVE, operation.spec, (operation.id,), text)
@@ -242,6 +241,16 @@ class OperationChanges:
 
 def _route(operation: Operation) -> tuple[str, str]:
     return operation.method, re.sub(r"\{[^}]*\}", "{}", operation.path)
+
+
+def _removal(operation: Operation) -> tuple[Verdict, str]:
+    """An operation may end on the day that its clients were told, in the header Sunset (RFC 8594)."""
+    sunset = operation.spec.get("x-sunset")
+    if sunset is None:
+        return _FORBIDDEN, "without a sunset. Deprecate it first, and release that."
+    if datetime.now(UTC).date().isoformat() < sunset:
+        return _FORBIDDEN, f"before its sunset, {sunset}. Keep it until then."
+    return _ADDITIVE, f"after its sunset, {sunset}. Clients were told."
 
 
 def _written(operation: Operation) -> str:

@@ -18,6 +18,7 @@ from fastapi_contract.normal_form import NormalForm
 class Verdict(Enum):
     """What a change means for a client, and so for the version of the contract."""
 
+    FORBIDDEN = "forbidden"
     BREAKING = "breaking"
     ADDITIVE = "additive"
     NEUTRAL = "neutral"

@@ -51,9 +51,8 @@ def test_every_released_contract_is_named_after_its_version() -> None:
 
 Replaced = tuple[tuple[str, str], ...]
 BREAKING: Replaced = (("operationId: getTask\n", "operationId: readTask\n"),)
-ADDITIVE: Replaced = (
-    ("operationId: getTask\n      tags: ", "operationId: getTask\n      deprecated: true\n      tags: "),
-)
+_DAYS = "      deprecated: true\n      x-deprecated-at: 2026-01-31\n      x-sunset: 2999-01-31\n"
+ADDITIVE: Replaced = (("summary: Get a task\n", f"summary: Get a task\n{_DAYS}"),)
 NEUTRAL: Replaced = (("summary: Get a task", "summary: Read a task"),)
 
 
