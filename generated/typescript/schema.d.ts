@@ -980,7 +980,7 @@ export interface components {
         ChallengeHeader: string;
         /**
          * @description Present if the error is in the `Authorization` header (RFC 6750).
-         * @example Bearer realm="todo-api", error="invalid_request", error_description="Send one Authorization header."
+         * @example Bearer realm="todo-api", error="invalid_request", error_description="There is more than one Authorization header."
          */
         InvalidRequestChallengeHeader: string;
         /**

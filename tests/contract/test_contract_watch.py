@@ -10,7 +10,7 @@ from todo_contract import models
 
 from support import ROOT
 from support.contract_watch import BrokenContractError, ContractWatch
-from support.operations import CONTRACT, OPERATIONS, Form, create_things, encoded, examples_of, forms, resolve, send
+from support.operations import CONTRACT, resolve
 from support.optional_parts import OptionalParts
 from support.waivers import WAIVERS
 from todo_api.tasks import queries
@@ -182,26 +182,6 @@ class TestExamples:
         value[name] = "0.0.0"
         with pytest.raises(BrokenContractError, match="is not equal to it"):
             observe(watch, 200, path=path, json=answer)
-
-
-REQUEST_EXAMPLES = [
-    pytest.param(form, example, id=f"{form.id} {number}")
-    for operation in OPERATIONS
-    for form in forms(operation)
-    if form.media_type is not None
-    for number, example in enumerate(examples_of(form), 1)
-]
-
-
-@pytest.mark.parametrize(("form", "example"), REQUEST_EXAMPLES)
-def test_request_example_is_accepted(client: httpx.Client, user: str, form: Form, example: Any) -> None:
-    content, content_type = encoded(form, example)
-    headers = {"Content-Type": content_type}
-    answer = send(client, form, user, create_things(client, user), content=content, headers=headers)
-    assert answer.status_code in form.operation.successes, answer.text
-    if form.media_type == answer.headers.get("Content-Type") == "application/json":
-        stored = answer.json()
-        assert {name: stored[name] for name in example.keys() & stored.keys()} == example
 
 
 def test_unknown_problem_type_outside_the_operations_fails(watch: ContractWatch) -> None:
