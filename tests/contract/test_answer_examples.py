@@ -225,7 +225,8 @@ def test_example_of_an_answer_equals_an_answer(
 
     answer = CAUSES[name](Scene(service, user), operation)
 
-    assert (answer.status_code, comparable(answer.json())) == (status, comparable(value(name)))
+    body = answer.json() if answer.headers["Content-Type"].endswith("json") else answer.text
+    assert (answer.status_code, comparable(body)) == (status, comparable(value(name)))
 
 
 def test_each_example_of_an_answer_has_a_cause() -> None:
