@@ -1,12 +1,15 @@
 """Rules of the service that OpenAPI cannot express, for schemathesis. schemathesis.toml loads this file."""
 
 import os
+from datetime import UTC, datetime
 from typing import Any
 
 import schemathesis
 from schemathesis import Case, DeserializationContext, HookContext, Response
 from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
+
+from todo_api.tasks.cursor import Position, encode
 
 
 @schemathesis.deserializer("text/csv", "text/plain", "application/octet-stream")
@@ -17,11 +20,14 @@ def text_of(_: DeserializationContext, response: Response) -> str:
 
 @schemathesis.hook
 def before_load_schema(_: HookContext, raw_schema: dict[str, Any]) -> None:
-    """Restrict `user_id` to the `sub` of the token. Others are still sent, as invalid data, and expect 403."""
+    """Restrict `user_id` to the `sub` of the token, and `cursor` to one of its list. Others are still sent, as invalid
+    data, and expect 403 and 422."""
+    owner = os.environ["FUZZ_OWNER"]
+    values = {"user_id": owner, "cursor": encode(owner, Position(datetime(9000, 1, 1, tzinfo=UTC), 1))}
     # By the name on the wire: a component may have another name in each release.
     for parameter in raw_schema["components"]["parameters"].values():
-        if parameter["name"] == "user_id":
-            parameter["schema"] = {"const": os.environ["FUZZ_OWNER"]}
+        if parameter["name"] in values:
+            parameter["schema"] = {"const": values[parameter["name"]]}
 
 
 @schemathesis.hook
