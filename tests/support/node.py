@@ -13,9 +13,9 @@ from support import ROOT
 NODE = Path(executable.ROOT_DIR, "bin", "node")
 
 
-def require_packages() -> None:
-    """Skip a test if the Node packages are missing. With CI=true it fails instead, so that this is noticed."""
-    if (ROOT / "node_modules/.package-lock.json").exists():
+def require_packages(folder: Path = ROOT) -> None:
+    """Skip a test if a folder's Node packages are missing. With CI=true it fails instead, so that this is noticed."""
+    if (folder / "node_modules/.package-lock.json").exists():
         return
     reason = "the Node packages are not installed: run make install"
     if os.environ.get("CI") == "true":

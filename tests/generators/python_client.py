@@ -1,0 +1,78 @@
+"""The scenario of scenario.ts, with the client that openapi-python-client generates."""
+
+import os
+import sys
+from typing import TypeVar
+
+from generated import AuthenticatedClient
+from generated.api.tasks import (
+    create_task,
+    delete_task,
+    get_task,
+    list_tasks,
+    patch_task,
+    toggle_task_completion,
+    update_task,
+)
+from generated.models import (
+    Task,
+    TaskCompletion,
+    TaskCreate,
+    TaskNotFoundProblem,
+    TaskPage,
+    TaskUpdate,
+    ValidationFailedProblem,
+)
+from generated.types import UNSET, Unset
+
+Answer = TypeVar("Answer")
+USER = os.environ["USER_ID"]
+api = AuthenticatedClient(os.environ["BASE_URL"], token=os.environ["TOKEN"])
+
+
+def expect(expected: type[Answer], answer: object) -> Answer:
+    assert isinstance(answer, expected), answer
+    return answer
+
+
+def create(title: str) -> Task:
+    return expect(Task, create_task.sync(USER, client=api, body=TaskCreate(title)))
+
+
+def page(cursor: str | Unset = UNSET) -> TaskPage:
+    return expect(TaskPage, list_tasks.sync(USER, client=api, limit=1, cursor=cursor))
+
+
+def describe(task_id: int, description: str | None) -> Task:
+    return expect(Task, patch_task.sync(USER, task_id, client=api, body=TaskUpdate(description=description)))
+
+
+def toggle(task_id: int, body: TaskCompletion | Unset = UNSET) -> bool:
+    return expect(Task, toggle_task_completion.sync(USER, task_id, client=api, body=body)).completed
+
+
+first, second = create("Buy milk"), create("Water the plants")
+assert (first.title, first.description, first.completed) == ("Buy milk", None, False)
+
+newest = page()
+assert [task.id for task in newest.items] == [second.id]
+assert newest.next_cursor is not None
+last = page(newest.next_cursor)
+assert ([task.id for task in last.items], last.next_cursor) == ([first.id], None)
+
+renamed = expect(Task, update_task.sync(USER, first.id, client=api, body=TaskUpdate(title="Buy oat milk")))
+assert renamed.title == "Buy oat milk"
+described = describe(first.id, "Two litres")
+assert (described.title, described.description) == ("Buy oat milk", "Two litres")
+assert describe(first.id, None).description is None
+
+assert [toggle(first.id), toggle(first.id)] == [True, False]
+assert [toggle(first.id, TaskCompletion(completed=completed)) for completed in (False, True)] == [False, True]
+
+for task in [first, second]:
+    assert delete_task.sync_detailed(USER, task.id, client=api).status_code == 204
+missing = expect(TaskNotFoundProblem, get_task.sync(USER, first.id, client=api))
+assert missing.type_ == "/problems/task-not-found"
+rejected = expect(ValidationFailedProblem, create_task.sync(USER, client=api, body=TaskCreate(" ")))
+assert [(error.code, error.pointer) for error in rejected.errors] == [("blank", "#/title")]
+sys.stdout.write("completed\n")
