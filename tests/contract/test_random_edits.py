@@ -48,7 +48,9 @@ def test_random_edit_of_another_file_ends_in_a_start_or_a_contract_error(name: s
                 contract_app(contract, bound(contract))
         except ContractError as error:
             differences = error.differences if isinstance(error, InvalidContractError) else []
-            if not all(each.startswith(("openapi.yaml:", f"{name}:")) for each in differences):
+            if not all(
+                each.startswith(tuple(f"{file}:" for file in divided_contract.divided())) for each in differences
+            ):
                 pytest.fail(f"Edit {seed} is rejected without a line: {differences}")
         except Exception as error:
             raise AssertionError(f"Edit {seed} ends in a traceback.") from error

@@ -41,6 +41,7 @@ def parameter(where: str, schema: Any, name: str = "value", **more: Any) -> dict
     return {"name": name, "in": where, "schema": schema, **more}
 
 
+DAYS = {"x-deprecated-at": "2026-01-31", "x-sunset": "2027-01-31"}
 DONE = {"responses": {"204": {"description": "Done."}}}
 WORD = ref("Word")
 
@@ -296,7 +297,7 @@ def test_type_that_contains_itself_must_be_marked_as_the_body(is_fresh: bool) ->
 
 
 def test_tags_and_deprecation_are_those_of_the_contract(models: ModuleType) -> None:
-    contract = parsed(document({}, {"tags": ["other"], "deprecated": True, **DONE}))
+    contract = parsed(document({}, {"tags": ["other"], "deprecated": True, **DAYS, **DONE}))
     router = ContractRouter(contract, models)
     router.operation("send")(handler_with())
     app = contract_app(contract, [router])
