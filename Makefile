@@ -24,7 +24,7 @@ test: lint ## install the tools, and run all checks and tests
 	.venv/bin/pytest $(ARGS)
 
 contract-diff: install ## judge openapi.yaml by the last contract in contracts/, and its version by the changes
-	.venv/bin/python -m fastapi_contract.contract_diff openapi.yaml contracts CHANGELOG.md
+	.venv/bin/python -m fastapi_contract.changes.contract_diff openapi.yaml contracts CHANGELOG.md
 
 constructs: install ## try and fuzz all constructs of OpenAPI; writes docs/constructs.md
 	PYTHONPATH=tests .venv/bin/python -m support.constructs >docs/constructs.md

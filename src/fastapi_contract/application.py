@@ -8,13 +8,14 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Lifespan, Scope
 
-from fastapi_contract import pages, problems
+from fastapi_contract import problems
+from fastapi_contract.comparison.drift import differences
 from fastapi_contract.contract import Contract, ContractError
-from fastapi_contract.cors import COMMON_HEADERS, CrossOrigin
-from fastapi_contract.deprecation import Deprecations, is_deprecated
-from fastapi_contract.drift import differences
-from fastapi_contract.middleware import RequestContext
-from fastapi_contract.mount import Mount
+from fastapi_contract.middleware import pages
+from fastapi_contract.middleware.cors import COMMON_HEADERS, CrossOrigin
+from fastapi_contract.middleware.deprecation import Deprecations, is_deprecated
+from fastapi_contract.middleware.mount import Mount
+from fastapi_contract.middleware.request_context import RequestContext
 from fastapi_contract.requests import ContractRoute
 from fastapi_contract.router import ContractRouter
 from fastapi_contract.shortcut import Shortcut

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastapi_contract import support
-from fastapi_contract.bundle import bundle, dump
-from fastapi_contract.document import Line, Place, UnreadableError, line_of, place_of, read, resolve
-from fastapi_contract.openapi_objects import IGNORED_PARAMETERS, METHODS, parameter_key
+from fastapi_contract.openapi import support
+from fastapi_contract.openapi.bundle import bundle, dump
+from fastapi_contract.openapi.document import Line, Place, UnreadableError, line_of, place_of, read, resolve
+from fastapi_contract.openapi.openapi_objects import IGNORED_PARAMETERS, METHODS, parameter_key
+from fastapi_contract.openapi.servers import base_path, is_path, mounted
 from fastapi_contract.paths import Paths, PathTemplate, percent_encoded
-from fastapi_contract.servers import base_path, is_path, mounted
 
 Schema = dict[str, Any]
 Alternatives = Sequence[Mapping[str, Sequence[str]]]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fastapi import FastAPI
 
 from fastapi_contract.contract import Contract, Operation
-from fastapi_contract.document import resolve
+from fastapi_contract.openapi.document import resolve
 from fastapi_contract.requests import ContractRoute
 from fastapi_contract.security import Guard
 from fastapi_contract.shortcut import Shortcut

@@ -14,8 +14,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 
-from fastapi_contract.input_errors import MAX_DETAIL, MAX_ERRORS, InputError
-from fastapi_contract.request_id import request_id
+from fastapi_contract.middleware.request_id import request_id
+from fastapi_contract.validation.input_errors import MAX_DETAIL, MAX_ERRORS, InputError
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 

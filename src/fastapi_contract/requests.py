@@ -17,15 +17,15 @@ from starlette._utils import get_route_path
 from starlette.routing import Match
 from starlette.types import Message, Scope
 
-from fastapi_contract.bodies import RequestBody
 from fastapi_contract.contract import Operation
-from fastapi_contract.generated import Generated
-from fastapi_contract.input_errors import InputError
-from fastapi_contract.negotiation import negotiate
-from fastapi_contract.parameters import Parameters
+from fastapi_contract.generation.generated import Generated
 from fastapi_contract.paths import Paths
 from fastapi_contract.problems import ValidationFailed
+from fastapi_contract.responses.negotiation import negotiate
 from fastapi_contract.security import Guard
+from fastapi_contract.validation.bodies import RequestBody
+from fastapi_contract.validation.input_errors import InputError
+from fastapi_contract.validation.parameters import Parameters
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ from fastapi import APIRouter, Response, params
 from fastapi.datastructures import Default
 from fastapi.responses import JSONResponse
 
-from fastapi_contract.answers import Success, is_typed, model_of, successes_of
-from fastapi_contract.bodies import RequestBody
+from fastapi_contract.comparison.messages import Lines
 from fastapi_contract.contract import Contract, ContractError, Operation
-from fastapi_contract.document import resolve
-from fastapi_contract.generated import Generated
-from fastapi_contract.messages import Lines
-from fastapi_contract.negotiation import reads_accepted
-from fastapi_contract.parameters import Parameters
+from fastapi_contract.generation.generated import Generated
+from fastapi_contract.openapi.document import resolve
 from fastapi_contract.requests import Binding, ContractRoute, contract_route
+from fastapi_contract.responses.answers import Success, is_typed, model_of, successes_of
+from fastapi_contract.responses.negotiation import reads_accepted
 from fastapi_contract.security import Guard, guards_of
+from fastapi_contract.validation.bodies import RequestBody
+from fastapi_contract.validation.parameters import Parameters
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 

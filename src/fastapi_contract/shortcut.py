@@ -19,11 +19,11 @@ from pydantic import ValidationError
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_contract.answers import Answer
 from fastapi_contract.paths import PathTemplate
 from fastapi_contract.plain_routes import is_supported
 from fastapi_contract.requests import ContractRequest, ContractRoute
-from fastapi_contract.serializers import serializer
+from fastapi_contract.responses.answers import Answer
+from fastapi_contract.responses.serializers import serializer
 
 _JSON = (b"content-type", b"application/json")
 _OUTCOME = "fastapi_contract.outcome"

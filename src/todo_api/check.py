@@ -9,7 +9,7 @@ from todo_contract import models, operations
 
 from fastapi_contract.application import require_no_differences
 from fastapi_contract.contract import ContractError
-from fastapi_contract.generated import Generated, digest
+from fastapi_contract.generation.generated import Generated, digest
 from fastapi_contract.router import ContractRouter
 from todo_api.contract import load_contract
 

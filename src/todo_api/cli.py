@@ -142,7 +142,7 @@ def _export_settings(settings: Settings) -> None:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    from fastapi_contract.server import bind
+    from fastapi_contract.serving.server import bind
 
     try:
         return bind(host, port)

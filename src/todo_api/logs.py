@@ -16,7 +16,7 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
-from fastapi_contract.request_id import request_id
+from fastapi_contract.middleware.request_id import request_id
 from todo_api.database.failures import without_values
 
 

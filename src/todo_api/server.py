@@ -5,7 +5,7 @@ import socket
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from fastapi_contract import server
+from fastapi_contract.serving import server
 from todo_api import logs
 from todo_api.app import create_app
 from todo_api.settings import load_settings

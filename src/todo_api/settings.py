@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from fastapi_contract.origins import LOCAL, normalize
-from fastapi_contract.servers import is_path
+from fastapi_contract.middleware.origins import LOCAL, normalize
+from fastapi_contract.openapi.servers import is_path
 from todo_api.auth.keys import ALIASES, shared_key
 from todo_api.auth.proxies import certificates, proxy_for
 from todo_api.database.limits import Limits

@@ -9,9 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from fastapi_contract import limited_log
 from fastapi_contract.contract import Operation
-from fastapi_contract.limited_log import MAX_LINES
+from fastapi_contract.middleware import limited_log
+from fastapi_contract.middleware.limited_log import MAX_LINES
 from support.clock import Clock
 from support.operations import SECURED, owned, secured, send
 from support.service import Service

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from fastapi_contract.contract import Operation
-from fastapi_contract.protocol import MAX_HEADER_LINES
+from fastapi_contract.serving.protocol import MAX_HEADER_LINES
 from support.issuer import make_key
 from support.operations import CONTRACT, OPERATIONS, create_things, resolve, send, tasks
 from support.service import Service, running, settings_for

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from fastapi_contract import pages
 from fastapi_contract.contract import Contract
+from fastapi_contract.middleware import pages
 from support import ROOT, divided_contract
 from support.node import require_packages
 from support.service import running

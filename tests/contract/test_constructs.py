@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract, ContractError
-from fastapi_contract.generator_input import Generator, generator_input
+from fastapi_contract.generation.generator_input import Generator, generator_input
 from support import ROOT
 from support.construct_calls import check_right, check_wrong, fuzz, send
 from support.constructs import DOCS, PACKAGE, Construct, constructs, table

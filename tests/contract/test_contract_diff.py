@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fastapi_contract.changes.contract_changes import changes
+from fastapi_contract.changes.contract_diff import faults, lines, released, version_of
 from fastapi_contract.contract import Contract
-from fastapi_contract.contract_changes import changes
-from fastapi_contract.contract_diff import faults, lines, released, version_of
 from support import ROOT
 from support.released import FOLDER
 
@@ -33,7 +33,7 @@ def judged(contract: Contract, changelog: str | None = None) -> list[str]:
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fastapi_contract.contract_diff", *arguments]
+    command = [sys.executable, "-m", "fastapi_contract.changes.contract_diff", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 

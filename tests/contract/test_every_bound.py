@@ -8,7 +8,7 @@ import pytest
 from todo_contract import models
 
 from fastapi_contract.contract import Operation
-from fastapi_contract.input_errors import CODES
+from fastapi_contract.validation.input_errors import CODES
 from support.operations import CONTRACT, path_of, resolve, send
 from support.schema_values import Wrong, wrong
 

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from todo_contract import models
 
-from fastapi_contract import codegen
 from fastapi_contract.contract import Contract, Operation
+from fastapi_contract.generation import codegen
 from support import ROOT
 from support.edited_contract import ITEM, LIST, contract
 from support.prefix_proxy import prefix_proxy

@@ -10,10 +10,10 @@ import httpx
 import pytest
 from fastapi import FastAPI, Query
 
-from fastapi_contract import codegen
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract, ContractError
-from fastapi_contract.negotiation import AcceptedMediaType
+from fastapi_contract.generation import codegen
+from fastapi_contract.responses.negotiation import AcceptedMediaType
 from fastapi_contract.router import ContractRouter
 from support.contract_watch import ContractWatch
 from support.service import running

@@ -9,11 +9,11 @@ import pytest
 from fastapi import File as FileParameter
 from fastapi import Form
 
-from fastapi_contract.bodies import MAX_BODY
 from fastapi_contract.contract import Contract, ContractError
-from fastapi_contract.forms import MAX_MEMBERS
-from fastapi_contract.multipart import MAX_HEADER, MAX_PARTS
-from fastapi_contract.negotiation import AcceptedMediaType
+from fastapi_contract.responses.negotiation import AcceptedMediaType
+from fastapi_contract.validation.bodies import MAX_BODY
+from fastapi_contract.validation.forms import MAX_MEMBERS
+from fastapi_contract.validation.multipart import MAX_HEADER, MAX_PARTS
 from support.echo import CONTRACT, FORM, MULTIPART, app_of, parts, post, types_of_bodies
 from support.generated import generate_models
 from support.service import running

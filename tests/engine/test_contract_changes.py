@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from fastapi_contract.changes.contract_changes import changes
+from fastapi_contract.changes.contract_diff import lines
 from fastapi_contract.contract import Contract
-from fastapi_contract.contract_changes import changes
-from fastapi_contract.contract_diff import lines
 from support import ROOT
 
 _FILE = yaml.safe_load((ROOT / "tests/engine/contract_changes.yaml").read_bytes())

@@ -9,11 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from fastapi_contract import cors, limited_log
 from fastapi_contract.contract import Contract
-from fastapi_contract.cors import MAX_LOGGED_VALUE, CrossOrigin
-from fastapi_contract.limited_log import MAX_LINES
-from fastapi_contract.origins import LOCAL
+from fastapi_contract.middleware import cors, limited_log
+from fastapi_contract.middleware.cors import MAX_LOGGED_VALUE, CrossOrigin
+from fastapi_contract.middleware.limited_log import MAX_LINES
+from fastapi_contract.middleware.origins import LOCAL
 from support.clock import Clock
 from support.service import Service, running, settings_for
 from todo_api.app import create_app

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_contract.document import UnreadableError, line_of, place_of, read, resolve, value_at
+from fastapi_contract.openapi.document import UnreadableError, line_of, place_of, read, resolve, value_at
 from support import ROOT
 
 

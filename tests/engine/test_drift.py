@@ -11,7 +11,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from typing_extensions import TypeAliasType
 
 from fastapi_contract.application import contract_app
-from fastapi_contract.generated import digest
+from fastapi_contract.generation.generated import digest
 from fastapi_contract.router import ContractRouter
 from support.generated import generate_answers, generate_models
 from support.one_operation import (

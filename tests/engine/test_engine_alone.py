@@ -102,7 +102,7 @@ def test_operation_without_a_handler_stops_the_start(models: ModuleType) -> None
 def test_engine_imports_nothing_of_the_service(tmp_path: Path) -> None:
     """Neither its packages nor its libraries for databases and tokens."""
     program = (
-        "import sys; import fastapi_contract.application, fastapi_contract.server, fastapi_contract.protocol; "
+        "import sys; import fastapi_contract.application; from fastapi_contract.serving import protocol, server; "
         "print([name for name in sys.modules if name.split('.')[0] in "
         "{'todo_api', 'todo_contract', 'asyncpg', 'sqlalchemy', 'sqlmodel', 'jose', 'alembic'}])"
     )

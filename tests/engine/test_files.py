@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_contract.bundle import dump
 from fastapi_contract.contract import Contract, InvalidContractError
-from fastapi_contract.document import read
+from fastapi_contract.openapi.bundle import dump
+from fastapi_contract.openapi.document import read
 from support import ROOT
 
 MAIN = """openapi: 3.1.0

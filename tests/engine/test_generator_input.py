@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_contract.directions import Uses
-from fastapi_contract.generator_input import Generator, generator_input
-from fastapi_contract.model_names import model_name
-from fastapi_contract.schemas import Validator
+from fastapi_contract.generation.generator_input import Generator, generator_input
+from fastapi_contract.openapi.directions import Uses
+from fastapi_contract.openapi.model_names import model_name
+from fastapi_contract.validation.schemas import Validator
 from support.one_operation import content, document, parsed, ref
 
 STORED = {

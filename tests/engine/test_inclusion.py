@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastapi_contract.directions import Direction
-from fastapi_contract.inclusion import Inclusion
-from fastapi_contract.normal_form import NormalForm
+from fastapi_contract.changes.inclusion import Inclusion
+from fastapi_contract.comparison.normal_form import NormalForm
+from fastapi_contract.openapi.directions import Direction
 
 _FEW = st.integers(0, 3)
 _TEXTS = st.sampled_from(["", "a", "b", "ab", "aab"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastapi_contract.media_types import MAX_ACCEPT, choose_acceptable, parse_content_type
+from fastapi_contract.validation.media_types import MAX_ACCEPT, choose_acceptable, parse_content_type
 
 OFFERED = ["application/json", "text/csv", "text/plain"]
 

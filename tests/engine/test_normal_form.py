@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from fastapi_contract.directions import Uses
-from fastapi_contract.generated import digest
-from fastapi_contract.model_names import model_name
+from fastapi_contract.generation.generated import digest
+from fastapi_contract.openapi.directions import Uses
+from fastapi_contract.openapi.model_names import model_name
 from support.generated import generate_models
 from support.one_operation import AGED, content, differences, document, parsed, ref
 

@@ -13,9 +13,9 @@ from pydantic import MISSING
 
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract
-from fastapi_contract.input_errors import InputError
-from fastapi_contract.parameters import Parameters
 from fastapi_contract.router import ContractRouter
+from fastapi_contract.validation.input_errors import InputError
+from fastapi_contract.validation.parameters import Parameters
 from support import ROOT
 from support.node import run
 from support.service import running

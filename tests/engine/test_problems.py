@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from fastapi_contract.contract import Operation
-from fastapi_contract.negotiation import NotAcceptable
 from fastapi_contract.problems import problem_types
+from fastapi_contract.responses.negotiation import NotAcceptable
 from support.operations import owned, secured, send
 from support.service import WATCH, Service, comparable, running, settings_for
 from todo_api.app import create_app
@@ -118,22 +118,22 @@ TASK = '{"title": "x"}'
 @pytest.mark.parametrize(
     ("method", "path", "broken"),
     [
-        pytest.param("GET", "/", "fastapi_contract.parameters.Parameters.read_path", id="before the handler"),
+        pytest.param("GET", "/", "fastapi_contract.validation.parameters.Parameters.read_path", id="parameters"),
         pytest.param("GET", "/api/user/tasks", "todo_api.auth.tokens.TokenVerifier.verify", id="guard"),
         pytest.param("GET", "/api/user/tasks", "todo_api.database.dependency.Session", id="dependency"),
-        pytest.param("POST", "/api/user/tasks", "fastapi_contract.bodies._read", id="body"),
+        pytest.param("POST", "/api/user/tasks", "fastapi_contract.validation.bodies._read", id="body"),
         pytest.param("GET", "/api/user/tasks", "todo_api.tasks.queries.list_page", id="handler"),
         pytest.param("GET", "/health/ready", "todo_api.database.database.Database.ready", id="public operation"),
         pytest.param("GET", "/api/other/tasks", "todo_api.auth.problems.Forbidden.members", id="exception handler"),
-        pytest.param("PUT", "/api/user/tasks/x", "fastapi_contract.schemas.Validator.errors", id="validation error"),
+        pytest.param("PUT", "/api/user/tasks/x", "fastapi_contract.validation.schemas.Validator.errors", id="errors"),
         pytest.param("GET", "/nothing", "fastapi_contract.problems.NotFound.__init__", id="unknown path"),
         pytest.param("PUT", "/nothing", "fastapi_contract.problems.NotFound.__init__", id="unknown path and method"),
         pytest.param("DELETE", "/health", "fastapi_contract.problems.MethodNotAllowed.__init__", id="unknown method"),
-        pytest.param("GET", "/docs", "fastapi_contract.pages.get_swagger_ui_html", id="documentation"),
-        pytest.param("HEAD", "/redoc", "fastapi_contract.pages.get_redoc_html", id="HEAD"),
-        pytest.param("GET", "/problems/x", "fastapi_contract.pages.NotFound.__init__", id="page of a problem"),
-        pytest.param("GET", "/docs/assets/x", "fastapi_contract.pages.NotFound.__init__", id="asset"),
-        pytest.param("OPTIONS", "/", "fastapi_contract.cors.CrossOrigin.preflight", id="preflight"),
+        pytest.param("GET", "/docs", "fastapi_contract.middleware.pages.get_swagger_ui_html", id="documentation"),
+        pytest.param("HEAD", "/redoc", "fastapi_contract.middleware.pages.get_redoc_html", id="HEAD"),
+        pytest.param("GET", "/problems/x", "fastapi_contract.middleware.pages.NotFound.__init__", id="problem page"),
+        pytest.param("GET", "/docs/assets/x", "fastapi_contract.middleware.pages.NotFound.__init__", id="asset"),
+        pytest.param("OPTIONS", "/", "fastapi_contract.middleware.cors.CrossOrigin.preflight", id="preflight"),
     ],
 )
 def test_fault_is_the_same_problem_with_and_without_the_shortcut(

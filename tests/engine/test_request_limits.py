@@ -10,11 +10,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from fastapi_contract.bodies import MAX_BODY
 from fastapi_contract.contract import Operation
-from fastapi_contract.input_errors import MAX_ERRORS
-from fastapi_contract.parameters import MAX_QUERY
-from fastapi_contract.strict_json import MAX_DEPTH, MAX_OBJECTS, MAX_VALUES, StrictJSONError, loads
+from fastapi_contract.validation.bodies import MAX_BODY
+from fastapi_contract.validation.input_errors import MAX_ERRORS
+from fastapi_contract.validation.parameters import MAX_QUERY
+from fastapi_contract.validation.strict_json import MAX_DEPTH, MAX_OBJECTS, MAX_VALUES, StrictJSONError, loads
 from support.operations import WITH_BODY, Form, every_operation, owned, path_of, resolve, send, with_body
 from support.raw import connect
 from support.schema_values import wrong

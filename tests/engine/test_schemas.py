@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fastapi_contract.schemas import Validator
+from fastapi_contract.validation.schemas import Validator
 
 DOCUMENT = yaml.safe_load("""
 components:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel, Field, RootModel, TypeAdapter, computed_field, field_serializer
 from todo_contract import models
 
-from fastapi_contract.answers import is_json, model_of, successes_of
 from fastapi_contract.contract import Operation
-from fastapi_contract.serializers import _needs_pydantic, serializer
+from fastapi_contract.responses.answers import is_json, model_of, successes_of
+from fastapi_contract.responses.serializers import _needs_pydantic, serializer
 from fastapi_contract.shortcut import Shortcut
 from support.operations import CONTRACT, OPERATIONS, create_things, every_operation, resolve, send
 from support.service import Service, running, settings_for

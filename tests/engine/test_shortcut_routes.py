@@ -8,10 +8,10 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Response
 from starlette.middleware.errors import ServerErrorMiddleware
 
-from fastapi_contract.parameters import Parameters
 from fastapi_contract.paths import Paths
 from fastapi_contract.requests import ContractRoute, contract_route
 from fastapi_contract.shortcut import Shortcut
+from fastapi_contract.validation.parameters import Parameters
 from support.handlers import Model, plain
 from support.service import running, settings_for
 from todo_api.app import create_app

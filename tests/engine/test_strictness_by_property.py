@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from fastapi_contract import problems
-from fastapi_contract.answers import model_of, successes_of
 from fastapi_contract.contract import Contract
+from fastapi_contract.responses.answers import model_of, successes_of
 from fastapi_contract.router import ContractRouter
 from fastapi_contract.shortcut import Shortcut
 from support.generated import generate_models

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastapi_contract.unread import unread
+from fastapi_contract.comparison.unread import unread
 
 MODELS = """
 from pydantic import BaseModel, Field

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from fastapi_contract.bodies import MAX_BODY
-from fastapi_contract.transport import CoalescingTransport
+from fastapi_contract.serving.transport import CoalescingTransport
+from fastapi_contract.validation.bodies import MAX_BODY
 from support.operations import Form, encoded, examples_of, send, with_body
 from support.raw import exchange
 from support.service import Service

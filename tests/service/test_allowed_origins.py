@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastapi_contract.origins import normalize
+from fastapi_contract.middleware.origins import normalize
 from todo_api.settings import SettingsError, load_settings
 
 SAME = {

@@ -14,8 +14,8 @@ import asyncpg
 import httpx
 import pytest
 
-from fastapi_contract.server import SHUTDOWN_TIMEOUT
-from fastapi_contract.shutdown import ignore_new_handshakes
+from fastapi_contract.serving.server import SHUTDOWN_TIMEOUT
+from fastapi_contract.serving.shutdown import ignore_new_handshakes
 from support.service import SECRET
 from support.serving import LIMIT, Serving, serving, wait_for
 from support.traffic import Traffic

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from fastapi_contract.contract import Contract, ContractError, Operation, Schema
-from fastapi_contract.document import place_of, value_at
+from fastapi_contract.openapi.document import place_of, value_at
 from support import ROOT
 
 

@@ -15,8 +15,8 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance, response_schema_conformance
 
-from fastapi_contract.media_types import STREAM_MEDIA_TYPES
-from fastapi_contract.servers import base_path
+from fastapi_contract.openapi.servers import base_path
+from fastapi_contract.validation.media_types import STREAM_MEDIA_TYPES
 
 _LARGEST = 2**63 - 1
 

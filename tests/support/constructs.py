@@ -32,12 +32,12 @@ from typing import Any
 import yaml
 from datamodel_code_generator.__main__ import main as generate_models
 
-from fastapi_contract import codegen
 from fastapi_contract.contract import Contract
-from fastapi_contract.document import place_of, read, resolve, value_at
-from fastapi_contract.generator_input import Generator, generator_input
-from fastapi_contract.openapi_objects import METHODS
-from fastapi_contract.servers import base_path
+from fastapi_contract.generation import codegen
+from fastapi_contract.generation.generator_input import Generator, generator_input
+from fastapi_contract.openapi.document import place_of, read, resolve, value_at
+from fastapi_contract.openapi.openapi_objects import METHODS
+from fastapi_contract.openapi.servers import base_path
 from support import ROOT
 
 DOCS = ROOT / "docs/constructs.md"
@@ -68,7 +68,7 @@ from fastapi import Body, Cookie, Depends, Header, Path, Query, Request, Respons
 from pydantic import MISSING
 
 from fastapi_contract.contract import Contract
-from fastapi_contract.negotiation import AcceptedMediaType
+from fastapi_contract.responses.negotiation import AcceptedMediaType
 from fastapi_contract.problems import InvalidRequest
 from fastapi_contract.router import ContractRouter
 from {package} import models, operations

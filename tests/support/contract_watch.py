@@ -19,9 +19,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from fastapi_contract.document import read
-from fastapi_contract.media_types import STREAM_MEDIA_TYPES
-from fastapi_contract.servers import base_path
+from fastapi_contract.openapi.document import read
+from fastapi_contract.openapi.servers import base_path
+from fastapi_contract.validation.media_types import STREAM_MEDIA_TYPES
 from support import ROOT
 from support.optional_parts import OptionalParts
 

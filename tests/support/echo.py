@@ -7,8 +7,8 @@ from fastapi import Body, FastAPI
 
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract
-from fastapi_contract.files import File
 from fastapi_contract.router import ContractRouter
+from fastapi_contract.validation.files import File
 from support import ROOT
 
 CONTRACT = ROOT / "tests/engine/bodies.yaml"

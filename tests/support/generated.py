@@ -8,10 +8,10 @@ import uuid
 from pathlib import Path
 from types import ModuleType
 
-from fastapi_contract import codegen
 from fastapi_contract.contract import Contract
-from fastapi_contract.document import read
-from fastapi_contract.generator_input import Generator, generator_input
+from fastapi_contract.generation import codegen
+from fastapi_contract.generation.generator_input import Generator, generator_input
+from fastapi_contract.openapi.document import read
 from support import ROOT
 
 

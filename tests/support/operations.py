@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from fastapi_contract.bodies import MAX_BODY
 from fastapi_contract.contract import Contract, Operation
+from fastapi_contract.validation.bodies import MAX_BODY
 from support import ROOT
 from support.schema_values import right
 

@@ -7,7 +7,7 @@ sends one, or that it was renamed.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fastapi_contract.document import resolve
+from fastapi_contract.openapi.document import resolve
 
 ANY: Any = object()
 """Stands for every value of a schema."""

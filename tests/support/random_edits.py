@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fastapi_contract.openapi_objects import METHODS, OBJECTS
-from fastapi_contract.supported import UNSUPPORTED
+from fastapi_contract.openapi.openapi_objects import METHODS, OBJECTS
+from fastapi_contract.openapi.supported import UNSUPPORTED
 
 FIELDS = sorted({name.rstrip("!*") for fields in (*OBJECTS.values(), *UNSUPPORTED.values()) for name in fields} - {""})
 SCALARS = [

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fastapi_contract.changes.contract_diff import released, version_of
 from fastapi_contract.contract import Contract, Operation
-from fastapi_contract.contract_diff import released, version_of
-from fastapi_contract.document import resolve
+from fastapi_contract.openapi.document import resolve
 from support import ROOT
 from support.contract_watch import BrokenContractError, ContractWatch
 from support.operations import create_things, send

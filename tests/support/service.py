@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from fastapi_contract.server import bind, configuration
-from fastapi_contract.shutdown import Server
+from fastapi_contract.serving.server import bind, configuration
+from fastapi_contract.serving.shutdown import Server
 from support.contract_watch import ContractWatch
 from todo_api.auth.tokens import sign
 from todo_api.settings import Settings

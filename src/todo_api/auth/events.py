@@ -4,7 +4,7 @@ import hashlib
 
 from fastapi import Request
 
-from fastapi_contract.limited_log import LimitedLog
+from fastapi_contract.middleware.limited_log import LimitedLog
 
 
 class SecurityLog(LimitedLog):

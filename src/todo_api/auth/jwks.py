@@ -12,7 +12,7 @@ from time import monotonic
 
 import structlog
 
-from fastapi_contract import strict_json
+from fastapi_contract.validation import strict_json
 from todo_api.auth.keys import VerificationKey, published_key
 from todo_api.auth.proxies import certificates, proxy_for
 

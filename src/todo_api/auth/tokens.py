@@ -16,7 +16,7 @@ from typing import Any
 
 from jose import jws, jwt
 
-from fastapi_contract import strict_json
+from fastapi_contract.validation import strict_json
 from todo_api.auth.jwks import PublishedKeys
 from todo_api.auth.keys import ALIASES, VerificationKey
 from todo_api.auth.problems import InvalidToken

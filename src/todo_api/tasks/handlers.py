@@ -6,8 +6,8 @@ from fastapi import Query
 from pydantic import MISSING
 from todo_contract import models, operations
 
-from fastapi_contract.input_errors import InputError
 from fastapi_contract.problems import ValidationFailed
+from fastapi_contract.validation.input_errors import InputError
 from todo_api import contract
 from todo_api.auth.bearer import Owner, bearer, owns_url
 from todo_api.database.dependency import DbSession

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from fastapi_contract.contract import Operation
-from fastapi_contract.protocol import HEADERS_TIMEOUT, MAX_HEADER_LINES, MAX_HEADERS, MAX_TARGET
+from fastapi_contract.serving.protocol import HEADERS_TIMEOUT, MAX_HEADER_LINES, MAX_HEADERS, MAX_TARGET
 from support.operations import every_operation, send
 from support.raw import connect, exchange, read_to_end, statuses
 from support.service import Service

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from fastapi_contract.protocol import MAX_OVERHEAD
+from fastapi_contract.serving.protocol import MAX_OVERHEAD
 from support.raw import exchange, statuses
 from support.service import Service
 from support.targets import END, Target

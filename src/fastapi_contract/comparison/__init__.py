@@ -1,0 +1,1 @@
+"""The comparison of the code with the contract, before the service starts."""

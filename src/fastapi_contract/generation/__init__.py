@@ -1,0 +1,1 @@
+"""Generated code: what generators read, the typed answers, and whether generated/ is from this contract."""

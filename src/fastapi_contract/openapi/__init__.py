@@ -1,0 +1,1 @@
+"""The document: reads `openapi.yaml`, and rejects what OpenAPI forbids or the engine cannot carry."""

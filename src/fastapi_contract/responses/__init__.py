@@ -1,0 +1,1 @@
+"""Responses: the generated answers, streams, the choice by Accept, and JSON."""

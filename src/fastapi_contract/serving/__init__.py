@@ -1,0 +1,1 @@
+"""The server: uvicorn's protocol, workers, and an orderly shutdown."""
