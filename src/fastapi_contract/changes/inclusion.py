@@ -11,7 +11,6 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from fastapi_contract.comparison.normal_form import Branch, NormalForm
-from fastapi_contract.contract import Schema
 from fastapi_contract.openapi.directions import Direction
 from fastapi_contract.validation import formats
 
@@ -249,11 +248,6 @@ def default_loss(inner_form: NormalForm, inner: Any, outer_form: NormalForm, out
 
 def _types(branches: Sequence[Branch]) -> str:
     return " or ".join(sorted({branch.type or "any value" for branch in branches})) or "no value"
-
-
-def source_of(branch: Branch, keyword: str) -> tuple[Schema, str] | None:
-    found = [source for source in branch.sources if keyword in source] or branch.sources
-    return (found[-1], keyword) if found else None
 
 
 def _common(one: list[Any], other: list[Any]) -> bool:

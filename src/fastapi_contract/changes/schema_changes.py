@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterator
 from enum import Enum
 from typing import Any, NamedTuple
 
-from fastapi_contract.changes.inclusion import Inclusion, Loss, default_loss, source_of
+from fastapi_contract.changes.inclusion import Inclusion, Loss, default_loss
 from fastapi_contract.comparison.messages import shown
-from fastapi_contract.comparison.normal_form import NormalForm
+from fastapi_contract.comparison.normal_form import NormalForm, source_of
 from fastapi_contract.contract import Schema
 from fastapi_contract.openapi.directions import Direction
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
-from fastapi_contract.comparison.normal_form import Branch, NormalForm
+from fastapi_contract.comparison.normal_form import Branch, NormalForm, source_of
 from fastapi_contract.contract import Schema
 from fastapi_contract.openapi.directions import Direction
 from fastapi_contract.openapi.schema_types import is_binary
@@ -80,7 +80,7 @@ class Comparison:
         found = [list(self._branch(*pair)) for pair in pairs if self._fits(*pair)]
         if found:
             return min(found, key=len)
-        source = _source(expected[0], "type") if expected else None
+        source = source_of(expected[0], "type") if expected else None
         both = {each.type for each in expected} & {each.type for each in actual} & {"null"}
         return [Difference(("type",), _types(expected, both), _types(actual, both), source)]
 
@@ -101,7 +101,7 @@ class Comparison:
         for name in sorted((expected.keys() | actual.keys()) - skipped):
             mine, yours = expected.get(name), actual.get(name)
             if _canonical(mine) != _canonical(yours) and not self._may_lack(mine, yours):
-                yield Difference((name,), mine, yours, _source(contract, name))
+                yield Difference((name,), mine, yours, source_of(contract, name))
         yield from self._required(contract, expected.get("required", ()), actual)
         yield from self._members(contract, expected.get("properties", {}), actual.get("properties", {}))
         yield from self._values(contract, actual)
@@ -122,7 +122,7 @@ class Comparison:
         for name in sorted(names):
             is_expected = name in expected
             if self._needs_wide_contract if is_expected else self._needs_wide_code and name not in defaults:
-                yield Difference((f"required {name}",), is_expected, not is_expected, _source(contract, "required"))
+                yield Difference((f"required {name}",), is_expected, not is_expected, source_of(contract, "required"))
 
     def _members(
         self, contract: Branch, expected: Mapping[str, Any], actual: Mapping[str, Any]
@@ -131,7 +131,7 @@ class Comparison:
             if name not in actual and name in self._contract.absent_members(contract, self._direction):
                 continue
             if name not in expected or name not in actual:
-                source = _source(contract, "properties")
+                source = source_of(contract, "properties")
                 yield Difference((name,), _shown(expected.get(name)), _shown(actual.get(name)), source)
                 continue
             for each in self.differences(expected[name], actual[name]):
@@ -146,7 +146,7 @@ class Comparison:
         if mine is False or yours is False:
             narrower = self._needs_wide_code if yours is False else self._side is Side.BOTH
             if mine != yours and narrower:
-                source = _source(contract, "additionalProperties")
+                source = source_of(contract, "additionalProperties")
                 yield Difference(("additionalProperties",), _shown(mine), _shown(yours), source)
             return
         # Values of a model's members are compared as such; a model keeps no others.
@@ -163,12 +163,6 @@ def default_difference(
     if _canonical(mine) != _canonical(yours):
         path = (under, "default") if under else ("default",)
         yield Difference(path, mine, yours, (expected, "default"))
-
-
-def _source(branch: Branch, keyword: str) -> tuple[Schema, str] | None:
-    """Where a keyword of a branch is, or would be, in the contract."""
-    found = [source for source in branch.sources if keyword in source] or branch.sources
-    return (found[-1], keyword) if found else None
 
 
 def _types(branches: list[Branch], without: Collection[str | None]) -> str:

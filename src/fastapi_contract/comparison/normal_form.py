@@ -39,6 +39,12 @@ class Branch:
     """The schemas in the document that the keywords are from."""
 
 
+def source_of(branch: Branch, keyword: str) -> tuple[Schema, str] | None:
+    """Where a keyword of a branch is, or would be, in the document."""
+    found = [source for source in branch.sources if keyword in source] or branch.sources
+    return (found[-1], keyword) if found else None
+
+
 class NormalForm:
     """Reads schemas of one document in normal form."""
 

@@ -9,7 +9,7 @@ import ast
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,7 @@ def _reads_whole_models(folder: Path) -> bool:
     )
 
 
-def _functions(folder: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for file in folder.glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_bytes())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield node
+@cache
+def _functions(folder: Path) -> Sequence[ast.FunctionDef | ast.AsyncFunctionDef]:
+    nodes = (node for file in folder.glob("*.py") for node in ast.walk(ast.parse(file.read_bytes())))
+    return [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
