@@ -13,7 +13,7 @@ from fastapi_contract.comparison.drift import differences
 from fastapi_contract.contract import Contract, ContractError
 from fastapi_contract.middleware import pages
 from fastapi_contract.middleware.cors import COMMON_HEADERS, CrossOrigin
-from fastapi_contract.middleware.deprecation import Deprecations, is_deprecated
+from fastapi_contract.middleware.deprecation import Deprecations
 from fastapi_contract.middleware.mount import Mount
 from fastapi_contract.middleware.request_context import RequestContext
 from fastapi_contract.requests import ContractRoute
@@ -88,7 +88,7 @@ def contract_app(
     if shortcut:
         # Outside FastAPI's own layers, so that a valid request passes through none of them.
         inner = Shortcut(inner, app)
-    if any(map(is_deprecated, contract.operations.values())):
+    if any(operation.is_deprecated for operation in contract.operations.values()):
         inner = Deprecations(inner, contract.operations.values(), f"{app.root_path}/docs")
     if app.root_path:
         templates = [*own_pages, *(operation.path for operation in contract.operations.values())]

@@ -65,6 +65,10 @@ class Operation:
     successes: tuple[int, ...]
     """The statuses of its 2xx and 3xx responses: at least one."""
 
+    @property
+    def is_deprecated(self) -> bool:
+        return bool(self.spec.get("deprecated"))
+
     def url(self, /, **values: str | int) -> str:
         """Returns the operation's URL, without scheme and host.
 
@@ -194,7 +198,7 @@ class Contract:
         operations = self.operations.values()
         responses = (response for operation in operations for response in operation.responses.values())
         names = {name for response in responses for name in response.get("headers", ())}
-        if any(operation.spec.get("deprecated") for operation in operations):
+        if any(operation.is_deprecated for operation in operations):
             names |= {"Deprecation", "Sunset", "Link"}
         return sorted(names)
 

@@ -27,9 +27,7 @@ class Deprecations:
         self.calls: Counter[str] = Counter()
         """The number of calls of each deprecated operation since the start, by operationId."""
         self._headers = {
-            operation.id: _headers(operation.spec, documentation)
-            for operation in operations
-            if is_deprecated(operation)
+            operation.id: _headers(operation.spec, documentation) for operation in operations if operation.is_deprecated
         }
         self._log = LimitedLog()
 
@@ -50,11 +48,6 @@ class Deprecations:
         user_agent = dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1")[:MAX_USER_AGENT]
         count = str(self.calls[operation_id])
         self._log.warning("deprecated operation", operation=operation_id, user_agent=user_agent, calls=count)
-
-
-def is_deprecated(operation: Operation) -> bool:
-    """Whether the contract deprecates an operation."""
-    return bool(operation.spec.get("deprecated"))
 
 
 def _headers(spec: Mapping[str, Any], documentation: str) -> list[tuple[bytes, bytes]]:
