@@ -108,7 +108,7 @@ Version = TypeAliasType(
         StrictStr,
         Field(
             description="A version of this contract (semver).",
-            examples=["2.0.0"],
+            examples=["2.1.0"],
             max_length=32,
             pattern="^[0-9]+[.][0-9]+[.][0-9]+$",
         ),

@@ -220,7 +220,7 @@ export interface components {
         Count: number;
         /**
          * @description A version of this contract (semver).
-         * @example 2.0.0
+         * @example 2.1.0
          */
         Version: string;
         /**
@@ -960,7 +960,7 @@ export interface components {
         RequestIdHeader: components["schemas"]["RequestId"];
         /**
          * @description The version of the contract that the response keeps.
-         * @example 2.0.0
+         * @example 2.1.0
          */
         ApiVersionHeader: components["schemas"]["Version"];
         /**
