@@ -82,6 +82,66 @@ Cursor = TypeAliasType(
 )
 
 
+ChangeToken = TypeAliasType(
+    "ChangeToken",
+    Annotated[
+        StrictStr,
+        Field(
+            description="Opaque position in the changes of the tasks of one user.",
+            examples=["AAAAAAAAABEAAAAAAAAAKgAAAAAAAAARDdXmXg"],
+            max_length=38,
+            min_length=38,
+            pattern="^[A-Za-z0-9_-]+$",
+        ),
+    ],
+)
+
+
+EntityTag = TypeAliasType(
+    "EntityTag",
+    Annotated[
+        StrictStr,
+        Field(
+            description="Identifies a state. Compare it, and do not read it (RFC 9110, section 8.8.3).",
+            examples=['"3"'],
+            max_length=22,
+            min_length=3,
+            pattern='^"[0-9]+"$',
+        ),
+    ],
+)
+
+
+EntityTags = TypeAliasType(
+    "EntityTags",
+    Annotated[
+        StrictStr,
+        Field(
+            description="Entity tags between commas, or `*` (RFC 9110, section 13.1).",
+            examples=['"3"'],
+            max_length=1000,
+            min_length=1,
+            pattern='^[ \\t,]*(\\*|(W/)?"[!#-~]*"([ \\t]*,[ \\t,]*(W/)?"[!#-~]*")*)[ \\t,]*$',
+        ),
+    ],
+)
+
+
+IdempotencyKey = TypeAliasType(
+    "IdempotencyKey",
+    Annotated[
+        StrictStr,
+        Field(
+            description="Identifies one action of a client, over all its retries.",
+            examples=['"8e03978e-40d5-43e8-bc93-6894a57f9324"'],
+            max_length=255,
+            min_length=1,
+            pattern='^("[ !#-\\[\\]-~]+"|[A-Za-z0-9._~:/+=-]+)$',
+        ),
+    ],
+)
+
+
 RequestId = TypeAliasType(
     "RequestId",
     Annotated[
@@ -169,6 +229,7 @@ class Task(BaseModel):
     completed: Annotated[StrictBool, Field(description="Whether the task is done.", examples=[True])]
     created_at: Timestamp
     updated_at: Timestamp
+    etag: EntityTag
 
 
 class TaskCreate(BaseModel):
@@ -222,6 +283,26 @@ class TaskPage(BaseModel):
     total: Annotated[
         Count | MISSING, Field(description="Number of all matching tasks. Present only with `include_total=true`.")
     ] = MISSING
+
+
+class TaskChanges(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    changed: Annotated[
+        list[Task], Field(description="Tasks that are new, changed or restored, as they are now.", max_length=100)
+    ]
+    deleted: Annotated[
+        list[TaskId], Field(description="Ids of tasks that are deleted.", examples=[[43]], max_length=100)
+    ]
+    next_since: ChangeToken
+    has_more: Annotated[
+        StrictBool,
+        Field(
+            description="Whether there are more changes already. If not, ask again later with `next_since`.",
+            examples=[False],
+        ),
+    ]
 
 
 class ServiceInfo(BaseModel):
@@ -343,6 +424,81 @@ class TaskNotFoundProblem(BaseModel):
     request_id: RequestId
 
 
+class TooManyTasksProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/too-many-tasks"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[409], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class RequestInProgressProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/request-in-progress"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[409], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class ChangesExpiredProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/changes-expired"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[410], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class TaskChangedProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/task-changed"], Field(description="Identifies the problem type. Its URL has an explanation.")
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[412], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+    task: Task
+
+
+class PreconditionRequiredProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/precondition-required"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[428], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
 class ContentTooLargeProblem(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
@@ -382,6 +538,21 @@ class UnsupportedMediaTypeProblem(BaseModel):
     ]
     title: ProblemTitle
     status: Annotated[Literal[415], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class IdempotencyKeyReusedProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/idempotency-key-reused"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[422], Field(description="The HTTP status of the response.")]
     detail: ProblemDetail
     instance: ProblemInstance
     request_id: RequestId
@@ -474,6 +645,12 @@ UnauthorizedProblem = TypeAliasType(
 )
 
 
+TaskNotCreatedProblem = TypeAliasType(
+    "TaskNotCreatedProblem",
+    Annotated[TooManyTasksProblem | RequestInProgressProblem, Field(description="A problem of the status 409.")],
+)
+
+
 ServiceUnavailableProblem = TypeAliasType(
     "ServiceUnavailableProblem",
     Annotated[DatabaseUnavailableProblem | IssuerUnavailableProblem, Field(description="A problem of the status 503.")],
@@ -560,6 +737,14 @@ class ListTasksParametersQuery(BaseModel):
     include_total: StrictBool = False
 
 
+class ListTaskChangesParametersQuery(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    since: ChangeToken | MISSING = MISSING
+    limit: Annotated[StrictInt, Field(ge=1, le=100)] = 50
+
+
 class ValidationFailedProblem(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
@@ -576,3 +761,9 @@ class ValidationFailedProblem(BaseModel):
     errors: Annotated[
         list[InputError], Field(description="What is wrong, one entry for each place.", max_length=100, min_length=1)
     ]
+
+
+UnprocessableProblem = TypeAliasType(
+    "UnprocessableProblem",
+    Annotated[ValidationFailedProblem | IdempotencyKeyReusedProblem, Field(description="A problem of the status 422.")],
+)

@@ -6,15 +6,56 @@
 from fastapi_contract.responses.answers import Answer
 from todo_contract import models
 
-CONTRACT = "ae628c6559cc6d49"
+CONTRACT = "0490f420892143da"
 """Digest of the contract that all of generated/ is from."""
 
 
 class ListTasks200(Answer, status=200, media_type="application/json", model=models.TaskPage):
-    def __init__(self, content: models.TaskPage, *, link: str | None = None) -> None:
-        super().__init__(content, {"Link": link})
+    def __init__(self, content: models.TaskPage, *, etag: str, link: str | None = None) -> None:
+        super().__init__(content, {"ETag": etag, "Link": link})
+
+
+class ListTasks304(Answer, status=304):
+    def __init__(self, *, etag: str) -> None:
+        super().__init__(None, {"ETag": etag})
+
+
+ListTasks = ListTasks200 | ListTasks304
 
 
 class CreateTask201(Answer, status=201, media_type="application/json", model=models.Task):
-    def __init__(self, content: models.Task, *, location: str) -> None:
-        super().__init__(content, {"Location": location})
+    def __init__(self, content: models.Task, *, etag: str, location: str, idempotency_replayed: str | None = None) -> None:
+        super().__init__(content, {"ETag": etag, "Idempotency-Replayed": idempotency_replayed, "Location": location})
+
+
+class GetTask200(Answer, status=200, media_type="application/json", model=models.Task):
+    def __init__(self, content: models.Task, *, etag: str) -> None:
+        super().__init__(content, {"ETag": etag})
+
+
+class GetTask304(Answer, status=304):
+    def __init__(self, *, etag: str) -> None:
+        super().__init__(None, {"ETag": etag})
+
+
+GetTask = GetTask200 | GetTask304
+
+
+class UpdateTask200(Answer, status=200, media_type="application/json", model=models.Task):
+    def __init__(self, content: models.Task, *, etag: str) -> None:
+        super().__init__(content, {"ETag": etag})
+
+
+class PatchTask200(Answer, status=200, media_type="application/json", model=models.Task):
+    def __init__(self, content: models.Task, *, etag: str) -> None:
+        super().__init__(content, {"ETag": etag})
+
+
+class ToggleTaskCompletion200(Answer, status=200, media_type="application/json", model=models.Task):
+    def __init__(self, content: models.Task, *, etag: str, idempotency_replayed: str | None = None) -> None:
+        super().__init__(content, {"ETag": etag, "Idempotency-Replayed": idempotency_replayed})
+
+
+class RestoreTask200(Answer, status=200, media_type="application/json", model=models.Task):
+    def __init__(self, content: models.Task, *, etag: str) -> None:
+        super().__init__(content, {"ETag": etag})

@@ -81,15 +81,47 @@ export interface paths {
         /**
          * List the tasks of a user
          * @description Newest first. Follow `next_cursor` until it is null: a page by cursor costs the same at any depth, and no task
-         *     is missed or repeated while tasks are added. `cursor` and `offset` cannot be combined (422).
+         *     is missed or repeated while tasks are added, changed or deleted. A cursor belongs to the filter of its page: with
+         *     another `completed` it is 422. It does not expire. `cursor` and `offset` cannot be combined (422).
          */
         get: operations["listTasks"];
         put?: never;
         /**
          * Create a task
-         * @description Not idempotent: a request that is sent twice creates two tasks.
+         * @description A request that is sent twice creates two tasks. Send an `Idempotency-Key` to make a retry safe.
          */
         post: operations["createTask"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/{user_id}/tasks/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the changes of tasks
+         * @description Returns what changed after the token `since`, in the order of the changes, deletions included. Without `since` it
+         *     starts with all tasks. A client that applies every page, and follows `next_since` while `has_more` is true, has
+         *     the tasks as the service has them; later, the last `next_since` returns what changed in between.
+         *
+         *     Each task appears once, as it is now, and not once for each change. A token can be used for at least 30 days;
+         *     then the deletions after it may be forgotten, and it is 410: start again without `since`.
+         */
+        get: operations["listTaskChanges"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -128,7 +160,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a task
-         * @description Permanent. Deleting the same task again is 404.
+         * @description `restoreTask` brings the task back within 30 days; after that it is gone. Deleting the same task again is 404.
          */
         delete: operations["deleteTask"];
         options?: never;
@@ -168,9 +200,41 @@ export interface paths {
         /**
          * Set or toggle the completion of a task
          * @description Sets the state in the body, so that a retry is safe. Without a body, which is the old form, toggles the state: a
-         *     request that is sent twice has no effect. Both are atomic.
+         *     request that is sent twice has no effect, unless it has an `Idempotency-Key`. Both are atomic.
          */
         patch: operations["toggleTaskCompletion"];
+        trace?: never;
+    };
+    "/api/{user_id}/tasks/{task_id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+                /**
+                 * @description Id of the task.
+                 * @example 42
+                 */
+                task_id: components["parameters"]["TaskIdParam"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore a deleted task
+         * @description Brings a task back that was deleted in the last 30 days, as it was. Idempotent: a task that is not deleted is
+         *     returned unchanged.
+         */
+        post: operations["restoreTask"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
 }
@@ -208,6 +272,26 @@ export interface components {
          * @example AAZg4T72SSAAAAAAAAAAK1Ke0dY
          */
         Cursor: string;
+        /**
+         * @description Opaque position in the changes of the tasks of one user.
+         * @example AAAAAAAAABEAAAAAAAAAKgAAAAAAAAARDdXmXg
+         */
+        ChangeToken: string;
+        /**
+         * @description Identifies a state. Compare it, and do not read it (RFC 9110, section 8.8.3).
+         * @example "3"
+         */
+        EntityTag: string;
+        /**
+         * @description Entity tags between commas, or `*` (RFC 9110, section 13.1).
+         * @example "3"
+         */
+        EntityTags: string;
+        /**
+         * @description Identifies one action of a client, over all its retries.
+         * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+         */
+        IdempotencyKey: string;
         /**
          * @description Identifies a request in the log.
          * @example 0193f8a2c6d87c3e9b1f4a5d6e7f8091
@@ -256,6 +340,7 @@ export interface components {
             completed: boolean;
             created_at: components["schemas"]["Timestamp"];
             updated_at: components["schemas"]["Timestamp"];
+            etag: components["schemas"]["EntityTag"];
         };
         /** @description A new task. */
         TaskCreate: {
@@ -305,6 +390,24 @@ export interface components {
             next_cursor: components["schemas"]["Cursor"] | null;
             /** @description Number of all matching tasks. Present only with `include_total=true`. */
             total?: components["schemas"]["Count"];
+        };
+        /** @description What changed, in the order of the changes. Each task is in one of the two lists. */
+        TaskChanges: {
+            /** @description Tasks that are new, changed or restored, as they are now. */
+            changed: components["schemas"]["Task"][];
+            /**
+             * @description Ids of tasks that are deleted.
+             * @example [
+             *       43
+             *     ]
+             */
+            deleted: components["schemas"]["TaskId"][];
+            next_since: components["schemas"]["ChangeToken"];
+            /**
+             * @description Whether there are more changes already. If not, ask again later with `next_since`.
+             * @example false
+             */
+            has_more: boolean;
         };
         /** @description What this service is. */
         ServiceInfo: {
@@ -445,6 +548,92 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
+        /** @description The user has as many tasks as the service keeps for one. Delete some. */
+        TooManyTasksProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/too-many-tasks";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 409;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description A request with the same `Idempotency-Key` is in progress. Send the request again after the seconds in `Retry-After`. */
+        RequestInProgressProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/request-in-progress";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 409;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description Deletions after the token may be forgotten. Start again without `since`. */
+        ChangesExpiredProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/changes-expired";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 410;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description Another request has changed the task. `task` is the task as it is now: merge, and send the change with its `etag`. */
+        TaskChangedProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/task-changed";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 412;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+            task: components["schemas"]["Task"];
+        };
+        /** @description The service requires `If-Match` for a change. Send the `etag` of the task. */
+        PreconditionRequiredProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/precondition-required";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 428;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
         /** @description The body is larger than the operation accepts. Send a smaller one, on a new connection. */
         ContentTooLargeProblem: {
             /**
@@ -514,6 +703,23 @@ export interface components {
             request_id: components["schemas"]["RequestId"];
             /** @description What is wrong, one entry for each place. */
             errors: components["schemas"]["InputError"][];
+        };
+        /** @description The `Idempotency-Key` was used for another request. Make a new key for each action. */
+        IdempotencyKeyReusedProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/idempotency-key-reused";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 422;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
         };
         /** @description The caller sends more requests than are allowed. Send the request again after the seconds in `Retry-After`. */
         TooManyRequestsProblem: {
@@ -604,6 +810,10 @@ export interface components {
         BadRequestProblem: components["schemas"]["InvalidRequestProblem"] | components["schemas"]["MalformedBodyProblem"];
         /** @description A problem of the status 401. */
         UnauthorizedProblem: components["schemas"]["AuthenticationRequiredProblem"] | components["schemas"]["InvalidTokenProblem"];
+        /** @description A problem of the status 409. */
+        TaskNotCreatedProblem: components["schemas"]["TooManyTasksProblem"] | components["schemas"]["RequestInProgressProblem"];
+        /** @description A problem of the status 422. */
+        UnprocessableProblem: components["schemas"]["ValidationFailedProblem"] | components["schemas"]["IdempotencyKeyReusedProblem"];
         /** @description A problem of the status 503. */
         ServiceUnavailableProblem: components["schemas"]["DatabaseUnavailableProblem"] | components["schemas"]["IssuerUnavailableProblem"];
         /** @description One error in the input. Never contains the value that was sent. */
@@ -676,6 +886,7 @@ export interface components {
             headers: {
                 "X-Request-ID": components["headers"]["RequestIdHeader"];
                 "API-Version": components["headers"]["ApiVersionHeader"];
+                ETag: components["headers"]["EntityTagHeader"];
                 [name: string]: unknown;
             };
             content: {
@@ -687,6 +898,8 @@ export interface components {
             headers: {
                 "X-Request-ID": components["headers"]["RequestIdHeader"];
                 "API-Version": components["headers"]["ApiVersionHeader"];
+                ETag: components["headers"]["EntityTagHeader"];
+                "Idempotency-Replayed": components["headers"]["IdempotencyReplayedHeader"];
                 Location: components["headers"]["LocationHeader"];
                 [name: string]: unknown;
             };
@@ -699,6 +912,7 @@ export interface components {
             headers: {
                 "X-Request-ID": components["headers"]["RequestIdHeader"];
                 "API-Version": components["headers"]["ApiVersionHeader"];
+                ETag: components["headers"]["EntityTagHeader"];
                 [name: string]: unknown;
             };
             content: {
@@ -710,10 +924,55 @@ export interface components {
             headers: {
                 "X-Request-ID": components["headers"]["RequestIdHeader"];
                 "API-Version": components["headers"]["ApiVersionHeader"];
+                ETag: components["headers"]["EntityTagHeader"];
+                "Idempotency-Replayed": components["headers"]["IdempotencyReplayedHeader"];
                 [name: string]: unknown;
             };
             content: {
                 "application/json": components["schemas"]["Task"];
+            };
+        };
+        /** @description The restored task. */
+        TaskRestoredResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                ETag: components["headers"]["EntityTagHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Task"];
+            };
+        };
+        /** @description The task has the entity tag of the request. */
+        TaskNotModifiedResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                ETag: components["headers"]["EntityTagHeader"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description No task of the user has changed. */
+        TasksNotModifiedResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                ETag: components["headers"]["ListEntityTagHeader"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description A page of changes, in their order. */
+        TaskChangesResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["TaskChanges"];
             };
         };
         /** @description A page of tasks, newest first. */
@@ -721,6 +980,7 @@ export interface components {
             headers: {
                 "X-Request-ID": components["headers"]["RequestIdHeader"];
                 "API-Version": components["headers"]["ApiVersionHeader"];
+                ETag: components["headers"]["ListEntityTagHeader"];
                 Link: components["headers"]["NextPageHeader"];
                 [name: string]: unknown;
             };
@@ -789,10 +1049,81 @@ export interface components {
             headers: {
                 "X-Request-ID": components["headers"]["RequestIdHeader"];
                 "API-Version": components["headers"]["ApiVersionHeader"];
+                "Idempotency-Replayed": components["headers"]["IdempotencyReplayedHeader"];
                 [name: string]: unknown;
             };
             content: {
                 "application/problem+json": components["schemas"]["TaskNotFoundProblem"];
+            };
+        };
+        /** @description The user has as many tasks as the service keeps for one. */
+        TooManyTasksResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["TooManyTasksProblem"];
+            };
+        };
+        /** @description A request with the same `Idempotency-Key` is in progress. */
+        RequestInProgressResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                "Retry-After": components["headers"]["RetryAfterHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["RequestInProgressProblem"];
+            };
+        };
+        /** @description The user has too many tasks, or a request with the same `Idempotency-Key` is in progress. */
+        TaskNotCreatedResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                "Retry-After": components["headers"]["RetryInProgressHeader"];
+                "Idempotency-Replayed": components["headers"]["IdempotencyReplayedHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["TaskNotCreatedProblem"];
+            };
+        };
+        /** @description The token is too old. Start again without `since`. */
+        ChangesExpiredResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ChangesExpiredProblem"];
+            };
+        };
+        /** @description The task has none of the entity tags in `If-Match`. Nothing was changed. */
+        TaskChangedResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                ETag: components["headers"]["EntityTagHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["TaskChangedProblem"];
+            };
+        };
+        /** @description The service requires `If-Match` for this change. */
+        PreconditionRequiredResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["PreconditionRequiredProblem"];
             };
         };
         /** @description The body is larger than 64 KiB. The connection is closed. */
@@ -848,6 +1179,17 @@ export interface components {
             };
             content: {
                 "application/problem+json": components["schemas"]["ValidationFailedProblem"];
+            };
+        };
+        /** @description The input violates the contract, or the `Idempotency-Key` was used for another request. */
+        ValidationFailedOrKeyReusedResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["UnprocessableProblem"];
             };
         };
         /** @description The caller sends too many requests. A proxy in front of the service may limit them. */
@@ -946,6 +1288,28 @@ export interface components {
          */
         IncludeTotalParam: boolean;
         /**
+         * @description The `next_since` of an earlier answer. A token that this service did not create for this user is 422.
+         * @example AAAAAAAAABEAAAAAAAAAKgAAAAAAAAARDdXmXg
+         */
+        SinceParam: components["schemas"]["ChangeToken"];
+        /**
+         * @description Changes the task only if its `etag` is one of these, otherwise 412. `*` matches each task. A service can be set to
+         *     require it (428).
+         * @example "3"
+         */
+        IfMatchParam: components["schemas"]["EntityTags"];
+        /**
+         * @description The `ETag` of an earlier answer. If it is still the one of this answer, the answer is 304 without a body.
+         * @example "3"
+         */
+        IfNoneMatchParam: components["schemas"]["EntityTags"];
+        /**
+         * @description Makes a retry safe: a request with a key that was answered before gets the first answer again. A UUID is best. The
+         *     quotes of a structured field (RFC 9651) are optional. A key that is not as described is 400.
+         * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+         */
+        IdempotencyKeyParam: components["schemas"]["IdempotencyKey"];
+        /**
          * @description Whether to query the database if its last known state is older than ten seconds.
          * @example true
          */
@@ -969,6 +1333,21 @@ export interface components {
          */
         LocationHeader: string;
         /**
+         * @description The `etag` of the task in the answer.
+         * @example "3"
+         */
+        EntityTagHeader: components["schemas"]["EntityTag"];
+        /**
+         * @description Changes with each change of a task of the user.
+         * @example "17"
+         */
+        ListEntityTagHeader: components["schemas"]["EntityTag"];
+        /**
+         * @description Present if this is the answer to an earlier request with the same `Idempotency-Key`.
+         * @example true
+         */
+        IdempotencyReplayedHeader: "true";
+        /**
          * @description Link to the next page (`rel="next"`), with the same cursor as `next_cursor`. Absent on the last page.
          * @example </api/pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf/tasks?limit=2&cursor=AAZg4T72SSAAAAAAAAAAK1Ke0dY>; rel="next"
          */
@@ -988,6 +1367,11 @@ export interface components {
          * @example 5
          */
         RetryAfterHeader: number;
+        /**
+         * @description Seconds to wait before a retry, if the request is in progress.
+         * @example 1
+         */
+        RetryInProgressHeader: number;
     };
     pathItems: never;
 }
@@ -997,6 +1381,10 @@ export type Title = components['schemas']['Title'];
 export type Description = components['schemas']['Description'];
 export type Timestamp = components['schemas']['Timestamp'];
 export type Cursor = components['schemas']['Cursor'];
+export type ChangeToken = components['schemas']['ChangeToken'];
+export type EntityTag = components['schemas']['EntityTag'];
+export type EntityTags = components['schemas']['EntityTags'];
+export type IdempotencyKey = components['schemas']['IdempotencyKey'];
 export type RequestId = components['schemas']['RequestId'];
 export type Count = components['schemas']['Count'];
 export type Version = components['schemas']['Version'];
@@ -1008,6 +1396,7 @@ export type TaskCreate = components['schemas']['TaskCreate'];
 export type TaskUpdate = components['schemas']['TaskUpdate'];
 export type TaskCompletion = components['schemas']['TaskCompletion'];
 export type TaskPage = components['schemas']['TaskPage'];
+export type TaskChanges = components['schemas']['TaskChanges'];
 export type ServiceInfo = components['schemas']['ServiceInfo'];
 export type Health = components['schemas']['Health'];
 export type Readiness = components['schemas']['Readiness'];
@@ -1017,10 +1406,16 @@ export type AuthenticationRequiredProblem = components['schemas']['Authenticatio
 export type InvalidTokenProblem = components['schemas']['InvalidTokenProblem'];
 export type ForbiddenProblem = components['schemas']['ForbiddenProblem'];
 export type TaskNotFoundProblem = components['schemas']['TaskNotFoundProblem'];
+export type TooManyTasksProblem = components['schemas']['TooManyTasksProblem'];
+export type RequestInProgressProblem = components['schemas']['RequestInProgressProblem'];
+export type ChangesExpiredProblem = components['schemas']['ChangesExpiredProblem'];
+export type TaskChangedProblem = components['schemas']['TaskChangedProblem'];
+export type PreconditionRequiredProblem = components['schemas']['PreconditionRequiredProblem'];
 export type ContentTooLargeProblem = components['schemas']['ContentTooLargeProblem'];
 export type UriTooLongProblem = components['schemas']['UriTooLongProblem'];
 export type UnsupportedMediaTypeProblem = components['schemas']['UnsupportedMediaTypeProblem'];
 export type ValidationFailedProblem = components['schemas']['ValidationFailedProblem'];
+export type IdempotencyKeyReusedProblem = components['schemas']['IdempotencyKeyReusedProblem'];
 export type TooManyRequestsProblem = components['schemas']['TooManyRequestsProblem'];
 export type HeaderFieldsTooLargeProblem = components['schemas']['HeaderFieldsTooLargeProblem'];
 export type InternalErrorProblem = components['schemas']['InternalErrorProblem'];
@@ -1028,6 +1423,8 @@ export type DatabaseUnavailableProblem = components['schemas']['DatabaseUnavaila
 export type IssuerUnavailableProblem = components['schemas']['IssuerUnavailableProblem'];
 export type BadRequestProblem = components['schemas']['BadRequestProblem'];
 export type UnauthorizedProblem = components['schemas']['UnauthorizedProblem'];
+export type TaskNotCreatedProblem = components['schemas']['TaskNotCreatedProblem'];
+export type UnprocessableProblem = components['schemas']['UnprocessableProblem'];
 export type ServiceUnavailableProblem = components['schemas']['ServiceUnavailableProblem'];
 export type InputError = components['schemas']['InputError'];
 export type ResponseServiceInfoResponse = components['responses']['ServiceInfoResponse'];
@@ -1037,6 +1434,10 @@ export type ResponseTaskResponse = components['responses']['TaskResponse'];
 export type ResponseTaskCreatedResponse = components['responses']['TaskCreatedResponse'];
 export type ResponseTaskUpdatedResponse = components['responses']['TaskUpdatedResponse'];
 export type ResponseTaskCompletedResponse = components['responses']['TaskCompletedResponse'];
+export type ResponseTaskRestoredResponse = components['responses']['TaskRestoredResponse'];
+export type ResponseTaskNotModifiedResponse = components['responses']['TaskNotModifiedResponse'];
+export type ResponseTasksNotModifiedResponse = components['responses']['TasksNotModifiedResponse'];
+export type ResponseTaskChangesResponse = components['responses']['TaskChangesResponse'];
 export type ResponseTaskPageResponse = components['responses']['TaskPageResponse'];
 export type ResponseTaskDeletedResponse = components['responses']['TaskDeletedResponse'];
 export type ResponseInvalidRequestResponse = components['responses']['InvalidRequestResponse'];
@@ -1044,11 +1445,18 @@ export type ResponseBadRequestResponse = components['responses']['BadRequestResp
 export type ResponseUnauthorizedResponse = components['responses']['UnauthorizedResponse'];
 export type ResponseForbiddenResponse = components['responses']['ForbiddenResponse'];
 export type ResponseTaskNotFoundResponse = components['responses']['TaskNotFoundResponse'];
+export type ResponseTooManyTasksResponse = components['responses']['TooManyTasksResponse'];
+export type ResponseRequestInProgressResponse = components['responses']['RequestInProgressResponse'];
+export type ResponseTaskNotCreatedResponse = components['responses']['TaskNotCreatedResponse'];
+export type ResponseChangesExpiredResponse = components['responses']['ChangesExpiredResponse'];
+export type ResponseTaskChangedResponse = components['responses']['TaskChangedResponse'];
+export type ResponsePreconditionRequiredResponse = components['responses']['PreconditionRequiredResponse'];
 export type ResponseContentTooLargeResponse = components['responses']['ContentTooLargeResponse'];
 export type ResponseUriTooLongResponse = components['responses']['UriTooLongResponse'];
 export type ResponseUnsupportedMediaTypeResponse = components['responses']['UnsupportedMediaTypeResponse'];
 export type ResponseInvalidParametersResponse = components['responses']['InvalidParametersResponse'];
 export type ResponseValidationFailedResponse = components['responses']['ValidationFailedResponse'];
+export type ResponseValidationFailedOrKeyReusedResponse = components['responses']['ValidationFailedOrKeyReusedResponse'];
 export type ResponseTooManyRequestsResponse = components['responses']['TooManyRequestsResponse'];
 export type ResponseHeaderFieldsTooLargeResponse = components['responses']['HeaderFieldsTooLargeResponse'];
 export type ResponseInternalErrorResponse = components['responses']['InternalErrorResponse'];
@@ -1061,14 +1469,22 @@ export type ParameterLimitParam = components['parameters']['LimitParam'];
 export type ParameterCursorParam = components['parameters']['CursorParam'];
 export type ParameterOffsetParam = components['parameters']['OffsetParam'];
 export type ParameterIncludeTotalParam = components['parameters']['IncludeTotalParam'];
+export type ParameterSinceParam = components['parameters']['SinceParam'];
+export type ParameterIfMatchParam = components['parameters']['IfMatchParam'];
+export type ParameterIfNoneMatchParam = components['parameters']['IfNoneMatchParam'];
+export type ParameterIdempotencyKeyParam = components['parameters']['IdempotencyKeyParam'];
 export type ParameterCheckParam = components['parameters']['CheckParam'];
 export type HeaderRequestIdHeader = components['headers']['RequestIdHeader'];
 export type HeaderApiVersionHeader = components['headers']['ApiVersionHeader'];
 export type HeaderLocationHeader = components['headers']['LocationHeader'];
+export type HeaderEntityTagHeader = components['headers']['EntityTagHeader'];
+export type HeaderListEntityTagHeader = components['headers']['ListEntityTagHeader'];
+export type HeaderIdempotencyReplayedHeader = components['headers']['IdempotencyReplayedHeader'];
 export type HeaderNextPageHeader = components['headers']['NextPageHeader'];
 export type HeaderChallengeHeader = components['headers']['ChallengeHeader'];
 export type HeaderInvalidRequestChallengeHeader = components['headers']['InvalidRequestChallengeHeader'];
 export type HeaderRetryAfterHeader = components['headers']['RetryAfterHeader'];
+export type HeaderRetryInProgressHeader = components['headers']['RetryInProgressHeader'];
 export type $defs = Record<string, never>;
 export interface operations {
     getServiceInfo: {
@@ -1155,7 +1571,13 @@ export interface operations {
                  */
                 include_total?: components["parameters"]["IncludeTotalParam"];
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of an earlier answer. If it is still the one of this answer, the answer is 304 without a body.
+                 * @example "3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchParam"];
+            };
             path: {
                 /**
                  * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
@@ -1168,6 +1590,7 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["TaskPageResponse"];
+            304: components["responses"]["TasksNotModifiedResponse"];
             400: components["responses"]["InvalidRequestResponse"];
             401: components["responses"]["UnauthorizedResponse"];
             403: components["responses"]["ForbiddenResponse"];
@@ -1182,7 +1605,14 @@ export interface operations {
     createTask: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Makes a retry safe: a request with a key that was answered before gets the first answer again. A UUID is best. The
+                 *     quotes of a structured field (RFC 9651) are optional. A key that is not as described is 400.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKeyParam"];
+            };
             path: {
                 /**
                  * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
@@ -1203,10 +1633,50 @@ export interface operations {
             400: components["responses"]["BadRequestResponse"];
             401: components["responses"]["UnauthorizedResponse"];
             403: components["responses"]["ForbiddenResponse"];
+            409: components["responses"]["TaskNotCreatedResponse"];
             413: components["responses"]["ContentTooLargeResponse"];
             414: components["responses"]["UriTooLongResponse"];
             415: components["responses"]["UnsupportedMediaTypeResponse"];
-            422: components["responses"]["ValidationFailedResponse"];
+            422: components["responses"]["ValidationFailedOrKeyReusedResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
+        };
+    };
+    listTaskChanges: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The `next_since` of an earlier answer. A token that this service did not create for this user is 422.
+                 * @example AAAAAAAAABEAAAAAAAAAKgAAAAAAAAARDdXmXg
+                 */
+                since?: components["parameters"]["SinceParam"];
+                /**
+                 * @description Maximum number of tasks in a page.
+                 * @example 20
+                 */
+                limit?: components["parameters"]["LimitParam"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["TaskChangesResponse"];
+            400: components["responses"]["InvalidRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            410: components["responses"]["ChangesExpiredResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            422: components["responses"]["InvalidParametersResponse"];
             429: components["responses"]["TooManyRequestsResponse"];
             431: components["responses"]["HeaderFieldsTooLargeResponse"];
             500: components["responses"]["InternalErrorResponse"];
@@ -1216,7 +1686,13 @@ export interface operations {
     getTask: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of an earlier answer. If it is still the one of this answer, the answer is 304 without a body.
+                 * @example "3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchParam"];
+            };
             path: {
                 /**
                  * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
@@ -1234,6 +1710,7 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["TaskResponse"];
+            304: components["responses"]["TaskNotModifiedResponse"];
             400: components["responses"]["InvalidRequestResponse"];
             401: components["responses"]["UnauthorizedResponse"];
             403: components["responses"]["ForbiddenResponse"];
@@ -1249,7 +1726,14 @@ export interface operations {
     updateTask: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Changes the task only if its `etag` is one of these, otherwise 412. `*` matches each task. A service can be set to
+                 *     require it (428).
+                 * @example "3"
+                 */
+                "If-Match"?: components["parameters"]["IfMatchParam"];
+            };
             path: {
                 /**
                  * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
@@ -1276,10 +1760,12 @@ export interface operations {
             401: components["responses"]["UnauthorizedResponse"];
             403: components["responses"]["ForbiddenResponse"];
             404: components["responses"]["TaskNotFoundResponse"];
+            412: components["responses"]["TaskChangedResponse"];
             413: components["responses"]["ContentTooLargeResponse"];
             414: components["responses"]["UriTooLongResponse"];
             415: components["responses"]["UnsupportedMediaTypeResponse"];
             422: components["responses"]["ValidationFailedResponse"];
+            428: components["responses"]["PreconditionRequiredResponse"];
             429: components["responses"]["TooManyRequestsResponse"];
             431: components["responses"]["HeaderFieldsTooLargeResponse"];
             500: components["responses"]["InternalErrorResponse"];
@@ -1289,7 +1775,14 @@ export interface operations {
     deleteTask: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Changes the task only if its `etag` is one of these, otherwise 412. `*` matches each task. A service can be set to
+                 *     require it (428).
+                 * @example "3"
+                 */
+                "If-Match"?: components["parameters"]["IfMatchParam"];
+            };
             path: {
                 /**
                  * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
@@ -1311,8 +1804,10 @@ export interface operations {
             401: components["responses"]["UnauthorizedResponse"];
             403: components["responses"]["ForbiddenResponse"];
             404: components["responses"]["TaskNotFoundResponse"];
+            412: components["responses"]["TaskChangedResponse"];
             414: components["responses"]["UriTooLongResponse"];
             422: components["responses"]["InvalidParametersResponse"];
+            428: components["responses"]["PreconditionRequiredResponse"];
             429: components["responses"]["TooManyRequestsResponse"];
             431: components["responses"]["HeaderFieldsTooLargeResponse"];
             500: components["responses"]["InternalErrorResponse"];
@@ -1322,7 +1817,14 @@ export interface operations {
     patchTask: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Changes the task only if its `etag` is one of these, otherwise 412. `*` matches each task. A service can be set to
+                 *     require it (428).
+                 * @example "3"
+                 */
+                "If-Match"?: components["parameters"]["IfMatchParam"];
+            };
             path: {
                 /**
                  * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
@@ -1350,10 +1852,12 @@ export interface operations {
             401: components["responses"]["UnauthorizedResponse"];
             403: components["responses"]["ForbiddenResponse"];
             404: components["responses"]["TaskNotFoundResponse"];
+            412: components["responses"]["TaskChangedResponse"];
             413: components["responses"]["ContentTooLargeResponse"];
             414: components["responses"]["UriTooLongResponse"];
             415: components["responses"]["UnsupportedMediaTypeResponse"];
             422: components["responses"]["ValidationFailedResponse"];
+            428: components["responses"]["PreconditionRequiredResponse"];
             429: components["responses"]["TooManyRequestsResponse"];
             431: components["responses"]["HeaderFieldsTooLargeResponse"];
             500: components["responses"]["InternalErrorResponse"];
@@ -1363,7 +1867,20 @@ export interface operations {
     toggleTaskCompletion: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Changes the task only if its `etag` is one of these, otherwise 412. `*` matches each task. A service can be set to
+                 *     require it (428).
+                 * @example "3"
+                 */
+                "If-Match"?: components["parameters"]["IfMatchParam"];
+                /**
+                 * @description Makes a retry safe: a request with a key that was answered before gets the first answer again. A UUID is best. The
+                 *     quotes of a structured field (RFC 9651) are optional. A key that is not as described is 400.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKeyParam"];
+            };
             path: {
                 /**
                  * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
@@ -1390,10 +1907,47 @@ export interface operations {
             401: components["responses"]["UnauthorizedResponse"];
             403: components["responses"]["ForbiddenResponse"];
             404: components["responses"]["TaskNotFoundResponse"];
+            409: components["responses"]["RequestInProgressResponse"];
+            412: components["responses"]["TaskChangedResponse"];
             413: components["responses"]["ContentTooLargeResponse"];
             414: components["responses"]["UriTooLongResponse"];
             415: components["responses"]["UnsupportedMediaTypeResponse"];
-            422: components["responses"]["ValidationFailedResponse"];
+            422: components["responses"]["ValidationFailedOrKeyReusedResponse"];
+            428: components["responses"]["PreconditionRequiredResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
+        };
+    };
+    restoreTask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+                /**
+                 * @description Id of the task.
+                 * @example 42
+                 */
+                task_id: components["parameters"]["TaskIdParam"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["TaskRestoredResponse"];
+            400: components["responses"]["InvalidRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            404: components["responses"]["TaskNotFoundResponse"];
+            409: components["responses"]["TooManyTasksResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            422: components["responses"]["InvalidParametersResponse"];
             429: components["responses"]["TooManyRequestsResponse"];
             431: components["responses"]["HeaderFieldsTooLargeResponse"];
             500: components["responses"]["InternalErrorResponse"];

@@ -72,5 +72,6 @@ def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
         root_path=settings.root_path,
     )
     keys = [shared_key(secret.get_secret_value()) for secret in secrets if secret]
-    app.state.services = Services(database, TokenVerifier(policy, keys, published))
+    verifier = TokenVerifier(policy, keys, published)
+    app.state.services = Services(database, verifier, settings.max_tasks, settings.require_if_match)
     return app

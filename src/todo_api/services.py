@@ -12,6 +12,10 @@ from todo_api.database.database import Database
 class Services:
     database: Database
     tokens: TokenVerifier
+    max_tasks: int
+    """Number of tasks that a user can have."""
+    require_if_match: bool
+    """Whether a change of a task must have the header If-Match."""
 
 
 def services(scope: Scope) -> Services:

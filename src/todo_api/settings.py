@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     database_slow_statement: Seconds = Field(
         0.5, description="Seconds after which a statement is logged as slow, with its SQL and without values."
     )
+    max_tasks: int = Field(
+        10_000, ge=1, le=2_000_000_000, description="Tasks that a user can have; then creating one is 409."
+    )
+    require_if_match: bool = Field(
+        default=False, description="Whether a change of a task must have the header `If-Match`; otherwise it is 428."
+    )
     database_application_name: str = Field(
         "todo-api",
         max_length=63,

@@ -88,18 +88,23 @@ def test_migrated_check_constraints_match_the_metadata(database_url: str, table:
 
 def test_concurrent_migrations_in_several_processes_succeed(empty_database_url: str) -> None:
     program = "import sys; from todo_api.database.migrate import upgrade; upgrade(sys.argv[1])"
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    # One process waits for the table, and the others ask again and again for the lock of the migration.
+    connected = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> ALL($1) "
+        "AND EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+    )
 
     async def run() -> list[int]:
         holder, observer = [await asyncpg.connect(empty_database_url) for _ in range(2)]
-        # This transaction blocks every process at the same statement, until all continue at the same time.
+        own = [each.get_server_pid() for each in (holder, observer)]
+        # This transaction blocks the first process, until all are there.
         obstacle = holder.transaction()
         await obstacle.start()
         await holder.execute("CREATE TABLE alembic_version ()")
         command = sys.executable, "-c", program, empty_database_url
         processes = [await asyncio.create_subprocess_exec(*command) for _ in range(3)]
         async with asyncio.timeout(60):
-            while await observer.fetchval(waiting) < len(processes):
+            while await observer.fetchval(connected, own) < len(processes):
                 await observer.execute("SELECT pg_sleep(0.01)")
             await obstacle.rollback()
             codes = [await process.wait() for process in processes]
@@ -138,15 +143,20 @@ def test_migration_sets_the_statement_timeout_of_the_database(empty_database_url
 
 
 @pytest.mark.parametrize(
-    "obstacle",
-    ["LOCK TABLE alembic_version", f"SELECT pg_advisory_xact_lock({LOCK})"],
+    ("obstacle", "waiting"),
+    [
+        ("LOCK TABLE alembic_version", "wait_event_type = 'Lock' AND clock_timestamp() > query_start + interval '0.2 s'"),
+        (
+            f"SELECT pg_advisory_xact_lock({LOCK})",
+            "query ~ '^SELECT pg_try_advisory_lock' AND clock_timestamp() > backend_start + interval '0.2 s'",
+        ),
+    ],
     ids=["table lock", "advisory lock"],
 )
-def test_migration_waits_for_a_lock_beyond_the_statement_timeout(empty_database_url: str, obstacle: str) -> None:
-    waiting = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
-        "AND clock_timestamp() > query_start + interval '0.2 s'"
-    )
+def test_migration_waits_for_a_lock_beyond_the_statement_timeout(
+    empty_database_url: str, obstacle: str, waiting: str
+) -> None:
+    waiting = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {waiting}"
 
     async def run() -> None:
         holder, observer = [await asyncpg.connect(empty_database_url) for _ in range(2)]

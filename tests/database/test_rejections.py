@@ -184,13 +184,14 @@ class TestTransaction:
             async with Database(url) as database:
                 with pytest.raises(DatabaseUnavailableError):
                     async with database.session().transaction() as session:
-                        await queries.create(session, user, {"title": "kept?", "completed": False})
+                        await queries.create(session, user, {"title": "kept?", "completed": False}, max_tasks=9)
                         await queries.create(
                             session,
                             user,
                             {"title": "x", "description": f"reject INSERT {sqlstate} {ALWAYS}", "completed": False},
+                            max_tasks=9,
                         )
-                assert await queries.count(database.session(), user, completed=None) == 0
+                assert await fetch_value(url, f"SELECT count(*) FROM task WHERE user_id = '{user}'") == 0
                 assert await fetch_value(url, "SELECT last_value FROM tries") == 2
 
         execute(url, RESET_TRIES)

@@ -68,6 +68,9 @@ def _parameter(parameter: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
     for field in ("allowReserved", "allowEmptyValue"):
         if parameter.get(field):
             yield field, f"uses `{field}`, which is not supported. Leave it out.", False
+    if "x-invalid-status" in parameter and (where, parameter["x-invalid-status"]) != ("header", 400):
+        text = "has an `x-invalid-status` other than 400, or not in a header: remove it. The status is 422."
+        yield "x-invalid-status", text, False
     yield from _needs_schema(parameter, f"the parameter {name}")
 
 

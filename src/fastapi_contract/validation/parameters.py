@@ -15,7 +15,7 @@ from fastapi_contract.contract import Schema
 from fastapi_contract.openapi.document import resolve
 from fastapi_contract.openapi.openapi_objects import parameter_key
 from fastapi_contract.openapi.schema_types import JSON_TYPES, json_types
-from fastapi_contract.problems import UriTooLong, ValidationFailed
+from fastapi_contract.problems import InvalidRequest, UriTooLong, ValidationFailed
 from fastapi_contract.validation.input_errors import MAX_ERRORS, InputError
 from fastapi_contract.validation.schemas import Validator
 
@@ -27,6 +27,10 @@ _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,308})(?:\.[0-9]{1,308})?(?:[eE][+-]?[0-9]{1,3})?")
 _CONSTANTS: dict[str, dict[str, bool | None]] = {"boolean": {"true": True, "false": False}, "null": {"null": None}}
 
+LIST_FIELDS = frozenset({"if-match", "if-none-match"})
+"""Headers of HTTP that are lists, though a contract describes them as a text: several lines are one list, with commas
+(RFC 9110, section 5.3)."""
+
 Convert = Callable[[str], Any]
 """Converts the text of a value."""
 
@@ -37,6 +41,7 @@ class _Parameter:
     def __init__(self, document: Schema, spec: Schema) -> None:
         self.name: str = spec["name"]
         self.is_required: bool = spec.get("required", False)
+        self.is_invalid_request: bool = spec.get("x-invalid-status") == InvalidRequest.status
         schema = resolve(document, spec["schema"])
         types = json_types(document, schema)
         self.is_array = "array" in types and spec["in"] in {"query", "header"}
@@ -105,17 +110,24 @@ class Parameters:
         return _without_null(_read(self._query, texts, errors))
 
     def read_headers(self, headers: Headers, errors: list[InputError]) -> Headers:
-        """Returns the headers, with the values of the operation's header parameters in place of their text."""
+        """Returns the headers, with the values of the operation's header parameters in place of their text.
+
+        Raises InvalidRequest for one with `x-invalid-status: 400`.
+        """
         values: dict[str, Any] = {}
         for name, parameter in self._headers.items():
             texts = headers.getlist(name)
-            if len(texts) > 1 and not parameter.is_array:
-                errors.append(_repeated(parameter.name))
+            faults: list[InputError] = []
+            if len(texts) > 1 and not parameter.is_array and name not in LIST_FIELDS:
+                faults.append(_repeated(parameter.name))
             elif not texts:
-                parameter.check_absence(errors)
+                parameter.check_absence(faults)
             else:
                 values[name] = parameter.read(",".join(texts), _without_spaces)
-                parameter.check(values[name], errors)
+                parameter.check(values[name], faults)
+            if faults and parameter.is_invalid_request:
+                raise InvalidRequest(f"The header {parameter.name} is not valid: {faults[0].detail}")
+            errors += faults
         return _HeaderValues(headers, values) if values else headers
 
     def read_cookies(self, cookies: Mapping[str, str], errors: list[InputError]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ _alembic_lock = threading.Lock()
 
 
 class MigrationRejectedError(PermanentDatabaseError):
-    """PostgreSQL rejected a statement of a migration, which was rolled back."""
+    """PostgreSQL rejected a statement of a migration. Steps that were committed before are skipped by the next run."""
 
     def __init__(self, error: DBAPIError) -> None:
         cause = error.orig.__cause__ if error.orig is not None else None
@@ -32,12 +32,12 @@ class MigrationRejectedError(PermanentDatabaseError):
         # Errors of classes 22 and 23 quote values of rows.
         if isinstance(cause, asyncpg.PostgresError) and not str(cause.sqlstate).startswith(("22", "23")):
             reason = f"{cause.args[0]} (SQLSTATE {cause.sqlstate})"
-        super().__init__(f"The database rejects the migration: {reason}. Nothing is changed.")
+        super().__init__(f"The database rejects the migration: {reason}. Remove the cause, and run it again.")
 
 
 def upgrade(url: str, limits: Limits | None = None, revision: str = "head") -> None:
-    """Upgrades the schema to `revision`, in one transaction. Safe to call in several processes at once, but not in a
-    thread that runs an event loop. `url` must not name a pooler.
+    """Upgrades the schema to `revision`. Safe to call in several processes at once, but not in a thread that runs an
+    event loop. `url` must not name a pooler, because the lock belongs to the session.
 
     Stores `limits.statement_timeout` in the role for this database, because neither a pooler nor Neon's proxy passes it
     on as a parameter of the connection.

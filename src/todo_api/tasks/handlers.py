@@ -1,4 +1,4 @@
-"""Handlers of the six task operations: load, act, return."""
+"""Handlers of the task operations: load, act, return."""
 
 from typing import Annotated
 
@@ -6,73 +6,153 @@ from fastapi import Query
 from pydantic import MISSING
 from todo_contract import models, operations
 
+from fastapi_contract.entity_tags import matches, strong_tags
 from fastapi_contract.problems import ValidationFailed
 from fastapi_contract.validation.input_errors import InputError
 from todo_api import contract
 from todo_api.auth.bearer import Owner, bearer, owns_url
 from todo_api.database.dependency import DbSession
+from todo_api.idempotency.key import IdempotencyKey
 from todo_api.tasks import cursor, queries
-from todo_api.tasks.problems import TaskNotFound
+from todo_api.tasks.dependencies import IfMatch, IfNoneMatch, MaxTasks
+from todo_api.tasks.problems import ChangesExpired, TaskChanged, TaskNotFound, TooManyTasks
 
 router = contract.router(bearerAuth=[bearer, owns_url])
 urls = {operation_id: operation.url for operation_id, operation in router.contract.operations.items()}
 
 ListTasksQuery = Annotated[models.ListTasksParametersQuery, Query()]
+ListTaskChangesQuery = Annotated[models.ListTaskChangesParametersQuery, Query()]
 
 
 @router.operation("listTasks")
-async def list_tasks(query: ListTasksQuery, owner: Owner, session: DbSession) -> operations.ListTasks200:
-    after = _after(owner, query)
-    completed = None if query.completed is MISSING else query.completed
-    offset = None if query.offset is MISSING else query.offset
-    tasks, last = await queries.list_page(
-        session, owner, completed=completed, limit=query.limit, offset=offset, after=after
+async def list_tasks(
+    query: ListTasksQuery, owner: Owner, session: DbSession, if_none_match: IfNoneMatch = None
+) -> operations.ListTasks:
+    page = await queries.list_page(
+        session,
+        owner,
+        completed=None if query.completed is MISSING else query.completed,
+        limit=query.limit,
+        offset=None if query.offset is MISSING else query.offset,
+        after=_after(owner, query),
+        known=None if if_none_match is None else strong_tags(if_none_match),
     )
-    page = models.TaskPage(items=tasks, next_cursor=last and cursor.encode(owner, last))
+    if if_none_match is not None and matches(if_none_match, page.etag):
+        return operations.ListTasks304(etag=page.etag)
+    found = models.TaskPage(
+        items=page.tasks, next_cursor=page.last and cursor.encode(owner, page.last, _filters(query))
+    )
     if query.include_total:
-        page.total = await queries.count(session, owner, completed=completed)
-    return operations.ListTasks200(page, link=_next_page(owner, query, page.next_cursor))
+        found.total = page.total
+    return operations.ListTasks200(found, etag=page.etag, link=_next_page(owner, query, found.next_cursor))
+
+
+@router.operation("listTaskChanges")
+async def list_task_changes(query: ListTaskChangesQuery, owner: Owner, session: DbSession) -> models.TaskChanges:
+    since = None if query.since is MISSING else _since(owner, query.since)
+    page = await queries.list_changes(session, owner, since=since, limit=query.limit)
+    if page.after is None:
+        raise ChangesExpired
+    return models.TaskChanges(
+        changed=page.changed,
+        deleted=page.deleted,
+        next_since=cursor.encode_change(owner, page.after),
+        has_more=page.has_more,
+    )
 
 
 @router.operation("createTask")
-async def create_task(task: models.TaskCreate, owner: Owner, session: DbSession) -> operations.CreateTask201:
-    created = await queries.create(session, owner, task.model_dump())
-    return operations.CreateTask201(created, location=urls["getTask"](user_id=owner, task_id=created.id))
+async def create_task(
+    task: models.TaskCreate, owner: Owner, session: DbSession, max_tasks: MaxTasks, key: IdempotencyKey
+) -> operations.CreateTask201:
+    written = await queries.create(session, owner, task.model_dump(), max_tasks=max_tasks, key=key)
+    if written.task is None:
+        raise TooManyTasks(max_tasks, _replayed(written))
+    location = urls["getTask"](user_id=owner, task_id=written.task.id)
+    return operations.CreateTask201(
+        written.task,
+        etag=written.task.etag,
+        location=location,
+        idempotency_replayed="true" if written.replayed else None,
+    )
 
 
 @router.operation("getTask")
-async def get_task(task_id: models.TaskId, owner: Owner, session: DbSession) -> models.Task:
+async def get_task(
+    task_id: models.TaskId, owner: Owner, session: DbSession, if_none_match: IfNoneMatch = None
+) -> operations.GetTask:
     task = await queries.get(session, owner, task_id)
     if task is None:
         raise TaskNotFound
-    return task
+    if if_none_match is not None and matches(if_none_match, task.etag):
+        return operations.GetTask304(etag=task.etag)
+    return operations.GetTask200(task, etag=task.etag)
+
+
+@router.operation("updateTask")
+async def update_task(
+    task_id: models.TaskId, changes: models.TaskUpdate, owner: Owner, session: DbSession, if_match: IfMatch
+) -> operations.UpdateTask200:
+    written = await queries.update(session, owner, task_id, changes.model_dump(exclude_unset=True), etags=if_match)
+    task = _done(written)
+    return operations.UpdateTask200(task, etag=task.etag)
 
 
 @router.operation("patchTask")
-@router.operation("updateTask")
-async def update_task(
-    task_id: models.TaskId, changes: models.TaskUpdate, owner: Owner, session: DbSession
-) -> models.Task:
-    task = await queries.update(session, owner, task_id, changes.model_dump(exclude_unset=True))
-    if task is None:
-        raise TaskNotFound
-    return task
+async def patch_task(
+    task_id: models.TaskId, changes: models.TaskUpdate, owner: Owner, session: DbSession, if_match: IfMatch
+) -> operations.PatchTask200:
+    written = await queries.update(session, owner, task_id, changes.model_dump(exclude_unset=True), etags=if_match)
+    task = _done(written)
+    return operations.PatchTask200(task, etag=task.etag)
 
 
 @router.operation("deleteTask")
-async def delete_task(task_id: models.TaskId, owner: Owner, session: DbSession) -> None:
-    if not await queries.delete(session, owner, task_id):
-        raise TaskNotFound
+async def delete_task(task_id: models.TaskId, owner: Owner, session: DbSession, if_match: IfMatch) -> None:
+    _done(await queries.delete(session, owner, task_id, etags=if_match))
 
 
 @router.operation("toggleTaskCompletion")
 async def toggle_task_completion(
-    task_id: models.TaskId, owner: Owner, session: DbSession, completion: models.TaskCompletion | None = None
-) -> models.Task:
-    task = await queries.set_completed(session, owner, task_id, completion.completed if completion else None)
-    if task is None:
+    task_id: models.TaskId,
+    owner: Owner,
+    session: DbSession,
+    if_match: IfMatch,
+    key: IdempotencyKey,
+    completion: models.TaskCompletion | None = None,
+) -> operations.ToggleTaskCompletion200:
+    completed = completion.completed if completion else None
+    written = await queries.set_completed(session, owner, task_id, completed, etags=if_match, key=key)
+    task = _done(written)
+    return operations.ToggleTaskCompletion200(
+        task, etag=task.etag, idempotency_replayed="true" if written.replayed else None
+    )
+
+
+@router.operation("restoreTask")
+async def restore_task(
+    task_id: models.TaskId, owner: Owner, session: DbSession, max_tasks: MaxTasks
+) -> operations.RestoreTask200:
+    written = await queries.restore(session, owner, task_id, max_tasks=max_tasks)
+    if written.task is None:
         raise TaskNotFound
-    return task
+    if not written.done:
+        raise TooManyTasks(max_tasks)
+    return operations.RestoreTask200(written.task, etag=written.task.etag)
+
+
+def _done(written: queries.Written) -> models.Task:
+    """Returns the task that was written. Raises TaskNotFound and TaskChanged."""
+    if written.task is None:
+        raise TaskNotFound(_replayed(written))
+    if not written.done:
+        raise TaskChanged(written.task, _replayed(written))
+    return written.task
+
+
+def _replayed(written: queries.Written) -> dict[str, str]:
+    """The header of an answer that is repeated."""
+    return {"Idempotency-Replayed": "true"} if written.replayed else {}
 
 
 def _after(owner: str, query: models.ListTasksParametersQuery) -> cursor.Position | None:
@@ -82,10 +162,23 @@ def _after(owner: str, query: models.ListTasksParametersQuery) -> cursor.Positio
         fault = "cursor and offset cannot be combined. Send only one of them."
         raise ValidationFailed([InputError("invalid", fault, parameter="offset")])
     try:
-        return cursor.decode(owner, query.cursor)
+        return cursor.decode(owner, query.cursor, _filters(query))
     except ValueError:
-        fault = "Not a cursor of this list. Send the next_cursor of the previous page."
+        fault = "Not a cursor of this list with this filter. Send the next_cursor of the previous page."
         raise ValidationFailed([InputError("invalid", fault, parameter="cursor")]) from None
+
+
+def _since(owner: str, token: str) -> cursor.ChangePosition:
+    try:
+        return cursor.decode_change(owner, token)
+    except ValueError:
+        fault = "Not a token of this user. Send the next_since of an earlier answer."
+        raise ValidationFailed([InputError("invalid", fault, parameter="since")]) from None
+
+
+def _filters(query: models.ListTasksParametersQuery) -> str:
+    """The filters that a cursor belongs to."""
+    return "" if query.completed is MISSING else f"completed={query.completed}"
 
 
 def _next_page(owner: str, query: models.ListTasksParametersQuery, next_cursor: str | None) -> str | None:

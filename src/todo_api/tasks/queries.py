@@ -1,92 +1,121 @@
-"""The SQL of tasks. Every statement is filtered by the owner, in addition to the check of the URL, so that a task of
+"""The statements of tasks. Every one is filtered by the owner, in addition to the check of the URL, so that a task of
 another user is not found. Each function runs one statement in one round trip."""
 
-from collections.abc import Mapping
-from functools import cache
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, func, literal_column, not_, select, tuple_
-from sqlalchemy import delete as delete_from
-from sqlalchemy import insert as insert_into
-from sqlalchemy import update as update_of
+from sqlalchemy import BigInteger, Text, all_, bindparam, func, literal_column, select, true, tuple_
 from todo_contract import models
 
-from todo_api.database.rows import columns_of, reader
+from todo_api.database.rows import reader
 from todo_api.database.session import Session
 from todo_api.database.statement import Statement, prepare
-from todo_api.tasks.cursor import Position
-from todo_api.tasks.table import task
+from todo_api.idempotency import queries as idempotency
+from todo_api.idempotency.key import Key
+from todo_api.tasks import writes
+from todo_api.tasks.cursor import ChangePosition, Position
+from todo_api.tasks.table import task, task_list
+from todo_api.tasks.writes import by_id, columns, is_live, list_of_owner, of_owner, tags
 
-_of_owner = task.c.user_id == bindparam("owner")
-_by_id = (task.c.id == bindparam("task_id"), _of_owner)
 _read_task = reader(models.Task)
-_columns = columns_of(task, models.Task)
-# Not now(), the start of the transaction: an update that waited for a row lock would set an earlier time than the
-# previous update. If the clock is set back, each write is still a microsecond later, up to the contract's maximum.
-_next_updated_at = func.least(
-    func.greatest(
-        func.clock_timestamp(), task.c.updated_at + literal_column("interval '1 microsecond'"), task.c.created_at
-    ),
-    literal_column("timestamptz '9999-12-31 23:59:59.999999+00'"),
-)
+_WIDTH = len(columns)
 
-_get = prepare(select(*_columns).where(*_by_id))
-_create = prepare(
-    insert_into(task)
-    .values(
-        user_id=bindparam("owner"),
-        title=bindparam("title"),
-        description=bindparam("description"),
-        completed=bindparam("completed"),
+
+class Page(NamedTuple):
+    """A page of a list."""
+
+    tasks: list[models.Task]
+    last: Position | None
+    """The position after which the next page starts; None on the last page."""
+    etag: str
+    """Of the whole list."""
+    total: int
+    """Number of all matching tasks."""
+
+
+class Changes(NamedTuple):
+    """A page of changes. `after` is the position after it; None if tasks may have been deleted and forgotten."""
+
+    changed: list[models.Task]
+    deleted: list[int]
+    after: ChangePosition | None
+    has_more: bool
+
+
+class Written(NamedTuple):
+    """What a write did, now or at the first request with its idempotency key."""
+
+    task: models.Task | None
+    """The task as it is now; None if there is none."""
+    done: bool
+    """Whether the write was carried out; False if a condition did not hold."""
+    replayed: bool = False
+
+
+# --- reading
+
+_get = prepare(select(*columns).where(*by_id, is_live))
+
+
+@cache
+def _page(*, filtered: bool, after: bool, conditional: bool) -> Statement:
+    head = (
+        select(
+            literal_column("'\"' || coalesce(max(change), 0) || '\"'", Text).label("list_etag"),
+            func.coalesce(func.max(task_list.c.tasks), literal_column("0")).label("tasks"),
+            func.coalesce(func.max(task_list.c.completed), literal_column("0")).label("done"),
+        )
+        .where(list_of_owner)
+        .cte("head")
     )
-    .returning(*_columns)
-)
-_delete = prepare(delete_from(task).where(*_by_id).returning(task.c.id))
-_toggle = prepare(
-    update_of(task)
-    .where(*_by_id)
-    .values(completed=not_(task.c.completed), updated_at=_next_updated_at)
-    .returning(*_columns)
-)
-
-
-@cache
-def _update(columns: frozenset[str]) -> Statement:
-    return prepare(
-        update_of(task)
-        .where(*_by_id)
-        .values({name: bindparam(name) for name in sorted(columns)})
-        .values(updated_at=_next_updated_at)
-        .returning(*_columns)
-    )
-
-
-@cache
-def _count(*, filtered: bool) -> Statement:
-    return prepare(select(func.count()).select_from(task).where(*_conditions(filtered=filtered)))
-
-
-@cache
-def _page(*, filtered: bool, after: bool) -> Statement:
-    statement = select(*_columns).where(*_conditions(filtered=filtered))
+    page = select(*columns).where(of_owner, is_live)
+    if filtered:
+        page = page.where(task.c.completed == bindparam("completed"))
     if after:
         # A comparison of rows can use the index at any depth; the equivalent with OR cannot.
-        statement = statement.where(
+        page = page.where(
             tuple_(task.c.created_at, task.c.id)
-            < tuple_(
-                bindparam("created_at", type_=task.c.created_at.type),
-                bindparam("id", type_=task.c.id.type),
-            )
+            < tuple_(bindparam("created_at", type_=task.c.created_at.type), bindparam("id", type_=task.c.id.type))
         )
-    return prepare(
-        statement.order_by(task.c.created_at.desc(), task.c.id.desc())
+    if conditional:
+        # The client has this list: no task is read.
+        page = page.where(head.c.list_etag != all_(tags))
+    tasks = (
+        page.order_by(task.c.created_at.desc(), task.c.id.desc())
         .limit(bindparam("limit", type_=BigInteger))
         .offset(bindparam("offset", type_=BigInteger))
+        .lateral("page")
     )
+    # Without a second ORDER BY: a nested loop over one row keeps the order of the page.
+    return prepare(select(*tasks.c, head).select_from(head.outerjoin(tasks, true())))
 
 
-def _conditions(*, filtered: bool) -> tuple[Any, ...]:
-    return (_of_owner, task.c.completed == bindparam("completed")) if filtered else (_of_owner,)
+_changes_head = (
+    select(
+        func.coalesce(func.max(task_list.c.change), literal_column("0")).label("list_change"),
+        func.coalesce(func.max(task_list.c.forgotten), literal_column("0")).label("forgotten"),
+    )
+    .where(list_of_owner)
+    .cte("head")
+)
+_changes_page = (
+    select(*columns, task.c.change, task.c.deleted_at.is_not(None).label("is_deleted"))
+    .where(
+        of_owner,
+        tuple_(task.c.change, task.c.id)
+        > tuple_(bindparam("change", type_=BigInteger), bindparam("id", type_=BigInteger)),
+    )
+    .order_by(task.c.change, task.c.id)
+    .limit(bindparam("limit", type_=BigInteger))
+    .lateral("page")
+)
+_changes = prepare(select(*_changes_page.c, _changes_head).select_from(_changes_head.outerjoin(_changes_page, true())))
+
+
+async def get(session: Session, owner: str, task_id: int) -> models.Task | None:
+    row = await session.fetch_one(_get, owner=owner, task_id=task_id)
+    return None if row is None else _read_task(row)
 
 
 async def list_page(
@@ -97,58 +126,128 @@ async def list_page(
     limit: int,
     offset: int | None,
     after: Position | None,
-) -> tuple[list[models.Task], Position | None]:
-    """Returns at most `limit` tasks, newest first, and the position after which the next page starts, or None on the
-    last page. `completed` None selects both. `offset` reads and drops that many tasks; `after` costs the same at any
-    depth."""
+    known: Sequence[str] | None = None,
+) -> Page:
+    """Returns at most `limit` tasks, newest first. `completed` None selects both. `offset` reads and drops that many
+    tasks; `after` costs the same at any depth. If the list's entity tag is one of `known`, no task is read."""
     # One more task than requested shows whether there is a next page.
-    parameters: dict[str, Any] = {"owner": owner, "limit": limit + 1, "offset": offset or 0}
+    parameters: dict[str, Any] = {"owner": owner, "limit": limit + 1, "offset": offset or 0, "tags": known}
     if completed is not None:
         parameters["completed"] = completed
     if after is not None:
         parameters |= after._asdict()
-    rows = await session.fetch_all(_page(filtered=completed is not None, after=after is not None), **parameters)
-    tasks = [_read_task(row) for row in rows[:limit]]
-    if len(rows) <= limit:
-        return tasks, None
-    return tasks, Position(tasks[-1].created_at, tasks[-1].id)
+    statement = _page(filtered=completed is not None, after=after is not None, conditional=known is not None)
+    rows = await session.fetch_all(statement, **parameters)
+    etag, number, done = rows[0][_WIDTH:]
+    total = number if completed is None else done if completed else number - done
+    tasks = [_read_task(row) for row in rows[:limit]] if rows[0][0] is not None else []
+    last = Position(tasks[-1].created_at, tasks[-1].id) if len(rows) > limit else None
+    return Page(tasks, last, etag, total)
 
 
-async def count(session: Session, owner: str, *, completed: bool | None) -> int:
-    """Returns the number of matching tasks. Reads an index entry of each."""
-    statement = _count(filtered=completed is not None)
-    row = await session.fetch_one(statement, owner=owner, completed=completed)
-    assert row is not None
-    number: int = row[0]
-    return number
+async def list_changes(session: Session, owner: str, *, since: ChangePosition | None, limit: int) -> Changes:
+    """Returns at most `limit` tasks that were written after `since`, in the order of their last writes."""
+    change, task_id, start = since or (0, 0, None)
+    rows = await session.fetch_all(_changes, owner=owner, change=change, id=task_id, limit=limit + 1)
+    list_change, forgotten = rows[0]["list_change"], rows[0]["forgotten"]
+    start = list_change if start is None else start
+    page = [row for row in rows[:limit] if row[0] is not None]
+    after = (
+        ChangePosition(page[-1]["change"], page[-1]["id"], start) if page else ChangePosition(change, task_id, start)
+    )
+    return Changes(
+        [_read_task(row) for row in page if not row["is_deleted"]],
+        [row["id"] for row in page if row["is_deleted"]],
+        None if forgotten > max(change, start) else after,
+        len(rows) > limit,
+    )
 
 
-async def create(session: Session, owner: str, values: Mapping[str, Any]) -> models.Task:
-    """Stores the members of `TaskCreate` in `values`."""
-    return _read_task(await session.fetch_one(_create, owner=owner, **{"description": None, **values}))
+# --- writing
+
+_create = prepare(writes.created())
+_create_once = prepare(idempotency.keyed(writes.created), idempotent=True)
+_restore = prepare(writes.restored())
 
 
-async def get(session: Session, owner: str, task_id: int) -> models.Task | None:
-    return _task_or_none(await session.fetch_one(_get, owner=owner, task_id=task_id))
+@cache
+def _update(names: frozenset[str], *, conditional: bool) -> Statement:
+    return prepare(writes.updated(names, conditional=conditional))
 
 
-async def update(session: Session, owner: str, task_id: int, changes: Mapping[str, Any]) -> models.Task | None:
-    """Sets the members of `TaskUpdate` in `changes`, and `updated_at`. Returns None if there is no such task."""
-    statement = _update(frozenset(changes))
-    return _task_or_none(await session.fetch_one(statement, owner=owner, task_id=task_id, **changes))
+@cache
+def _toggle(*, conditional: bool) -> Statement:
+    return prepare(writes.toggled(conditional=conditional))
 
 
-async def delete(session: Session, owner: str, task_id: int) -> bool:
-    """Returns whether the task existed."""
-    return await session.fetch_one(_delete, owner=owner, task_id=task_id) is not None
+@cache
+def _delete(*, conditional: bool) -> Statement:
+    return prepare(writes.deleted(conditional=conditional))
 
 
-async def set_completed(session: Session, owner: str, task_id: int, completed: bool | None) -> models.Task | None:
-    """Sets `completed`; None toggles. The toggle happens in SQL, so that concurrent toggles are not lost."""
-    if completed is None:
-        return _task_or_none(await session.fetch_one(_toggle, owner=owner, task_id=task_id))
-    return await update(session, owner, task_id, {"completed": completed})
+@cache
+def _complete_once(*, toggle: bool, conditional: bool) -> Statement:
+    complete = writes.toggled if toggle else partial(writes.updated, frozenset({"completed"}))
+    return prepare(idempotency.keyed(partial(complete, conditional=conditional)), idempotent=True)
 
 
-def _task_or_none(row: Any) -> models.Task | None:
-    return None if row is None else _read_task(row)
+async def create(
+    session: Session, owner: str, values: Mapping[str, Any], *, max_tasks: int, key: Key | None = None
+) -> Written:
+    """Stores the members of `TaskCreate` in `values`. It is not done if the user has `max_tasks`."""
+    parameters = {"description": None, **values}
+    if key is not None:
+        answer = await idempotency.run(session, _create_once, owner, key, parameters, max_tasks=max_tasks)
+        return _replayed(answer)
+    return _fresh(await session.fetch_one(_create, owner=owner, max_tasks=max_tasks, **parameters))
+
+
+async def update(
+    session: Session, owner: str, task_id: int, changes: Mapping[str, Any], *, etags: list[str] | None = None
+) -> Written:
+    """Sets the members of `TaskUpdate` in `changes`. It is not done if `etags` are given and the task has none of
+    them."""
+    statement = _update(frozenset(changes), conditional=etags is not None)
+    return _fresh(await session.fetch_one(statement, owner=owner, task_id=task_id, tags=etags, **changes))
+
+
+async def set_completed(
+    session: Session,
+    owner: str,
+    task_id: int,
+    completed: bool | None,
+    *,
+    etags: list[str] | None = None,
+    key: Key | None = None,
+) -> Written:
+    """Sets `completed`; None toggles. The toggle happens in SQL, so that concurrent toggles are not lost. As `update`
+    otherwise."""
+    parameters: dict[str, Any] = {"task_id": task_id, "completed": completed, "tags": etags}
+    if key is not None:
+        statement = _complete_once(toggle=completed is None, conditional=etags is not None)
+        return _replayed(await idempotency.run(session, statement, owner, key, parameters))
+    if completed is not None:
+        return await update(session, owner, task_id, {"completed": completed}, etags=etags)
+    return _fresh(await session.fetch_one(_toggle(conditional=etags is not None), owner=owner, **parameters))
+
+
+async def delete(session: Session, owner: str, task_id: int, *, etags: list[str] | None = None) -> Written:
+    """Leaves a tombstone. As `update` otherwise."""
+    statement = _delete(conditional=etags is not None)
+    return _fresh(await session.fetch_one(statement, owner=owner, task_id=task_id, tags=etags))
+
+
+async def restore(session: Session, owner: str, task_id: int, *, max_tasks: int) -> Written:
+    """Brings a task back that was deleted within TOMBSTONE_LIFETIME; one that is not deleted stays as it is. It is not
+    done if the user has `max_tasks`."""
+    return _fresh(await session.fetch_one(_restore, owner=owner, task_id=task_id, max_tasks=max_tasks))
+
+
+def _fresh(row: Any) -> Written:
+    return Written(None, done=False) if row is None else Written(_read_task(row), row[_WIDTH])
+
+
+def _replayed(answer: idempotency.Answer) -> Written:
+    if answer.row is None:
+        return Written(None, done=False, replayed=answer.replayed)
+    return Written(models.Task.model_validate(answer.row), answer.row["done"], answer.replayed)

@@ -1,0 +1,33 @@
+"""The problem types of idempotency keys (RFC 9457)."""
+
+from fastapi_contract.problems import Problem
+
+RETRY_AFTER = 1
+"""Seconds until a request in progress is likely to be done."""
+
+
+class RequestInProgress(Problem):
+    """A request with the same Idempotency-Key is in progress: a double click, or a retry that was sent too early. Send
+    the request again after the seconds in the Retry-After header: it gets the first answer."""
+
+    type = "/problems/request-in-progress"
+    title = "Request in progress"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A request with this Idempotency-Key is in progress. Retry after Retry-After seconds.",
+            {"Retry-After": str(RETRY_AFTER)},
+        )
+
+
+class IdempotencyKeyReused(Problem):
+    """The Idempotency-Key was used for another request: another task, another body or another If-Match. Make a new key
+    for each action of a person, and use it for the retries of this action only."""
+
+    type = "/problems/idempotency-key-reused"
+    title = "Idempotency key reused"
+    status = 422
+
+    def __init__(self) -> None:
+        super().__init__("The Idempotency-Key was used for another request. Make a new key.")

@@ -1,0 +1,132 @@
+"""The SQL of idempotency keys: makes a statement that keeps its answer, or returns the kept one."""
+
+import json
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any, NamedTuple, TypeAlias
+
+import asyncpg
+from sqlalchemy import (
+    BigInteger,
+    ClauseElement,
+    ColumnElement,
+    LargeBinary,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    not_,
+    null,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.sql.selectable import SelectBase
+
+from todo_api.database.session import Session
+from todo_api.database.statement import Statement
+from todo_api.idempotency.key import Key
+from todo_api.idempotency.problems import IdempotencyKeyReused, RequestInProgress
+from todo_api.idempotency.table import kept_answer
+
+LIFETIME = "24 hours"
+"""How long an answer is kept at least. It is forgotten by later requests with keys, FORGOTTEN at a time."""
+FORGOTTEN = 10
+
+Conditional: TypeAlias = Callable[[ColumnElement[bool]], SelectBase]
+"""Makes a statement that changes and returns nothing unless the condition holds."""
+
+
+class Answer(NamedTuple):
+    """What a statement returned, now or at the first request."""
+
+    row: dict[str, Any] | None
+    replayed: bool
+
+
+def keyed(statement: Conditional) -> ClauseElement:
+    """Returns a statement that runs `statement` once for each key, and keeps the row that it returns.
+
+    A lock of the transaction tells whether the first request is in progress. The primary key of the kept answer is what
+    excludes a second one: it makes the whole statement fail.
+    """
+    is_key = (
+        kept_answer.c.user_id == bindparam("owner"),
+        kept_answer.c.operation == bindparam("operation"),
+        kept_answer.c.key == bindparam("key"),
+    )
+    known = select(kept_answer.c.request, kept_answer.c.answer).where(*is_key).cte("known")
+    free = (
+        select(func.pg_try_advisory_xact_lock(bindparam("lock", type_=BigInteger)).label("free"))
+        .where(not_(exists(select(known.c.request))))
+        .cte("free")
+    )
+    answer = statement(exists(select(free.c.free).where(free.c.free))).cte("answer")
+    kept = (
+        insert(kept_answer)
+        .from_select(
+            ["user_id", "operation", "key", "request", "answer"],
+            select(
+                bindparam("owner", type_=kept_answer.c.user_id.type).label("user_id"),
+                bindparam("operation", type_=kept_answer.c.operation.type),
+                bindparam("key", type_=kept_answer.c.key.type),
+                bindparam("request", type_=kept_answer.c.request.type),
+                func.to_jsonb(literal_column("answer")),
+            )
+            .select_from(free.outerjoin(answer, true()))
+            .where(free.c.free),
+        )
+        .returning(kept_answer.c.request, kept_answer.c.answer)
+        .cte("kept")
+    )
+    return union_all(
+        select(literal_column("true").label("replayed"), known.c.request, known.c.answer),
+        select(literal_column("false"), kept.c.request, kept.c.answer),
+        select(literal_column("false"), cast(null(), LargeBinary), null()).where(not_(free.c.free)),
+    ).add_cte(_forgotten())
+
+
+def _forgotten() -> Any:
+    old = (
+        select(kept_answer.c.user_id, kept_answer.c.operation, kept_answer.c.key)
+        .where(kept_answer.c.created_at < func.now() - literal_column(f"interval '{LIFETIME}'"))
+        .order_by(kept_answer.c.created_at)
+        .limit(literal_column(str(FORGOTTEN)))
+        .with_for_update(skip_locked=True)
+    )
+    primary_key = tuple_(kept_answer.c.user_id, kept_answer.c.operation, kept_answer.c.key)
+    return delete(kept_answer).where(primary_key.in_(old)).cte("forgotten")
+
+
+async def run(
+    session: Session, statement: Statement, owner: str, key: Key, parameters: Mapping[str, Any], **settings: Any
+) -> Answer:
+    """Runs a `keyed` statement. `parameters` are what tells one request from another; `settings` are other values.
+
+    Raises RequestInProgress and IdempotencyKeyReused.
+    """
+    request = blake2b(json.dumps(parameters, sort_keys=True).encode(), digest_size=16).digest()
+    name = json.dumps([owner, *key]).encode()
+    arguments = {
+        **parameters,
+        **settings,
+        "owner": owner,
+        "operation": key.operation,
+        "key": key.text,
+        "request": request,
+        "lock": int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True),
+    }
+    try:
+        row = await session.fetch_one(statement, **arguments)
+    except asyncpg.UniqueViolationError:
+        # The first request was committed after this statement had begun.
+        row = await session.fetch_one(statement, **arguments)
+    if row is None or row["request"] is None:
+        raise RequestInProgress
+    if row["request"] != request:
+        raise IdempotencyKeyReused
+    return Answer(json.loads(row["answer"]) if row["answer"] else None, row["replayed"])
