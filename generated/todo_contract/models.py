@@ -88,7 +88,7 @@ ChangeToken = TypeAliasType(
         StrictStr,
         Field(
             description="Opaque position in the changes of the tasks of one user.",
-            examples=["AAAAAAAAABEAAAAAAAAAKgAAAAAAAAARDdXmXg"],
+            examples=["AAAAAAAAABEAAAAAAAAAKgAAAAAAAAARhF4SEw"],
             max_length=38,
             min_length=38,
             pattern="^[A-Za-z0-9_-]+$",

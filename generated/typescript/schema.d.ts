@@ -274,7 +274,7 @@ export interface components {
         Cursor: string;
         /**
          * @description Opaque position in the changes of the tasks of one user.
-         * @example AAAAAAAAABEAAAAAAAAAKgAAAAAAAAARDdXmXg
+         * @example AAAAAAAAABEAAAAAAAAAKgAAAAAAAAARhF4SEw
          */
         ChangeToken: string;
         /**
@@ -1289,7 +1289,7 @@ export interface components {
         IncludeTotalParam: boolean;
         /**
          * @description The `next_since` of an earlier answer. A token that this service did not create for this user is 422.
-         * @example AAAAAAAAABEAAAAAAAAAKgAAAAAAAAARDdXmXg
+         * @example AAAAAAAAABEAAAAAAAAAKgAAAAAAAAARhF4SEw
          */
         SinceParam: components["schemas"]["ChangeToken"];
         /**
@@ -1649,7 +1649,7 @@ export interface operations {
             query?: {
                 /**
                  * @description The `next_since` of an earlier answer. A token that this service did not create for this user is 422.
-                 * @example AAAAAAAAABEAAAAAAAAAKgAAAAAAAAARDdXmXg
+                 * @example AAAAAAAAABEAAAAAAAAAKgAAAAAAAAARhF4SEw
                  */
                 since?: components["parameters"]["SinceParam"];
                 /**

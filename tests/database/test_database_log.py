@@ -38,7 +38,7 @@ class TestRequestLine:
         client.get(url, params={"include_total": "true"})
         client.get(f"{url}/9007199254740991")
         found = [line for line in lines if line["event"] == "request"]
-        assert [(line["statements"], line["repeated"]) for line in found] == [(1, 0), (1, 0), (2, 0), (1, 0)]
+        assert [(line["statements"], line["repeated"]) for line in found] == [(1, 0)] * 4
         assert all(0 < line["database_ms"] <= line["duration_ms"] for line in found)
 
     def test_request_line_without_statements_has_zeros(
@@ -68,7 +68,7 @@ class TestSlowStatement:
         slow = [line for line in lines if line["event"] == "slow statement" and line["operation"] == "createTask"]
         assert len(slow) == (limit < 1)
         for line in slow:
-            assert line["statement"].startswith("INSERT INTO task ")
+            assert "INSERT INTO task (" in line["statement"]
             assert line["duration_ms"] >= 50
             assert "hunter2" not in str(line)
             assert user not in str(line)

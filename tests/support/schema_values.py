@@ -131,7 +131,8 @@ def _right_strings(schema: Any, resolve: Resolve) -> list[Any]:
         return [text for text in texts if schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", 1000)]
     lengths = [schema.get("minLength", 0), schema.get("maxLength", 4)]
     made = [make(length) for length in lengths for make in _CANDIDATES]
-    return [text for text in made if len(text) in lengths and _fits(schema, text)]
+    # A pattern may be narrower than all of these.
+    return [text for text in made if len(text) in lengths and _fits(schema, text)] or list(schema.get("examples", ()))
 
 
 def _wrong_strings(schema: Any, resolve: Resolve) -> Iterator[Wrong]:

@@ -57,10 +57,13 @@ class Task:
 
 
 class Traffic:
-    """Each client creates tasks, and reads, updates and toggles each, one request after the other."""
+    """Each client creates tasks, and reads, updates and toggles each, one request after the other.
+
+    Each is a user of its own, whose id begins with `user`, because the writes of one user wait for one another.
+    """
 
     def __init__(self, url: str, user: str, *, clients: int = CLIENTS) -> None:
-        self.url = f"{url}/api/{user}/tasks"
+        self.url = f"{url}/api"
         self.user = user
         self.sent: list[Sent] = []
         self.titles: set[str] = set()
@@ -71,7 +74,6 @@ class Traffic:
         """Responses that contradict earlier ones."""
         self._problems: list[httpx.Response] = []
         self._clients = clients
-        self._headers = {"Authorization": f"Bearer {sign(SECRET, user, lifetime=600)}"}
         self._stopping = False
         self._all: Future[None]
 
@@ -115,7 +117,7 @@ class Traffic:
         """Return a line for each difference between the database and the acknowledged writes."""
         connection = await asyncpg.connect(database_url)
         try:
-            rows = await connection.fetch("SELECT * FROM task WHERE user_id = $1", self.user)
+            rows = await connection.fetch("SELECT * FROM task WHERE starts_with(user_id, $1)", f"{self.user}-")
         finally:
             await connection.close()
         times = Counter(row["title"] for row in rows)
@@ -144,7 +146,7 @@ class Traffic:
     async def _use(self, number: int) -> None:
         """Send requests until the traffic stops, or until a request gets no response."""
         with suppress(ConnectionError):
-            async with _connection(self.url) as connection:
+            async with _connection(self.url, f"{self.user}-{number}") as connection:
                 for turn in itertools.count():
                     if self._stopping:
                         return
@@ -184,7 +186,8 @@ class Traffic:
     ) -> dict[str, Any] | None:
         """Return the body of a successful response, or None. Raises ConnectionError if there is no response."""
         assert len(self.sent) < MAX_REQUESTS, self.summary()
-        request = httpx.Request(method, self.url + path, headers=self._headers, json=body)
+        url = f"{self.url}/{connection.user}/tasks{path}"
+        request = httpx.Request(method, url, headers=connection.headers, json=body)
         at = time.monotonic()
         try:
             async with asyncio.timeout(LIMIT):
@@ -209,6 +212,8 @@ class _Connection:
 
     _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter
+    user: str
+    headers: dict[str, str]
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         head = [f"{request.method} {request.url.raw_path.decode()} HTTP/1.1"]
@@ -224,11 +229,12 @@ class _Connection:
 
 
 @asynccontextmanager
-async def _connection(url: str) -> AsyncIterator[_Connection]:
+async def _connection(url: str, user: str) -> AsyncIterator[_Connection]:
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
-        yield _Connection(reader, writer)
+        headers = {"Authorization": f"Bearer {sign(SECRET, user, lifetime=600)}"}
+        yield _Connection(reader, writer, user, headers)
     finally:
         writer.close()
 

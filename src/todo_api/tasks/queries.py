@@ -149,12 +149,12 @@ async def list_changes(session: Session, owner: str, *, since: ChangePosition | 
     """Returns at most `limit` tasks that were written after `since`, in the order of their last writes."""
     change, task_id, start = since or (0, 0, None)
     rows = await session.fetch_all(_changes, owner=owner, change=change, id=task_id, limit=limit + 1)
-    list_change, forgotten = rows[0]["list_change"], rows[0]["forgotten"]
+    list_change, forgotten = rows[0][_WIDTH + 2 :]
     start = list_change if start is None else start
     page = [row for row in rows[:limit] if row[0] is not None]
-    after = (
-        ChangePosition(page[-1]["change"], page[-1]["id"], start) if page else ChangePosition(change, task_id, start)
-    )
+    after = ChangePosition(change, task_id, start)
+    if page:
+        after = ChangePosition(page[-1]["change"], page[-1]["id"], start)
     return Changes(
         [_read_task(row) for row in page if not row["is_deleted"]],
         [row["id"] for row in page if row["is_deleted"]],

@@ -132,7 +132,14 @@ def _written(found: CTE, values: Mapping[str, Any], counts: Counts, *conditions:
     return (
         update_of(task)
         .where(*by_id, moved.c.change.is_not(None))
-        .values(version=task.c.version + _ONE, change=moved.c.change, updated_at=_next_updated_at, **values)
+        .values(
+            {
+                "version": task.c.version + _ONE,
+                "change": moved.c.change,
+                "updated_at": _next_updated_at,
+                **values,
+            }
+        )
         .returning(*columns)
         .cte("changed")
     )

@@ -119,7 +119,7 @@ class TestUpdateTask:
     ) -> None:
         updated = client.put(f"{tasks(user)}/{task['id']}", json=changes)
         assert updated.status_code == 200
-        assert updated.json() == {**task, **changes, "updated_at": updated.json()["updated_at"]}
+        assert updated.json() == {**task, **changes, "updated_at": updated.json()["updated_at"], "etag": '"2"'}
         assert updated.json()["updated_at"] > str(task["updated_at"])
         assert client.get(f"{tasks(user)}/{task['id']}").json() == updated.json()
 
