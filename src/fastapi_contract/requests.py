@@ -8,6 +8,7 @@ import copy
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request, Response
@@ -25,7 +26,7 @@ from fastapi_contract.responses.negotiation import negotiate
 from fastapi_contract.security import Guard
 from fastapi_contract.validation.bodies import RequestBody
 from fastapi_contract.validation.input_errors import InputError
-from fastapi_contract.validation.parameters import Parameters
+from fastapi_contract.validation.parameters import HeaderValues, Parameters
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,8 @@ class ContractRequest(Request):
 
     parsed: Any = None
     """The parsed body; None if there is none."""
+    header_values: Mapping[str, Any] = MappingProxyType({})
+    """The header parameters that were sent, by their names in small letters."""
 
     async def prepare(self, route: ContractRoute) -> list[object]:
         """Calls the guards, converts the parameters, and reads and parses the body. Returns what the guards return.
@@ -124,7 +127,9 @@ class ContractRequest(Request):
         self.scope["path_params"] = route.parameters.read_path(self.scope["path_params"], errors)
         self._query_params = route.parameters.read_query(self.scope["query_string"], errors)  # type: ignore[assignment]
         if route.parameters.has_headers:
-            self._headers = route.parameters.read_headers(self.headers, errors)
+            self.header_values = route.parameters.read_headers(self.scope["headers"], errors)
+            if self.header_values:
+                self._headers = HeaderValues(self.headers, self.header_values)
         if route.parameters.has_cookies:
             self._cookies = route.parameters.read_cookies(self.cookies, errors)
         if errors:

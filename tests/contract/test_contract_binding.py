@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Path, Query
-from todo_contract import models
+from todo_contract import models, operations
 
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import ContractError
@@ -16,6 +16,7 @@ from todo_api.app import create_app
 from todo_api.auth.bearer import Owner
 from todo_api.contract import load_contract
 from todo_api.tasks import handlers
+from todo_api.tasks.dependencies import IfMatch, IfNoneMatch
 
 
 def test_code_as_written_implements_the_contract() -> None:
@@ -79,7 +80,7 @@ def add_parameter(document: Document) -> None:
 
 
 def remove_parameter(document: Document) -> None:
-    document["paths"][LIST]["get"]["parameters"].pop()
+    document["paths"][LIST]["get"]["parameters"].remove({"$ref": "#/components/parameters/IncludeTotalParam"})
 
 
 def require_parameter(document: Document) -> None:
@@ -113,8 +114,8 @@ def change_success(document: Document) -> None:
         (add_parameter, 'listTasks / query sort: openapi.yaml says {"enum": ["title"], "type": "string"}, the code n'),
         (remove_parameter, "listTasks / query include_total: openapi.yaml says nothing, the code {"),
         (require_parameter, "listTasks / query completed / required: openapi.yaml says true, the code false"),
-        (parameter("LimitParam", maximum=200), "listTasks / query limit / maximum: openapi.yaml says 200"),
-        (parameter("LimitParam", default=20), "listTasks / query limit / default: openapi.yaml says 20, the code 50"),
+        (parameter("LimitParam", maximum=200), "query limit / maximum: openapi.yaml says 200"),
+        (parameter("LimitParam", default=20), "query limit / default: openapi.yaml says 20, the code 50"),
         (parameter("CompletedParam", type="string"), "listTasks / query completed / type: openapi.yaml says"),
         (schema("TaskId", maximum=2147483647), "/ id / maximum and"),
         (schema("UserId", pattern="^[a-z]+$"), "listTasks / path user_id / pattern"),
@@ -195,7 +196,9 @@ def test_superfluous_token_check_is_rejected() -> None:
 def test_wrong_body_model_is_rejected() -> None:
     def edit(router: ContractRouter) -> None:
         @router.operation("updateTask")
-        async def update_task(task_id: models.TaskId, changes: models.TaskCreate, owner: Owner) -> models.Task:
+        async def update_task(
+            task_id: models.TaskId, changes: models.TaskCreate, owner: Owner, if_match: IfMatch
+        ) -> operations.UpdateTask200:
             raise NotImplementedError
 
     found = rebound("updateTask", edit)
@@ -208,7 +211,7 @@ def test_wrong_body_model_is_rejected() -> None:
 def test_missing_parameter_is_rejected() -> None:
     def edit(router: ContractRouter) -> None:
         @router.operation("getTask")
-        async def get_task(owner: Owner) -> models.Task:
+        async def get_task(owner: Owner, tags: IfNoneMatch = None) -> operations.GetTask:
             raise NotImplementedError
 
     (found,) = rebound("getTask", edit)
@@ -221,7 +224,9 @@ def test_missing_parameter_is_rejected() -> None:
 def test_wrong_bound_is_rejected() -> None:
     def edit(router: ContractRouter) -> None:
         @router.operation("getTask")
-        async def get_task(task_id: Annotated[int, Path(ge=0, le=2**53 - 1)], owner: Owner) -> models.Task:
+        async def get_task(
+            task_id: Annotated[int, Path(ge=0, le=2**53 - 1)], owner: Owner, tags: IfNoneMatch = None
+        ) -> operations.GetTask:
             raise NotImplementedError
 
     (found,) = rebound("getTask", edit)
@@ -234,8 +239,11 @@ def test_undocumented_parameter_is_rejected() -> None:
     def edit(router: ContractRouter) -> None:
         @router.operation("getTask")
         async def get_task(
-            task_id: models.TaskId, owner: Owner, verbose: Annotated[bool, Query()] = False
-        ) -> models.Task:
+            task_id: models.TaskId,
+            owner: Owner,
+            tags: IfNoneMatch = None,
+            verbose: Annotated[bool, Query()] = False,
+        ) -> operations.GetTask:
             raise NotImplementedError
 
     (found,) = rebound("getTask", edit)
@@ -270,7 +278,7 @@ def test_wrong_return_annotation_is_rejected() -> None:
 
 
 def test_return_annotation_of_an_operation_without_a_body_is_rejected() -> None:
-    async def delete_task(task_id: models.TaskId, owner: Owner) -> models.Task:
+    async def delete_task(task_id: models.TaskId, owner: Owner, if_match: IfMatch) -> models.Task:
         raise NotImplementedError
 
     (found,) = rebound("deleteTask", lambda router: router.operation("deleteTask")(delete_task))

@@ -20,6 +20,7 @@ HEADERS = {
     "API-Version": CONTRACT.document["info"]["version"],
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
+    "ETag": '"1"',
 }
 TASK: dict[str, Any] = {
     **resolve({"$ref": "#/components/examples/TaskExample"})["value"],

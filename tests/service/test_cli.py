@@ -197,7 +197,8 @@ class TestMigrate:
         execute(empty_database_url, "CREATE TABLE task (title text)")
         line = failure(tmp_path, "migrate", DATABASE_URL=empty_database_url)
         assert line == (
-            'The database rejects the migration: relation "task" already exists (SQLSTATE 42P07). Remove the cause, and run it again.'
+            'The database rejects the migration: relation "task" already exists (SQLSTATE 42P07). '
+            "Remove the cause, and run it again."
         )
 
     def test_migration_of_a_newer_schema_is_rejected(self, tmp_path: Path, empty_database_url: str) -> None:

@@ -24,6 +24,13 @@ from fastapi_contract.validation.bodies import MAX_BODY
 _FORBIDDEN, _BREAKING, _ADDITIVE, _NEUTRAL = Verdict
 
 
+_NEW_ERROR = _ADDITIVE, "A client treats an unknown error by its class (RFC 9110, section 15)."
+_NEW_SUCCESS = _BREAKING, "A client does not know this success."
+_NEW_STATUS = {
+    "304": (_ADDITIVE, "Only a request with If-None-Match gets it, which a client of the old contract does not send.")
+}
+
+
 class Change(NamedTuple):
     """One change, in words."""
 
@@ -182,13 +189,8 @@ class OperationChanges:
                 verdict = _ADDITIVE if is_error else _BREAKING
                 yield self._change(verdict, new.spec, place, f"the status is removed. {end}", "responses")
             elif before is None:
-                end = (
-                    "treats an unknown error by its class (RFC 9110, section 15)"
-                    if is_error
-                    else "does not know this success"
-                )
-                verdict = _ADDITIVE if is_error else _BREAKING
-                yield self._change(verdict, after, place, f"the status is new. A client {end}.")
+                verdict, end = _NEW_STATUS.get(status, _NEW_ERROR if is_error else _NEW_SUCCESS)
+                yield self._change(verdict, after, place, f"the status is new. {end}")
             else:
                 yield from self._headers(before, after, place)
                 yield from self._content(before, after, place)

@@ -67,11 +67,13 @@ class Answer(Response):
 
 def raw_headers(headers: Mapping[str, str | None]) -> list[tuple[bytes, bytes]]:
     """Encodes headers for ASGI, without those that are None."""
-    return [
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in headers.items()
-        if value is not None
-    ]
+    return [(_encoded(name), value.encode("latin-1")) for name, value in headers.items() if value is not None]
+
+
+@functools.cache
+def _encoded(name: str) -> bytes:
+    """The name of a header, of which a contract has few."""
+    return name.lower().encode("latin-1")
 
 
 @dataclass(frozen=True)

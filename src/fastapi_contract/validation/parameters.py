@@ -81,6 +81,8 @@ class Parameters:
             found[where][name] = _Parameter(document, spec)
         self._path, self._query = found["path"], found["query"]
         self._headers, self._cookies = found["header"], found["cookie"]
+        self._header_names = frozenset(name.encode("latin-1") for name in self._headers)
+        self._has_required_headers = any(parameter.is_required for parameter in self._headers.values())
         self._required_in_query = [parameter for parameter in self._query.values() if parameter.is_required]
         self._keys = frozenset(keys)
         self._names = self._query.keys() | self._keys
@@ -109,26 +111,32 @@ class Parameters:
             raise ValidationFailed(self._query_errors([name for name, _ in received]))
         return _without_null(_read(self._query, texts, errors))
 
-    def read_headers(self, headers: Headers, errors: list[InputError]) -> Headers:
-        """Returns the headers, with the values of the operation's header parameters in place of their text.
+    def read_headers(self, headers: Iterable[tuple[bytes, bytes]], errors: list[InputError]) -> dict[str, Any]:
+        """Returns the values of the header parameters that were sent, by their names in small letters.
 
         Raises InvalidRequest for one with `x-invalid-status: 400`.
         """
+        texts: dict[str, list[str]] = {}
+        for field, text in headers:
+            # Most requests have none of them, and their headers are not decoded.
+            if field in self._header_names:
+                texts.setdefault(field.decode("latin-1"), []).append(text.decode("latin-1"))
+        if not texts and not self._has_required_headers:
+            return {}
         values: dict[str, Any] = {}
         for name, parameter in self._headers.items():
-            texts = headers.getlist(name)
             faults: list[InputError] = []
-            if len(texts) > 1 and not parameter.is_array and name not in LIST_FIELDS:
-                faults.append(_repeated(parameter.name))
-            elif not texts:
+            if name not in texts:
                 parameter.check_absence(faults)
+            elif len(texts[name]) > 1 and not parameter.is_array and name not in LIST_FIELDS:
+                faults.append(_repeated(parameter.name))
             else:
-                values[name] = parameter.read(",".join(texts), _without_spaces)
+                values[name] = parameter.read(",".join(texts[name]), _without_spaces)
                 parameter.check(values[name], faults)
             if faults and parameter.is_invalid_request:
                 raise InvalidRequest(f"The header {parameter.name} is not valid: {faults[0].detail}")
             errors += faults
-        return _HeaderValues(headers, values) if values else headers
+        return values
 
     def read_cookies(self, cookies: Mapping[str, str], errors: list[InputError]) -> dict[str, Any]:
         """Converts the cookies that are parameters of the operation; others stay text."""
@@ -175,7 +183,7 @@ class Parameters:
         return list(islice(errors, MAX_ERRORS + 1))
 
 
-class _HeaderValues(Headers):
+class HeaderValues(Headers):
     """The headers of a request, some of which have values of other types than text."""
 
     def __init__(self, headers: Headers, values: Mapping[str, Any]) -> None:
