@@ -5,18 +5,19 @@ import re
 _TAG = re.compile(r'(W/)?("[^"]*")')
 
 
-def strong_tags(field: str) -> list[str] | None:
-    """Returns the entity tags of If-Match with their quotes; None for `*`, which matches every state.
+def tags(field: str, *, weak: bool) -> list[str] | None:
+    """Returns the entity tags of a field, with their quotes and without `W/`; None for `*`, which matches every state.
 
-    Weak ones are left out, because they never match in this field (section 13.1.1).
+    `weak` is whether weak ones count: in If-None-Match they do, and in If-Match they match nothing (section 13.1).
 
-        strong_tags('"3", W/"4"')  # ['"3"']
+        tags('"3", W/"4"', weak=False)  # ['"3"']
     """
     if field.strip(" \t,") == "*":
         return None
-    return [tag for weak, tag in _TAG.findall(field) if not weak]
+    return [tag for prefix, tag in _TAG.findall(field) if weak or not prefix]
 
 
 def matches(field: str, tag: str) -> bool:
-    """Whether If-None-Match contains a strong `tag`, or is `*`. Weak ones match as well (section 13.1.2)."""
-    return field.strip(" \t,") == "*" or any(each == tag for _, each in _TAG.findall(field))
+    """Whether If-None-Match contains a strong `tag`, or is `*`."""
+    found = tags(field, weak=True)
+    return found is None or tag in found

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 from todo_contract import models
 
-from fastapi_contract.entity_tags import strong_tags
+from fastapi_contract.entity_tags import tags
 from todo_api.services import services
 from todo_api.tasks.problems import PreconditionRequired
 
@@ -21,7 +21,7 @@ async def if_match(
         if services(request.scope).require_if_match:
             raise PreconditionRequired
         return None
-    return strong_tags(field)
+    return tags(field, weak=False)
 
 
 async def max_tasks(request: Request) -> int:

@@ -6,7 +6,7 @@ from fastapi import Query
 from pydantic import MISSING
 from todo_contract import models, operations
 
-from fastapi_contract.entity_tags import matches, strong_tags
+from fastapi_contract.entity_tags import matches, tags
 from fastapi_contract.problems import ValidationFailed
 from fastapi_contract.validation.input_errors import InputError
 from todo_api import contract
@@ -35,7 +35,7 @@ async def list_tasks(
         limit=query.limit,
         offset=None if query.offset is MISSING else query.offset,
         after=_after(owner, query),
-        known=None if if_none_match is None else strong_tags(if_none_match),
+        known=None if if_none_match is None else tags(if_none_match, weak=True),
     )
     if if_none_match is not None and matches(if_none_match, page.etag):
         return operations.ListTasks304(etag=page.etag)
