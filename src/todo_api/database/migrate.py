@@ -9,7 +9,7 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -89,3 +89,8 @@ def _run(url: str, limits: Limits, operation: Callable[[Config], None]) -> None:
             asyncio.run(run())
         except DBAPIError as error:
             raise MigrationRejectedError(error) from error
+        except PendingRollbackError as error:
+            # An autocommit block that has lost its connection; the error of the statement is the context.
+            if isinstance(error.__context__, DBAPIError):
+                raise MigrationRejectedError(error.__context__) from error
+            raise

@@ -17,6 +17,15 @@ down_revision = "0001"
 USERS_A_STEP = 100
 """Users whose tasks one transaction counts."""
 
+# The index gives its name to the table. After an interruption the name is that of the table, which ALTER INDEX would
+# rename as well.
+RENAME_INDEX = """
+    DO $$ BEGIN
+        IF (SELECT relkind FROM pg_class WHERE oid = to_regclass('task_list')) = 'i' THEN
+            ALTER INDEX task_list RENAME TO task_newest_1;
+        END IF;
+    END $$
+"""
 COLUMNS = """
     ALTER TABLE task
         ADD COLUMN IF NOT EXISTS version integer NOT NULL DEFAULT 1,
@@ -127,8 +136,7 @@ OLD_INDEXES = {
 
 
 def upgrade() -> None:
-    # The index gives its name to the table.
-    op.execute("ALTER INDEX IF EXISTS task_list RENAME TO task_newest_1")
+    op.execute(RENAME_INDEX)
     op.execute(COLUMNS)
     op.execute(TASK_LIST)
     op.execute(KEPT_ANSWER)
