@@ -54,17 +54,16 @@ KEPT_ANSWER = """
 """
 KEPT_ANSWER_INDEX = "CREATE INDEX IF NOT EXISTS kept_answer_created ON kept_answer (created_at)"
 
-# `own` is 1 before the row is written, because a count of the table does not see it yet.
+# A list that is not counted yet is counted before the row is written: then `more_tasks` is the difference.
 FUNCTION = """
     CREATE OR REPLACE FUNCTION move_task_list() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
         owner varchar := CASE TG_OP WHEN 'DELETE' THEN OLD.user_id ELSE NEW.user_id END;
-        own integer := CASE TG_WHEN WHEN 'BEFORE' THEN 1 ELSE 0 END;
         more_tasks integer := 0;
         more_completed integer := 0;
         moved bigint;
     BEGIN
-        IF TG_OP = 'DELETE' AND OLD.deleted_at IS NOT NULL THEN
+        IF TG_WHEN = 'AFTER' THEN
             UPDATE task_list SET forgotten = greatest(forgotten, OLD.change) WHERE user_id = owner;
             RETURN NULL;
         END IF;
@@ -82,8 +81,7 @@ FUNCTION = """
             RETURNING change INTO moved;
         IF NOT FOUND THEN
             INSERT INTO task_list AS list (user_id, change, tasks, completed)
-                SELECT owner, 1, count(*) + own * more_tasks,
-                       count(*) FILTER (WHERE completed) + own * more_completed
+                SELECT owner, 1, count(*) + more_tasks, count(*) FILTER (WHERE completed) + more_completed
                 FROM task WHERE user_id = owner AND deleted_at IS NULL
                 ON CONFLICT (user_id) DO UPDATE
                     SET change = list.change + 1, tasks = list.tasks + more_tasks,
@@ -92,7 +90,7 @@ FUNCTION = """
         END IF;
         IF TG_OP = 'DELETE' THEN
             UPDATE task_list SET forgotten = greatest(forgotten, moved) WHERE user_id = owner;
-            RETURN NULL;
+            RETURN OLD;
         END IF;
         NEW.change := moved;
         IF TG_OP = 'UPDATE' THEN
@@ -105,7 +103,9 @@ FUNCTION = """
 TRIGGERS = {
     "task_inserted": "BEFORE INSERT ON task FOR EACH ROW WHEN (NEW.change = 0)",
     "task_updated": "BEFORE UPDATE ON task FOR EACH ROW WHEN (NEW.change = OLD.change)",
-    "task_removed": "AFTER DELETE ON task FOR EACH ROW",
+    "task_removed": "BEFORE DELETE ON task FOR EACH ROW WHEN (OLD.deleted_at IS NULL)",
+    # Later than the statement, because that of this code moves the row, too.
+    "task_forgotten": "AFTER DELETE ON task FOR EACH ROW WHEN (OLD.deleted_at IS NOT NULL)",
 }
 # A row that a trigger has made in between is right already.
 FILL = """
