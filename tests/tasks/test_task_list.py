@@ -1,5 +1,5 @@
-"""The row of a user's list has the counts of its tasks after every sequence of writes: of this version, also at once, and
-of old processes and people, whose statements the triggers follow."""
+"""The row of a user's list has the counts of its tasks after every sequence of writes: of this version, also at once,
+and of old processes and people, whose statements the triggers follow."""
 
 import asyncio
 import random
