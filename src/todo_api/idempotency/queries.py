@@ -97,9 +97,11 @@ def _forgotten() -> Any:
         .order_by(kept_answer.c.created_at)
         .limit(literal_column(str(FORGOTTEN)))
         .with_for_update(skip_locked=True)
+        # It runs once; a subquery of DELETE may run for each row, and then select others.
+        .cte("old")
     )
     primary_key = tuple_(kept_answer.c.user_id, kept_answer.c.operation, kept_answer.c.key)
-    return delete(kept_answer).where(primary_key.in_(old)).cte("forgotten")
+    return delete(kept_answer).where(primary_key.in_(select(*old.c))).cte("forgotten")
 
 
 async def run(

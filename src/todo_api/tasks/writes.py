@@ -172,12 +172,14 @@ def restored() -> CompoundSelect[Any]:
 
 
 def deleted(*, conditional: bool) -> CompoundSelect[Any]:
+    # A common table expression runs once; a subquery of DELETE may run for each row, and then select others.
     old = (
         select(task.c.id)
         .where(of_owner, task.c.deleted_at < _forgotten_before)
         .order_by(task.c.deleted_at)
         .limit(literal_column(str(FORGOTTEN)))
         .with_for_update(skip_locked=True)
+        .cte("old")
     )
     return changed(
         {"deleted_at": func.clock_timestamp()},
@@ -186,7 +188,7 @@ def deleted(*, conditional: bool) -> CompoundSelect[Any]:
             "completed": task_list.c.completed - cast(found.c.completed, Integer),
         },
         conditional=conditional,
-    ).add_cte(delete_from(task).where(of_owner, task.c.id.in_(old)).cte("forgotten"))
+    ).add_cte(delete_from(task).where(of_owner, task.c.id.in_(select(old.c.id))).cte("forgotten"))
 
 
 def toggled(*conditions: ColumnElement[bool], conditional: bool) -> CompoundSelect[Any]:
