@@ -3,32 +3,43 @@
 Ids, times, cursors and users differ each time, so their order is compared instead of their values.
 """
 
+import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
 from fastapi_contract.contract import Operation
 from fastapi_contract.serving.protocol import MAX_HEADER_LINES
+from support.databases import execute
 from support.issuer import make_key
 from support.operations import CONTRACT, OPERATIONS, create_things, resolve, send, tasks
 from support.service import Service, running, settings_for
 from support.tokens import make_token
 from todo_api.app import create_app
 from todo_api.database.session import Session
+from todo_api.idempotency.key import Key
+from todo_api.idempotency.queries import lock_of
 
 EXAMPLES = CONTRACT.document["components"]["examples"]
-CREATE, COMPLETE, LIST = (CONTRACT.operations[name] for name in ("createTask", "toggleTaskCompletion", "listTasks"))
+CREATE, UPDATE, DELETE, COMPLETE, LIST = (
+    CONTRACT.operations[name]
+    for name in ("createTask", "updateTask", "deleteTask", "toggleTaskCompletion", "listTasks")
+)
+JSON = {"Content-Type": "application/json"}
 GROUPS = {
     "id": "id",
     "user_id": "user",
     "created_at": "time",
     "updated_at": "time",
     "next_cursor": "cursor",
+    "deleted": "id",
+    "next_since": "token",
     "request_id": "request",
 }
 """The members that differ each time, and the group in which the order of their values is compared."""
@@ -44,6 +55,7 @@ class Scene:
 
     service: Service
     user: str
+    database_url: str
 
     @property
     def client(self) -> httpx.Client:
@@ -55,7 +67,7 @@ class Scene:
         if body is not None:
             others["content"] = json.dumps(body)
         if "content" in others:
-            others.setdefault("headers", {"Content-Type": "application/json"})
+            others.setdefault("headers", JSON)
         if "things" not in others:
             others["things"] = create_things(self.client, self.user)
         return send(operation=operation, **others)
@@ -103,6 +115,80 @@ def issuer_unavailable(scene: Scene, operation: Operation) -> httpx.Response:
     return scene.send(operation, client=scene.service.client(Authorization=f"Bearer {token}"), things={})
 
 
+def changes(scene: Scene, operation: Operation) -> httpx.Response:
+    scene.create(value("TaskCreateFullExample"))
+    scene.create(value("TaskCreateExample"))
+    return scene.send(operation, params={"limit": 1}, things={})
+
+
+def later_changes(scene: Scene, operation: Operation) -> httpx.Response:
+    things, others = scene.create(value("TaskCreateFullExample")), scene.create(value("TaskCreateExample"))
+    since = scene.send(operation, things={}).json()["next_since"]
+    assert scene.send(UPDATE, value("TaskUpdateExample"), things=things).is_success
+    assert scene.send(DELETE, things=others).is_success
+    return scene.send(operation, params={"since": since}, things={})
+
+
+def no_changes(scene: Scene, operation: Operation) -> httpx.Response:
+    since = scene.send(operation).json()["next_since"]
+    return scene.send(operation, params={"since": since}, things={})
+
+
+def expired_changes(scene: Scene, operation: Operation) -> httpx.Response:
+    since = scene.send(operation).json()["next_since"]
+    execute(scene.database_url, f"UPDATE task_list SET forgotten = 1000 WHERE user_id = '{scene.user}'")  # noqa: S608
+    return scene.send(operation, params={"since": since}, things={})
+
+
+def too_many_tasks(scene: Scene, operation: Operation) -> httpx.Response:
+    things = create_things(scene.client, scene.user)
+    assert scene.send(DELETE, things=things).is_success
+    execute(scene.database_url, f"UPDATE task_list SET tasks = 10000 WHERE user_id = '{scene.user}'")  # noqa: S608
+    return scene.send(operation, things=things)
+
+
+def restored(scene: Scene, operation: Operation) -> httpx.Response:
+    things = scene.create(value("TaskCreateFullExample"))
+    assert scene.send(DELETE, things=things).is_success
+    return scene.send(operation, things=things)
+
+
+def changed(scene: Scene, operation: Operation) -> httpx.Response:
+    things = scene.create(value("TaskCreateFullExample"))
+    for example in "TaskCompletionExample", "TaskReopeningExample":
+        assert scene.send(COMPLETE, value(example), things=things).is_success
+    return scene.send(operation, things=things, headers={"If-Match": '"1"'})
+
+
+def key_reused(scene: Scene, operation: Operation) -> httpx.Response:
+    answers = [
+        scene.send(operation, body, things=things, headers={**JSON, "Idempotency-Key": "a"})
+        for body, things in zip(
+            [value("TaskCreateExample"), value("TaskCreateFullExample")]
+            if operation is CREATE
+            else [value("TaskCompletionExample")] * 2,
+            [create_things(scene.client, scene.user) for _ in range(2)],
+            strict=True,
+        )
+    ]
+    return answers[-1]
+
+
+def in_progress(scene: Scene, operation: Operation) -> httpx.Response:
+    """The lock of the key is what tells that a request is in progress."""
+
+    async def run() -> httpx.Response:
+        connection = await asyncpg.connect(scene.database_url)
+        try:
+            await connection.fetchval("SELECT pg_advisory_lock($1)", lock_of(scene.user, Key(operation.id, "a")))
+            headers = {"Idempotency-Key": "a"}
+            return await asyncio.to_thread(scene.send, operation, headers=headers)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
 Cause = Callable[[Scene, Operation], httpx.Response]
 CAUSES: dict[str, Cause] = {
     "ServiceInfoExample": Scene.send,
@@ -117,6 +203,16 @@ CAUSES: dict[str, Cause] = {
     ),
     "FirstPageExample": lambda scene, _: scene.list(),
     "LastPageExample": last_page,
+    "FirstChangesExample": changes,
+    "LaterChangesExample": later_changes,
+    "NoChangesExample": no_changes,
+    "ChangesExpiredExample": expired_changes,
+    "TaskRestoredExample": restored,
+    "TaskChangedExample": changed,
+    "PreconditionRequiredExample": Scene.send,
+    "TooManyTasksExample": too_many_tasks,
+    "IdempotencyKeyReusedExample": key_reused,
+    "RequestInProgressExample": in_progress,
     "EmptyPageExample": lambda scene, _: scene.client.get(tasks(scene.user)),
     "CountedPageExample": lambda scene, _: scene.list(include_total="true"),
     "InvalidRequestExample": two_tokens,
@@ -178,6 +274,7 @@ def comparable(body: Any, ranks: dict[str, list[Any]] | None = None) -> Any:
         return body
     compared = {
         name: comparable(each, ranks) if name not in GROUPS or each is None
+        else [(type(one), ranks[GROUPS[name]].index(one)) for one in each] if isinstance(each, list)
         else (type(each), ranks[GROUPS[name]].index(each))
         for name, each in body.items()
     }  # fmt: skip
@@ -189,7 +286,7 @@ def comparable(body: Any, ranks: dict[str, list[Any]] | None = None) -> Any:
 def _members(body: Any) -> Iterator[tuple[str, Any]]:
     for name, each in body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ():
         if name in GROUPS and each is not None:
-            yield name, each
+            yield from ((name, one) for one in each) if isinstance(each, list) else [(name, each)]
         yield from _members(each)
 
 
@@ -203,6 +300,16 @@ def unavailable() -> Iterator[Service]:
         yield service
 
 
+@pytest.fixture(scope="module")
+def strict(database_url: str) -> Iterator[Service]:
+    """A service that requires If-Match."""
+    with running(create_app(settings_for(database_url, require_if_match=True))) as service:
+        yield service
+
+
+SERVICES = {503: "unavailable", 428: "strict"}
+
+
 @pytest.mark.parametrize(
     ("operation", "status", "name"),
     [pytest.param(*each, id=f"{each[0].id} {each[1]} {each[2]}") for each in examples() if can_cause(each[0], each[2])],
@@ -211,6 +318,7 @@ def test_example_of_an_answer_equals_an_answer(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     user: str,
+    database_url: str,
     operation: Operation,
     status: int,
     name: str,
@@ -221,9 +329,9 @@ def test_example_of_an_answer_equals_an_answer(
     if status == 500:
         monkeypatch.setattr(Session, "fetch_one", fail)
         monkeypatch.setattr(Session, "fetch_all", fail)
-    service: Service = request.getfixturevalue("unavailable" if status == 503 else "service")
+    service: Service = request.getfixturevalue(SERVICES.get(status, "service"))
 
-    answer = CAUSES[name](Scene(service, user), operation)
+    answer = CAUSES[name](Scene(service, user, database_url), operation)
 
     body = answer.json() if answer.headers["Content-Type"].endswith("json") else answer.text
     assert (answer.status_code, comparable(body)) == (status, comparable(value(name)))

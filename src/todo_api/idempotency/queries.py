@@ -112,7 +112,6 @@ async def run(
     Raises RequestInProgress and IdempotencyKeyReused.
     """
     request = blake2b(json.dumps(parameters, sort_keys=True).encode(), digest_size=16).digest()
-    name = json.dumps([owner, *key]).encode()
     arguments = {
         **parameters,
         **settings,
@@ -120,7 +119,7 @@ async def run(
         "operation": key.operation,
         "key": key.text,
         "request": request,
-        "lock": int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True),
+        "lock": lock_of(owner, key),
     }
     try:
         row = await session.fetch_one(statement, **arguments)
@@ -132,3 +131,9 @@ async def run(
     if row["request"] != request:
         raise IdempotencyKeyReused
     return Answer(json.loads(row["answer"]) if row["answer"] else None, row["replayed"])
+
+
+def lock_of(owner: str, key: Key) -> int:
+    """Returns the number of the lock that the request in progress holds."""
+    name = json.dumps([owner, *key]).encode()
+    return int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True)
