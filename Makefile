@@ -1,7 +1,7 @@
 # Arguments for the service or for pytest: make run ARGS="--port 8001"
 ARGS =
 
-.PHONY: help run mock check test contract-diff constructs generators fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
+.PHONY: help run mock check test contract-diff mutate-contract constructs generators fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,10 @@ test: lint ## install the tools, and run all checks and tests
 
 contract-diff: install ## judge openapi.yaml by the last contract in contracts/, and its version by the changes
 	.venv/bin/python -m fastapi_contract.changes.contract_diff openapi.yaml contracts CHANGELOG.md
+
+mutate-contract: install ## run all tests, and list the edits of openapi.yaml that none of them would notice
+	.venv/bin/pytest --record reports/traffic.jsonl $(ARGS)
+	PYTHONPATH=tests .venv/bin/python -m support.mutations reports/traffic.jsonl
 
 constructs: install ## try and fuzz all constructs of OpenAPI; writes docs/constructs.md
 	PYTHONPATH=tests .venv/bin/python -m support.constructs >docs/constructs.md

@@ -21,19 +21,21 @@ import pytest
 import structlog
 
 import todo_api.app
+from support.contract_watch import Promise
 from support.databases import new_database
+from support.mutations import try_all
 from support.operations import OPERATIONS, without_creator
 from support.pgbouncer import PgBouncer, pgbouncer
 from support.service import WATCH, Service, running, settings_for
-from support.waivers import PART_WAIVERS, WAIVERS
+from support.waivers import MUTANT_WAIVERS, PART_WAIVERS, WAIVERS
 from todo_api import logs
 from todo_api.database import migrate
 from todo_api.embedded import embedded_postgres
 
-Promise = tuple[str, int]
 _cluster = ExitStack()
 _seen: set[Promise] = set()
 _parts: set[str] = set()
+_exchanges: list[str] = []
 
 
 # --- the run: one PostgreSQL for all workers, and a check at its end that each promise of the contract was seen
@@ -49,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run every service of the tests without the shortcut, except in the tests of the shortcut itself",
     )
+    parser.addoption("--record", type=Path, help="write the requests and responses of the run to a file")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -77,8 +80,9 @@ def pytest_unconfigure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    _seen.update((operation, status) for operation, status in node.workeroutput.get("seen", ()))
+    _seen.update(map(tuple, node.workeroutput.get("seen", ())))
     _parts.update(node.workeroutput.get("parts", ()))
+    _exchanges.extend(node.workeroutput.get("exchanges", ()))
 
 
 @pytest.hookimpl(trylast=True)
@@ -87,7 +91,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if _is_worker(config):
         config.workeroutput["seen"] = sorted(WATCH.seen)  # type: ignore[attr-defined]
         config.workeroutput["parts"] = sorted(WATCH.parts)  # type: ignore[attr-defined]
+        config.workeroutput["exchanges"] = WATCH.recording.exchanges  # type: ignore[attr-defined]
         return
+    exchanges = _exchanges + WATCH.recording.exchanges
+    if config.option.record:
+        config.option.record.parent.mkdir(exist_ok=True)
+        config.option.record.write_text("\n".join(exchanges), encoding="utf-8")
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not (
         config.option.keyword
         or config.option.markexpr
@@ -95,16 +104,25 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         or getattr(config.option, "lf", False)
     )
     if whole and session.exitstatus == pytest.ExitCode.OK:
-        unseen_parts = WATCH.unseen_parts(_parts | WATCH.parts, PART_WAIVERS)
-        config.stash[_UNSEEN] = WATCH.unseen(_seen | WATCH.seen, WAIVERS) + unseen_parts
+        unseen = WATCH.unseen(_seen | WATCH.seen, WAIVERS)
+        unseen += WATCH.unseen_parts(_parts | WATCH.parts, PART_WAIVERS)
+        if not unseen:
+            # Otherwise each unseen promise would be reported again, as several mutants.
+            mutation = try_all(exchanges)
+            config.stash[_MUTATION] = mutation.lines
+            unseen = mutation.errors(MUTANT_WAIVERS)
+        config.stash[_UNSEEN] = unseen
         if config.stash[_UNSEEN]:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+_MUTATION = pytest.StashKey[list[str]]()
 _UNSEEN = pytest.StashKey[list[str]]()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(_MUTATION, []):
+        terminalreporter.write_line(f"contract: {line}")
     for line in config.stash.get(_UNSEEN, []):
         terminalreporter.write_line(f"contract: {line}", red=True)
     for report in itertools.chain.from_iterable(terminalreporter.stats.values()):

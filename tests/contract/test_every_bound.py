@@ -1,6 +1,7 @@
 """Each bound of the contract's requests: the value just outside it is 422, with the bound's code, limit and place."""
 
 import json
+import re
 from typing import Any, get_args
 
 import httpx
@@ -9,8 +10,9 @@ from todo_contract import models
 
 from fastapi_contract.contract import Operation
 from fastapi_contract.validation.input_errors import CODES
-from support.operations import CONTRACT, path_of, resolve, send
+from support.operations import CONTRACT, owned, resolve, send
 from support.schema_values import Wrong, wrong
+from support.service import Service
 
 BODIES = [
     pytest.param(operation, media["schema"], id=operation.id)
@@ -23,7 +25,7 @@ PARAMETERS = [
     pytest.param(operation, parameter, id=f"{operation.id} {parameter['name']}")
     for operation in CONTRACT.operations.values()
     for parameter in operation.parameters
-    if parameter["in"] in {"path", "query"}
+    if parameter["in"] != "cookie"
 ]
 
 
@@ -45,6 +47,16 @@ def test_body_just_outside_a_bound_is_422_at_its_place(
         assert found == (code, limit, "#" + "".join(f"/{token}" for token in path)), body
         assert error["detail"].endswith(".")
         assert not any(text in error["detail"] for text in ("^", "\\", "pattern", "String", "Input"))
+
+
+@pytest.mark.parametrize(("operation", "schema"), BODIES)
+def test_missing_body_is_422_if_it_is_required(
+    client: httpx.Client, user: str, operation: Operation, schema: Any
+) -> None:
+    assert schema
+    answer = send(client, operation, user, content=b"", headers={"Content-Type": "application/json"})
+    is_required = resolve(operation.spec["requestBody"]).get("required", False)
+    assert (answer.status_code == 422) == is_required, answer.text
 
 
 @pytest.mark.parametrize(("operation", "schema"), BODIES)
@@ -79,15 +91,25 @@ def test_parameter_just_outside_a_bound_is_422_by_its_name(
         text = written(parameter, value)
         is_bound = limit is not None or code in {"pattern", "blank"}
         # A user id outside its bounds is another user's, and an empty segment is no path of the contract.
-        # An empty array is not sent.
-        if not is_bound or name == "user_id" or (text == "" and parameter["in"] == "path") or text == []:
+        # An empty array is not sent, and a header has no spaces at its ends and no control characters.
+        is_sent = text != [] and (parameter["in"] == "query" or text != "")
+        if parameter["in"] == "header":
+            is_sent = is_sent and re.fullmatch("[!-~]+", str(text)) is not None
+        if not is_bound or name == "user_id" or not is_sent:
             continue
-        in_query = parameter["in"] == "query"
-        path = path_of(operation, **{"user_id": user, **({} if in_query else {name: text})})
-        answer = client.request(operation.method, path, params={name: text} if in_query else {})
+        part = {"query": "params", "header": "headers", "path": "things"}[parameter["in"]]
+        answer = send(client, operation, user, **{part: {name: text}})
         assert answer.status_code == 422, (text, answer.text)
         [error] = answer.json()["errors"]
         assert (error["code"], error.get("limit"), error["parameter"]) == (code, limit, name), text
+
+
+@owned
+def test_own_user_id_against_its_pattern_is_422(service: Service, operation: Operation) -> None:
+    """The id of another user is 403 before it is validated."""
+    answer = send(service.client("a b"), operation, "a b")
+    assert answer.status_code == 422, answer.text
+    assert [(error["code"], error["parameter"]) for error in answer.json()["errors"]] == [("pattern", "user_id")]
 
 
 def test_codes_are_those_of_the_contract() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from fastapi_contract.contract import operations_of
 from fastapi_contract.openapi.document import read
 from fastapi_contract.openapi.servers import base_path
 from fastapi_contract.validation.media_types import STREAM_MEDIA_TYPES
 from support import ROOT
 from support.optional_parts import OptionalParts
+from support.recording import Recording
 
 CHECKS = [
     status_code_conformance,
@@ -32,8 +34,9 @@ CHECKS = [
     response_schema_conformance,
 ]
 
-Promise = tuple[str, int]
-"""An operationId and one of the statuses that it documents."""
+Promise = tuple[str, int, str]
+"""An operationId, one of the statuses that it documents, and what such a response must have: a media type, a required
+header ("the header Location"), or nothing more."""
 
 
 class BrokenContractError(AssertionError):
@@ -41,30 +44,38 @@ class BrokenContractError(AssertionError):
 
 
 class ContractWatch:
-    """Checks responses against a contract, and records operation and status of each in `seen`.
+    """Checks responses against a contract, and records the promises that they keep in `seen`.
 
-    `compares_examples` is whether a problem must have the title of an example, as in the working contract.
+    `is_working` is whether it is the contract that the service has: a problem must have the title of an example, and
+    `API-Version` must be the contract's version.
     """
 
-    def __init__(self, path: Path = ROOT / "generated/openapi.yaml", *, compares_examples: bool = True) -> None:
-        self._compares_examples = compares_examples
+    def __init__(self, path: Path = ROOT / "generated/openapi.yaml", *, is_working: bool = True) -> None:
+        self._is_working = is_working
         self.document: dict[str, Any] = read(path.read_bytes()).root
         # Without an explicit configuration, schemathesis would load the fuzzer's.
         self.schema = schemathesis.openapi.from_path(path, config=SchemathesisConfig())
         self.seen: set[Promise] = set()
+        self.recording = Recording(self.document)
         self._optional = OptionalParts(self.document)
         self.parts: set[str] = set()
-        """The optional members, headers and enum values of the responses so far."""
+        """The optional members, headers and enum values of the responses so far, and the media types of the
+        requests."""
 
     @property
     def promised(self) -> set[Promise]:
         return {
-            (operation["operationId"], int(status))
-            for item in self.document["paths"].values()
-            for method, operation in item.items()
-            if method != "parameters"
-            for status in operation["responses"]
+            (operation["operationId"], int(status), part)
+            for _, _, _, operation in operations_of(self.document)
+            for status, response in operation["responses"].items()
+            for part in ("", *self._parts(self.resolve(response)))
         }
+
+    def _parts(self, response: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the media types and the required headers of a documented response."""
+        yield from response.get("content", {})
+        headers = response.get("headers", {})
+        yield from (f"the header {name}" for name in headers if self.resolve(headers[name]).get("required"))
 
     @property
     def problem_types(self) -> set[str]:
@@ -83,8 +94,11 @@ class ContractWatch:
             self._observe_outside_operations(response)
             return
         if response.request.method != "HEAD":
+            raw = operation.definition.raw
+            request = response.request
+            sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             # Drop the request's body, because schemathesis would read it, and a streamed body can be read only once.
-            response.request = httpx.Request(response.request.method, response.request.url)
+            response.request = httpx.Request(request.method, request.url)
             is_stream = response.headers.get("content-type", "").partition(";")[0] in STREAM_MEDIA_TYPES
             # Schemathesis takes the schema of an event stream for that of the event around an item.
             checks = [check for check in CHECKS if not (is_stream and check is response_schema_conformance)]
@@ -96,28 +110,39 @@ class ContractWatch:
                 raise BrokenContractError(f"{operation.label}: {failures}") from None
             if is_stream:
                 self._observe_items(operation, response)
-            elif response.status_code >= 400 and self._compares_examples:
+            elif response.status_code >= 400 and self._is_working:
                 self._observe_problem(operation, response)
             is_json = not is_stream and response.headers.get("content-type", "").endswith("json")
-            body = response.json() if is_json else None
-            raw = operation.definition.raw
-            self.parts |= {*self._optional.of(raw, str(response.status_code), response.headers, body)}
-        self.seen.add((operation.definition.raw["operationId"], response.status_code))
+            body = response.json() if is_json and response.content else None
+            self.parts |= {*self._optional.of(raw, str(response.status_code), response.headers, body, sent)}
+            self.recording.add(raw["operationId"], request, response, body)
+            self._observe_promises(raw, response)
 
-    def unseen(self, seen: Iterable[Promise], waivers: Mapping[Promise, str]) -> list[str]:
-        """Return an error for each promise that was never seen, and for each waiver that is not needed."""
-        seen = set(seen)
-        never = sorted(self.promised - seen - waivers.keys())
-        needless = sorted(waivers.keys() & seen | waivers.keys() - self.promised)
+    def _observe_promises(self, operation: dict[str, Any], response: httpx.Response) -> None:
+        documented = self.resolve(operation["responses"][str(response.status_code)])
+        media_type = response.headers.get("content-type", "").partition(";")[0]
+        headers = {f"the header {name.lower()}" for name in response.headers}
+        for part in ("", *self._parts(documented)):
+            if part in {"", media_type} or part.lower() in headers:
+                self.seen.add((operation["operationId"], response.status_code, part))
+
+    def unseen(self, seen: Iterable[Promise], waivers: Mapping[tuple[str, int], str]) -> list[str]:
+        """Return an error for each promise that was never seen, and for each waiver that is not needed. A waiver holds
+        for all that is promised of a status."""
+        seen, promised = set(seen), self.promised
+        never = sorted(each for each in promised - seen if each[:2] not in waivers)
+        # The parts of a response that was not seen are not reported with it.
+        reported = [each for each in never if not each[2] or (*each[:2], "") in seen]
+        needless = sorted(each for each in waivers if (*each, "") in seen or (*each, "") not in promised)
         return [
-            f"{operation} promises {status}, and no test has seen it: add a test, or a waiver "
+            f"{operation} promises {part and f'{part} of '}{status}, and no test has seen it: add a test, or a waiver "
             "with its reason in tests/support/waivers.py"
-            for operation, status in never
+            for operation, status, part in reported
         ] + [f"the waiver for {operation} {status} is not needed: remove it" for operation, status in needless]
 
     def unseen_parts(self, parts: Iterable[str], waivers: Mapping[str, str]) -> list[str]:
-        """Return an error for each optional member, header and enum value that was never seen, and for each waiver that
-        is not needed."""
+        """Return an error for each optional member, header and enum value, and each media type of a request, that was
+        never seen, and for each waiver that is not needed."""
         promised, parts = self._optional.promised(), set(parts)
         never = sorted(promised - parts - waivers.keys())
         needless = sorted(waivers.keys() & parts | waivers.keys() - promised)
@@ -139,7 +164,7 @@ class ContractWatch:
         for header, value in (
             ("x-content-type-options", "nosniff"),
             ("x-request-id", None),
-            ("api-version", self.document["info"]["version"]),
+            ("api-version", self.document["info"]["version"] if self._is_working else None),
         ):
             if header not in response.headers or value not in (None, response.headers[header]):
                 raise BrokenContractError(f"{response.request.url.path}: {header} is missing or wrong")

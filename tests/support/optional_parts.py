@@ -1,4 +1,5 @@
-"""The optional parts of responses: members and headers that may be absent, and each value of an enum.
+"""The optional parts of responses: members and headers that may be absent, and each value of an enum; and the media
+types of requests that have been sent with success.
 
 A response without them keeps the contract, so only a list of those that no test has seen tells that the code never
 sends one, or that it was renamed.
@@ -26,11 +27,17 @@ class OptionalParts:
             for operation in item.values()
             if isinstance(operation, dict) and "responses" in operation
             for status in operation["responses"]
-            for part in self.of(operation, status, ANY, ANY)
+            for part in self.of(operation, status, ANY, ANY, ANY)
         }
 
-    def of(self, operation: dict[str, Any], status: str, headers: Any, body: Any) -> Iterator[str]:
-        """Yields the parts of a response that `headers` and `body` have; all of them if these are ANY."""
+    def of(self, operation: dict[str, Any], status: str, headers: Any, body: Any, sent: Any) -> Iterator[str]:
+        """Yields the parts of a response that `headers` and `body` have, and of its request, whose media type is
+        `sent`; all of them if these are ANY."""
+        if status < "4":
+            accepted = resolve(self._document, operation.get("requestBody", {})).get("content", {})
+            for media_type in accepted:
+                if sent is ANY or sent == media_type:
+                    yield f"a request of {operation['operationId']} in {media_type}"
         reference = operation["responses"][status]
         name = reference.get("$ref", f"{operation['operationId']} {status}").rpartition("/")[2]
         response = resolve(self._document, reference)

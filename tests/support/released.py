@@ -32,8 +32,7 @@ def broken_promises(path: Path, service: Service, user: str) -> list[str]:
     """Send each request example of the contract at `path`, with a token and without one. Return how the answers break
     it, and each example that is rejected."""
     contract, found = Contract.parse(path.read_bytes()), list[str]()
-    # Examples may contain a version, and are no promise.
-    watch = ContractWatch(path, compares_examples=False)
+    watch = ContractWatch(path, is_working=False)
     signed, anonymous = service.client(user), service.client()
     for client in (signed, anonymous):
         client.event_hooks = {"response": [*client.event_hooks["response"], watch.observe]}

@@ -31,6 +31,16 @@ class TestListTasks:
     def test_list_of_a_new_user_is_empty(self, client: httpx.Client, user: str) -> None:
         assert client.get(tasks(user)).json() == {"items": [], "next_cursor": None}
 
+    def test_page_has_at_most_100_tasks(self, client: httpx.Client, user: str) -> None:
+        for number in range(101):
+            client.post(tasks(user), json={"title": str(number)})
+        pages = self.follow(client, f"{tasks(user)}?limit=100")
+        assert [len(page) for page in pages] == [100, 1]
+
+    @pytest.mark.parametrize("length", [26, 28], ids=lambda length: f"{length} characters")
+    def test_cursor_of_another_length_is_422(self, client: httpx.Client, user: str, length: int) -> None:
+        assert client.get(tasks(user), params={"cursor": "A" * length}).status_code == 422
+
     def test_list_is_newest_first(self, client: httpx.Client, user: str, titles: list[str]) -> None:
         assert self.follow(client, tasks(user)) == [titles]
 
