@@ -125,6 +125,8 @@ def test_response_to_head_is_no_proof_of_get(watch: ContractWatch) -> None:
 def test_response_that_breaks_the_contract_fails(watch: ContractWatch, status: int, response: dict[str, Any]) -> None:
     with pytest.raises(BrokenContractError):
         observe(watch, status, **response)
+    # Otherwise it would break each mutant, too.
+    assert (watch.seen, watch.recording.exchanges) == (set(), [])
 
 
 def test_unknown_problem_type_outside_the_operations_fails(watch: ContractWatch) -> None:

@@ -10,7 +10,7 @@ from todo_contract import models
 
 from fastapi_contract.contract import Operation
 from fastapi_contract.validation.input_errors import CODES
-from support.operations import CONTRACT, owned, resolve, send
+from support.operations import CONTRACT, owned, resolve, send, tasks
 from support.schema_values import Wrong, wrong
 from support.service import Service
 
@@ -102,6 +102,18 @@ def test_parameter_just_outside_a_bound_is_422_by_its_name(
         assert answer.status_code == 422, (text, answer.text)
         [error] = answer.json()["errors"]
         assert (error["code"], error.get("limit"), error["parameter"]) == (code, limit, name), text
+
+
+def test_longest_user_id_is_accepted_and_returned(service: Service, user: str) -> None:
+    longest = f"{user:x<{resolve({'$ref': '#/components/schemas/UserId'})['maxLength']}}"
+    created = service.client(longest).post(tasks(longest), json={"title": "x"})
+    assert (created.status_code, created.json()["user_id"]) == (201, longest)
+
+
+@pytest.mark.parametrize("bound", ["minLength", "maxLength"])
+def test_request_id_at_a_bound_is_returned(client: httpx.Client, bound: str) -> None:
+    identifier = "x" * resolve({"$ref": "#/components/schemas/RequestId"})[bound]
+    assert client.get("/health", headers={"X-Request-ID": identifier}).headers["X-Request-ID"] == identifier
 
 
 @owned

@@ -118,6 +118,12 @@ class TestErrorsOfARun:
             "the waiver for 'a' in tests/support/waivers.py is not needed: remove it"
         ]
 
+    def test_too_many_waivers_are_an_error(self) -> None:
+        waivers = dict.fromkeys("abc", "because")
+        assert self.result("a", "b").errors({each: waivers[each] for each in "ab"}) == []
+        [error] = self.result("a", "b", "c").errors(waivers)
+        assert error == "less than 98% of the mutants are killed: write tests instead of waivers"
+
     def test_too_few_reached_keywords_are_an_error_that_names_the_others(self) -> None:
         assert self.result(unreached=5).errors({}) == []
         [error] = self.result(unreached=6).errors({})

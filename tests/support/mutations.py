@@ -36,6 +36,8 @@ STATUSES = {"401": {401}, "400": {400}, "415": {415}, "422": {400, 422}}
 """The statuses that a rejection by the contract may have: an operation may answer 400 to a malformed header."""
 MAX_PLACES = 3
 """Operations that a survivor's line names."""
+KILLED = 0.98
+"""The part of the mutants that a run must kill, without those that are waived."""
 REACHED = 0.95
 """The part of the responses' keywords that a run must reach."""
 
@@ -161,13 +163,15 @@ class Result:
         ]
 
     def errors(self, waivers: Mapping[str, str]) -> list[str]:
-        """Return an error for each survivor without a waiver, for each waiver that is not needed, and for each keyword
-        that no response has reached, if these are too many."""
+        """Return an error for each survivor without a waiver and each waiver that is not needed, one if there are too
+        many waivers, and one that names the keywords that no response has reached, if these are too many."""
         errors = [sentence for text, sentence in self.survivors.items() if text not in waivers]
         errors += [
             f"the waiver for {text!r} in tests/support/waivers.py is not needed: remove it"
             for text in sorted(waivers.keys() - self.survivors.keys())
         ]
+        if len(self.survivors) > (1 - KILLED) * self.tried:
+            errors.append(f"less than {KILLED:.0%} of the mutants are killed: write tests instead of waivers")
         if len(self.unreached) > (1 - REACHED) * self.for_responses:
             errors.append(f"responses reach less than {REACHED:.0%} of the keywords. {self.unreached_line}")
         return errors

@@ -16,6 +16,8 @@ MUTANT_WAIVERS: dict[str, str] = {
     "InvalidRequestChallengeHeader.maxLength were 511": _FIXED,
     "ProblemTitle.maxLength were 99": _FIXED,
     "ProblemInstance.maxLength were 254": "A request id has at most 128 characters.",
+    "Timestamp.maxLength were 31": "Its pattern allows at most 27 characters.",
+    "Version.maxLength were 31": "There is one version, and it is short.",
     "Count.maximum were 9007199254740990": "No table has so many rows.",
     "UserId.minLength were 0": "An empty segment is no path of the contract.",
     "UserId.maxLength were 256": "A token's `sub` has at most 255 characters, and another user's URL is 403.",
