@@ -543,21 +543,6 @@ class UnsupportedMediaTypeProblem(BaseModel):
     request_id: RequestId
 
 
-class IdempotencyKeyReusedProblem(BaseModel):
-    model_config = ConfigDict(
-        validate_by_name=True,
-    )
-    type: Annotated[
-        Literal["/problems/idempotency-key-reused"],
-        Field(description="Identifies the problem type. Its URL has an explanation."),
-    ]
-    title: ProblemTitle
-    status: Annotated[Literal[422], Field(description="The HTTP status of the response.")]
-    detail: ProblemDetail
-    instance: ProblemInstance
-    request_id: RequestId
-
-
 class TooManyRequestsProblem(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
@@ -715,7 +700,9 @@ class InputError(BaseModel):
     ] = MISSING
     parameter: Annotated[
         StrictStr | MISSING,
-        Field(description="Name of the path or query parameter.", examples=["limit"], max_length=255),
+        Field(
+            description="Name of the parameter in the path, the query or a header.", examples=["limit"], max_length=255
+        ),
     ] = MISSING
 
 
@@ -760,6 +747,25 @@ class ValidationFailedProblem(BaseModel):
     request_id: RequestId
     errors: Annotated[
         list[InputError], Field(description="What is wrong, one entry for each place.", max_length=100, min_length=1)
+    ]
+
+
+class IdempotencyKeyReusedProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/idempotency-key-reused"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[422], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+    errors: Annotated[
+        list[InputError],
+        Field(description="The name of the header, in the form of every 422.", max_length=1, min_length=1),
     ]
 
 

@@ -6,7 +6,7 @@
 from fastapi_contract.responses.answers import Answer
 from todo_contract import models
 
-CONTRACT = "0490f420892143da"
+CONTRACT = "d63268ac25292d2b"
 """Digest of the contract that all of generated/ is from."""
 
 

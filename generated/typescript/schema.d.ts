@@ -720,6 +720,8 @@ export interface components {
             detail: components["schemas"]["ProblemDetail"];
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
+            /** @description The name of the header, in the form of every 422. */
+            errors: components["schemas"]["InputError"][];
         };
         /** @description The caller sends more requests than are allowed. Send the request again after the seconds in `Retry-After`. */
         TooManyRequestsProblem: {
@@ -841,7 +843,7 @@ export interface components {
              */
             pointer?: string;
             /**
-             * @description Name of the path or query parameter.
+             * @description Name of the parameter in the path, the query or a header.
              * @example limit
              */
             parameter?: string;

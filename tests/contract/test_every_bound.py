@@ -99,7 +99,10 @@ def test_parameter_just_outside_a_bound_is_422_by_its_name(
             continue
         part = {"query": "params", "header": "headers", "path": "things"}[parameter["in"]]
         answer = send(client, operation, user, **{part: {name: text}})
-        assert answer.status_code == 422, (text, answer.text)
+        assert answer.status_code == parameter.get("x-invalid-status", 422), (text, answer.text)
+        if answer.status_code == 400:
+            assert name in answer.json()["detail"]
+            continue
         [error] = answer.json()["errors"]
         assert (error["code"], error.get("limit"), error["parameter"]) == (code, limit, name), text
 

@@ -7,9 +7,13 @@ from typing import Any
 import schemathesis
 from schemathesis import Case, DeserializationContext, HookContext, Response
 from schemathesis.core.failures import Failure
-from schemathesis.openapi.checks import RejectedPositiveData
+from schemathesis.openapi.checks import RejectedPositiveData, UseAfterFree
 
-from todo_api.tasks.cursor import Position, encode
+from todo_api.tasks.cursor import ChangePosition, Position, encode, encode_change
+
+KEY_REUSED = "/problems/idempotency-key-reused"
+RESTORED: set[str] = set()
+"""The paths of tasks that were restored."""
 
 
 @schemathesis.deserializer("text/csv", "text/plain", "application/octet-stream")
@@ -20,14 +24,28 @@ def text_of(_: DeserializationContext, response: Response) -> str:
 
 @schemathesis.hook
 def before_load_schema(_: HookContext, raw_schema: dict[str, Any]) -> None:
-    """Restrict `user_id` to the `sub` of the token, and `cursor` to one of its list. Others are still sent, as invalid
-    data, and expect 403 and 422."""
+    """Restrict `user_id` to the `sub` of the token, and positions and entity tags to some that the service made. Others
+    are still sent, as invalid data, and expect 403 and 422."""
     owner = os.environ["FUZZ_OWNER"]
-    values = {"user_id": owner, "cursor": encode(owner, Position(datetime(9000, 1, 1, tzinfo=UTC), 1))}
+    values = {
+        "user_id": [owner],
+        "cursor": [encode(owner, Position(datetime(9000, 1, 1, tzinfo=UTC), 1))],
+        "since": [encode_change(owner, ChangePosition(1, 1, 1))],
+        # schemathesis makes texts that do not match the pattern of a list.
+        "If-Match": ["*", '"1"', '"2", "3"'],
+        "If-None-Match": ["*", '"1"', 'W/"2", "3"'],
+    }
     # By the name on the wire: a component may have another name in each release.
     for parameter in raw_schema["components"]["parameters"].values():
         if parameter["name"] in values:
-            parameter["schema"] = {"const": values[parameter["name"]]}
+            parameter["schema"] = {"enum": values[parameter["name"]]}
+
+
+@schemathesis.hook
+def after_call(_: HookContext, case: Case[Any], response: Response) -> None:
+    """Remember which tasks are back."""
+    if case.operation.definition.raw.get("operationId") == "restoreTask" and response.status_code == 200:
+        RESTORED.add(case.formatted_path.removesuffix("/restore"))
 
 
 @schemathesis.hook
@@ -38,10 +56,19 @@ def filter_case(_: HookContext, case: Case[Any]) -> bool:
 
 @schemathesis.hook
 def filter_failure(_: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
-    """Allow the service to reject a generated cursor, but only because of the cursor or the offset.
+    """Drop what the service may do, though OpenAPI cannot express it.
 
-    A cursor is valid only if the service returned it, and only without an offset. OpenAPI can express neither.
+    - It rejects a generated cursor, but only because of the cursor or the offset: a cursor is valid only if the service
+      returned it, for the same filter, and only without an offset.
+    - It rejects a key that was used for another request.
+    - It returns a task that was deleted and then restored.
     """
-    if not isinstance(failure, RejectedPositiveData) or "cursor" not in (case.query or {}):
+    if isinstance(failure, UseAfterFree):
+        return not any(case.formatted_path.startswith(path) for path in RESTORED)
+    if not isinstance(failure, RejectedPositiveData):
+        return True
+    if "Idempotency-Key" in (case.headers or {}) and response.json().get("type") == KEY_REUSED:
+        return False
+    if "cursor" not in (case.query or {}):
         return True
     return [error.get("parameter") for error in response.json().get("errors", [])] not in (["cursor"], ["offset"])

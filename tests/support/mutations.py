@@ -109,7 +109,7 @@ class Judge:
         errors: list[InputError] = []
         parameters.read_path(values, errors)
         parameters.read_query(exchange["query"].encode("latin-1"), errors)
-        parameters.read_headers(Headers(exchange["request_headers"]), errors)
+        parameters.read_headers(Headers(exchange["request_headers"]).raw, errors)
         if errors:
             raise ValidationFailed(errors)
         if body is None or exchange["body"] is None:

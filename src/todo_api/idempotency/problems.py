@@ -1,6 +1,9 @@
 """The problem types of idempotency keys (RFC 9457)."""
 
+from typing import Any
+
 from fastapi_contract.problems import Problem
+from fastapi_contract.validation.input_errors import InputError
 
 RETRY_AFTER = 1
 """Seconds until a request in progress is likely to be done."""
@@ -31,3 +34,8 @@ class IdempotencyKeyReused(Problem):
 
     def __init__(self) -> None:
         super().__init__("The Idempotency-Key was used for another request. Make a new key.")
+
+    def members(self) -> dict[str, Any]:
+        """With `errors`, as every 422, so that a client that knows no other type than validation-failed can show it."""
+        error = InputError("invalid", "Was used for another request. Make a new key.", parameter="Idempotency-Key")
+        return {**super().members(), "errors": [error.members()]}
