@@ -58,27 +58,38 @@ install_packages() (
     echo "$expected" >node_modules/installed
 )
 
-# Unpacks Debian's PgBouncer, and those of its libraries that are not installed, into .tools/pgbouncer. It needs no
+# Unpacks a package of Debian, and those that it requires and that are not installed, into .tools/<package>. It needs no
 # root, and uses its own copy of apt's package lists, because the system's may be absent.
-unpack_pgbouncer() (
-    rm -rf .tools/pgbouncer
-    mkdir -p .tools/pgbouncer/apt/lists/partial
-    cd .tools/pgbouncer
+unpack() (
+    package=$1
+    rm -rf ".tools/$package"
+    mkdir -p ".tools/$package/apt/lists/partial"
+    cd ".tools/$package"
     set -- -qq -o "Dir::State=$PWD/apt" -o "Dir::Cache=$PWD/apt" -o Debug::NoLocking=1 -o APT::Sandbox::User=root \
         -o Acquire::Retries=1 -o Acquire::http::Timeout=10
     apt-get "$@" update || :
     # Skip libc, which must match the system's loader and is always installed.
-    libraries=$(apt-cache "$@" depends pgbouncer | sed -n 's/^[ |]*Depends: \(lib[^ ]*\)$/\1/p' | grep -v '^libc6') || :
-    for package in $libraries; do
-        dpkg -s "$package" || set -- "$@" "$package"
-    done
-    apt-get download "$@" pgbouncer || exit
-    for package in *.deb; do
-        dpkg -x "$package" . || exit
+    required=$(apt-get "$@" --simulate install --no-install-recommends "$package" |
+        sed -n 's/^Inst \([^ ]*\) .*/\1/p' | grep -vx -e libc6 -e "$package") || :
+    # shellcheck disable=SC2086 # Names of packages have no spaces.
+    apt-get "$@" download "$package" $required || exit
+    for archive in *.deb; do
+        dpkg -x "$archive" . || exit
     done
     rm -rf apt ./*.deb
     touch installed
 ) >/dev/null 2>&1
+
+# Unpacks a package if the tests cannot find any of its programs, which are the other arguments.
+install_tool() {
+    package=$1
+    shift
+    command -v apt-get >/dev/null && [ ! -e ".tools/$package/installed" ] || return 0
+    for program in "$@"; do
+        ! command -v "$program" >/dev/null || return 0
+    done
+    unpack "$package" || echo "Debian's $package cannot be downloaded: tests that require it will not run." >&2
+}
 
 # In a container the user may have no home directory, which pip, uv and npm require for their caches.
 if [ ! -w "${HOME:-}" ]; then
@@ -134,7 +145,5 @@ install_packages .
 install_packages tests/generators --omit=dev
 
 # The tests also look in /usr/sbin, where Debian installs PgBouncer, because PATH may lack it.
-if command -v apt-get >/dev/null && ! command -v pgbouncer >/dev/null && [ ! -x /usr/sbin/pgbouncer ] &&
-    [ ! -e .tools/pgbouncer/installed ]; then
-    unpack_pgbouncer || echo "PgBouncer cannot be downloaded from Debian: tests that require it will not run." >&2
-fi
+install_tool pgbouncer pgbouncer /usr/sbin/pgbouncer
+install_tool chromium chromium google-chrome

@@ -13,18 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import pytest
-
-from support import ROOT, certificates
+from support import certificates, debian
 from support.ports import free_port
 
 DEADLINE = 30.0
 """Timeout of the start in seconds."""
 
 SERVER_CONNECTIONS = 5
-
-# Where install.sh unpacks the package, and libraries that the machine lacks.
-UNPACKED = ROOT / ".tools/pgbouncer"
 
 # Kills PgBouncer when standard input ends, so that it does not outlive a killed test run.
 UNTIL_END_OF_INPUT = '"$@" & read -r _; kill -KILL $!; wait'
@@ -51,6 +46,7 @@ server_login_retry = 1
 
 @dataclass
 class PgBouncer:
+    program: str
     url: str = field(repr=False)
     directory: Path = field(repr=False)
     port: int
@@ -58,18 +54,17 @@ class PgBouncer:
 
     def start(self) -> None:
         """Start, and return when it accepts connections."""
-        program, configuration = _program(), str(self.directory / "pgbouncer.ini")
-        assert program is not None
+        configuration = str(self.directory / "pgbouncer.ini")
         assert self._process is None
         # PgBouncer does not run as root, so root names another user.
         user = ["-u", pwd.getpwuid(self.directory.stat().st_uid).pw_name] if os.getuid() == 0 else []
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["sh", "-c", UNTIL_END_OF_INPUT, "sh", program, *user, configuration],
+                ["sh", "-c", UNTIL_END_OF_INPUT, "sh", self.program, *user, configuration],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=_environment(),
+                env={**os.environ, **debian.libraries(self.program)},
             )
         deadline = time.monotonic() + DEADLINE
         while not self._listens():
@@ -95,12 +90,11 @@ class PgBouncer:
 @contextmanager
 def pgbouncer(database_url: str) -> Iterator[PgBouncer]:
     """Start PgBouncer for all databases of the embedded server, and yield it with the URL of `database_url`."""
-    if _program() is None:
-        reason = "PgBouncer is not installed: install Debian's package pgbouncer"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    # Debian installs it in /usr/sbin, which is not on every user's PATH.
+    program = debian.require("pgbouncer", "pgbouncer", "/usr/sbin/pgbouncer", "usr/sbin/pgbouncer")
     # Not in pytest's directory, which only its owner can read.
     directory = Path(tempfile.mkdtemp(prefix="todo-api-pgbouncer-"))
-    server = _configure(directory, database_url)
+    server = _configure(program, directory, database_url)
     try:
         server.start()
         yield server
@@ -109,7 +103,7 @@ def pgbouncer(database_url: str) -> Iterator[PgBouncer]:
         shutil.rmtree(directory)
 
 
-def _configure(directory: Path, database_url: str) -> PgBouncer:
+def _configure(program: str, directory: Path, database_url: str) -> PgBouncer:
     target = urlsplit(database_url)
     query = {name: values[0] for name, values in parse_qs(target.query).items()}
     issued, port = certificates.issue(directory), free_port()
@@ -131,15 +125,4 @@ def _configure(directory: Path, database_url: str) -> PgBouncer:
             os.chown(path, owner, -1)
     user = f"{target.username}:{target.password}"
     parameters = f"sslmode=verify-full&sslrootcert={issued.authority}&pgbouncer=true"
-    return PgBouncer(f"postgresql://{user}@localhost:{port}{target.path}?{parameters}", directory, port)
-
-
-def _program() -> str | None:
-    # Debian installs it in /usr/sbin, which is not on every user's PATH.
-    directories = os.environ.get("PATH", os.defpath), "/usr/sbin", str(UNPACKED / "usr/sbin")
-    return shutil.which("pgbouncer", path=os.pathsep.join(directories))
-
-
-def _environment() -> dict[str, str]:
-    libraries = {str(path.parent) for path in UNPACKED.glob("**/*.so.*")}
-    return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)} if libraries else {**os.environ}
+    return PgBouncer(program, f"postgresql://{user}@localhost:{port}{target.path}?{parameters}", directory, port)
