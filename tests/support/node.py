@@ -24,7 +24,7 @@ def require_packages(folder: Path = ROOT) -> None:
 
 
 def run(
-    *command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None
+    *command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run a script of this repository: its path from the root, and its arguments."""
     require_packages()
@@ -33,6 +33,7 @@ def run(
         [NODE, ROOT / script, *arguments],
         cwd=cwd,
         env=env,
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,

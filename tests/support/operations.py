@@ -110,7 +110,18 @@ def send(
     things: Mapping[str, object] | None = None,
     **others: Any,
 ) -> httpx.Response:
-    """Call an operation in the given form, or in its first one.
+    """Call an operation; the arguments are those of `request_of`."""
+    return client.send(request_of(client, operation, user_id, things, **others))
+
+
+def request_of(
+    client: httpx.Client,
+    operation: Operation | Form,
+    user_id: str,
+    things: Mapping[str, object] | None = None,
+    **others: Any,
+) -> httpx.Request:
+    """Return a request of an operation in the given form, or in its first one.
 
     `things` are path parameters; a missing one is the contract's example. The body is `content`, or the first example
     of the contract, or a value that its schema allows. `others` are arguments of httpx.
@@ -123,7 +134,7 @@ def send(
         headers.append(("Content-Type", content_type))
     path = path_of(form.operation, user_id=user_id, **(things or {}))
     arguments = {"params": _required(form.operation, "query"), **others}
-    return client.request(form.operation.method, path, headers=headers, **arguments)
+    return client.build_request(form.operation.method, path, headers=headers, **arguments)
 
 
 def create_things(client: httpx.Client, user_id: str, **others: Any) -> dict[str, object]:
