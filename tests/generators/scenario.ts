@@ -1,4 +1,4 @@
-// What a frontend does with its tasks, once for all generators. Each *.ts file beside this one adapts the client of one
+// What a frontend does with its tasks, once for all generators: with the service, or with the mock if MOCK is set. Each *.ts file beside this one adapts the client of one
 // generator to `Client`; if the generated types lose something that is needed here, the adapter does not compile.
 import assert from "node:assert/strict";
 
@@ -29,7 +29,21 @@ export function setting(name: "BASE_URL" | "USER_ID" | "TOKEN"): string {
   return value;
 }
 
+// The headers of each request. Set here, because each generated client has another way to add a header to one call.
+const headers = new Map<string, string>();
+const send = globalThis.fetch;
+globalThis.fetch = (input, init) => {
+  const request = new Request(input, init);
+  headers.forEach((value, name) => request.headers.set(name, value));
+  return send(request);
+};
+
 export async function run(client: Client): Promise<void> {
+  await (process.env["MOCK"] ? callMock(client) : callService(client));
+  console.log("completed");
+}
+
+async function callService(client: Client): Promise<void> {
   const first = await client.create("Buy milk");
   const second = await client.create("Water the plants");
   assert.deepEqual([first.title, first.description, first.completed], ["Buy milk", null, false]);
@@ -55,5 +69,43 @@ export async function run(client: Client): Promise<void> {
   assert.equal((await client.missing(first.id)).type, "/problems/task-not-found");
   const [error] = (await client.rejected(" ")).errors;
   assert.deepEqual([error?.code, error?.pointer], ["blank", "#/title"]);
-  console.log("completed");
+}
+
+// The mock rejects a request that violates the contract. It keeps nothing: each answer is an example of the contract, and
+// the first one of a success unless `Prefer` chooses another. What does not hold is that an answer follows from the
+// calls before it.
+async function callMock(client: Client): Promise<void> {
+  const created = await client.create("Buy milk");
+  assert.deepEqual([created.title, created.completed], ["Buy milk", false]);
+
+  const newest = await client.list(2);
+  assert.ok(newest.next_cursor !== null);
+  const cursor = newest.next_cursor;
+  const last = await prefer("example=last", () => client.list(2, cursor));
+  assert.deepEqual(last.items.map((task) => task.id), [created.id]);
+  assert.equal(last.next_cursor, null);
+
+  assert.equal((await client.rename(created.id, "Buy oat milk")).title, "Buy oat milk");
+  assert.equal((await client.describe(created.id, "Two litres")).description, "Two litres");
+  assert.equal((await prefer("example=cleared", () => client.describe(created.id, null))).description, null);
+
+  assert.equal((await client.toggle(created.id)).completed, true);
+  assert.equal((await prefer("example=reopened", () => client.toggle(created.id))).completed, false);
+  assert.equal((await prefer("example=reopened", () => client.toggle(created.id, false))).completed, false);
+  assert.equal((await client.toggle(created.id, true)).completed, true);
+
+  await client.remove(created.id);
+  assert.equal((await prefer("code=404", () => client.missing(created.id))).type, "/problems/task-not-found");
+  // The code of the example: the mock does not say what is wrong with this request.
+  const [error] = (await client.rejected(" ")).errors;
+  assert.deepEqual([error?.code, error?.pointer], ["too_long", "#/title"]);
+}
+
+async function prefer<Answer>(preference: string, call: () => Promise<Answer>): Promise<Answer> {
+  headers.set("Prefer", preference);
+  try {
+    return await call();
+  } finally {
+    headers.delete("Prefer");
+  }
 }

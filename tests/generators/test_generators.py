@@ -1,4 +1,4 @@
-"""Generators make clients of the contract that compile, have its models, and work with the running service.
+"""Generators make clients of the contract that compile, have its models, and work with the service and the mock.
 
 `make test` runs the first two generators, and `make generators` all.
 """
@@ -9,16 +9,18 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import yaml
 
 from support import ROOT
+from support.mock import running_mock
 from support.node import require_packages, run
+from support.service import Service
 
 FOLDER = ROOT / "tests/generators"
 NODE_TOOLS = "tests/generators/node_modules/.bin"
@@ -36,12 +38,6 @@ class Generator:
     models: tuple[str, ...]
     # Frontends use TypeScript 5.9, which some generators need too; 7 is the compiler written in Go.
     compilers: tuple[str, ...] = ("typescript", "typescript7")
-
-
-class Service(Protocol):
-    url: str
-
-    def token(self, user_id: str) -> str: ...
 
 
 GENERATORS = {
@@ -125,8 +121,8 @@ class Project:
         found = json.loads(result.stdout)
         return set(found["models"]), found["faults"]
 
-    def scenario(self, service: Service, user: str) -> subprocess.CompletedProcess[str]:
-        env = {"BASE_URL": service.url, "USER_ID": user, "TOKEN": service.token(user)}
+    def scenario(self, url: str, user: str, token: str, **env: str) -> subprocess.CompletedProcess[str]:
+        env |= {"BASE_URL": url, "USER_ID": user, "TOKEN": token}
         if self.generator.client.endswith(".py"):
             return self.run(PYTHON_TOOLS / "python", self.generator.client, **env)
         # Generated code has syntax that Node compiles instead of removing it, such as parameter properties.
@@ -220,7 +216,22 @@ def test_generated_models_have_the_names_and_types_of_the_contract(project: Proj
 
 @generators
 def test_generated_client_calls_the_running_service(project: Project, service: Service, user: str) -> None:
-    result = project.scenario(service, user)
+    result = project.scenario(service.url, user, service.token(user))
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.endswith("completed\n")
+
+
+@pytest.fixture(scope="module")
+def mock_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_mock(tmp_path_factory.mktemp("mock")) as mock:
+        yield str(mock.client.base_url).rstrip("/")
+
+
+@generators
+def test_generated_client_calls_the_mock(project: Project, mock_url: str) -> None:
+    """In all steps but those whose answer follows from an earlier call, because the mock keeps nothing."""
+    result = project.scenario(mock_url, "a", "x", MOCK="true")
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.endswith("completed\n")
