@@ -17,7 +17,7 @@ RATE = 200
 
 LAYERS = {
     "event loop, sockets, PostgreSQL's protocol (C)": ("asyncio/",),
-    "HTTP (uvicorn)": ("uvicorn/", "fastapi_contract/serving/protocol.py"),
+    "HTTP (uvicorn)": ("uvicorn/", "fastapi_contract/serving/protocol.py", "fastapi_contract/serving/time_limits.py"),
     "request id, headers, log line": (
         "fastapi_contract/middleware/", "todo_api/logs.py", "structlog/", "logging/",
     ),

@@ -104,15 +104,15 @@ class MethodNotAllowed(Problem):
 
 
 class RequestTimeout(Problem):
-    """The headers of the request were not complete within 10 seconds. The connection is closed. Send the request again
-    on a new connection."""
+    """The headers or the body of the request were not complete in time: 10 seconds for the headers and 30 for the body,
+    unless the service is configured otherwise. The connection is closed. Send the request again on a new connection."""
 
     type = "/problems/request-timeout"
     title = "Request timeout"
     status = 408
 
     def __init__(self) -> None:
-        super().__init__("The headers of the request were not complete in time. Send the request again.")
+        super().__init__("The headers or the body of the request were not complete in time. Send the request again.")
 
 
 class ContentTooLarge(Problem):

@@ -128,7 +128,7 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
         if embedded:
             _print_welcome(url, settings.root_path, _sign(settings, "demo"))
         log.info("serving", url=url, workers=arguments.workers)
-        run(app, listener, arguments.workers)
+        run(app, listener, arguments.workers, settings.connection_limits)
 
 
 def _export_settings(settings: Settings) -> None:

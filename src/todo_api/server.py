@@ -6,17 +6,19 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from fastapi_contract.serving import server
+from fastapi_contract.serving.limits import ConnectionLimits
 from todo_api import logs
 from todo_api.app import create_app
 from todo_api.settings import load_settings
 
 
-def run(app: FastAPI, listener: socket.socket, workers: int) -> None:
+def run(app: FastAPI, listener: socket.socket, workers: int, limits: ConnectionLimits) -> None:
     """Serves on a bound socket until SIGINT or SIGTERM.
 
     One worker serves `app` in this process. Each of several creates its own from the settings in the environment.
+    `limits` are those of each worker's connections.
     """
-    server.run(app, listener, workers, "todo_api.server:create_worker_app")
+    server.run(app, listener, workers, "todo_api.server:create_worker_app", limits)
 
 
 def create_worker_app() -> ASGIApp:

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fastapi_contract.middleware.origins import LOCAL, normalize
 from fastapi_contract.openapi.servers import is_path
+from fastapi_contract.serving.limits import ConnectionLimits
 from todo_api.auth.keys import ALIASES, shared_key
 from todo_api.auth.proxies import certificates, proxy_for
 from todo_api.database.limits import Limits
@@ -110,6 +111,25 @@ class Settings(BaseSettings):
     allowed_headers: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Additional request headers that pages may send, separated by commas."
     )
+    max_connections: int = Field(
+        800,
+        ge=10,
+        le=100_000,
+        description="Clients' connections of each worker. Beyond it, the one that is silent for longest is closed.",
+    )
+    idle_timeout: Seconds = Field(75, description="Seconds after which a connection without a request is closed.")
+    headers_timeout: Seconds = Field(
+        10, description="Seconds within which the headers of a request must be complete; then the answer is 408."
+    )
+    body_timeout: Seconds = Field(
+        30, description="Seconds within which a body must be complete, after the headers; then the answer is 408."
+    )
+    request_timeout: Seconds = Field(
+        60, description="Seconds within which a complete request is answered; then the answer is 503."
+    )
+    write_timeout: Seconds = Field(
+        60, description="Seconds within which a client must read 64 KiB of an answer; then the connection is closed."
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="Format of log lines: json, console, or auto (console on a terminal, json otherwise)."
     )
@@ -191,6 +211,18 @@ class Settings(BaseSettings):
         if not all(re.fullmatch(r"(?!\*$)[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", name) for name in value):
             raise ValueError("must be names of headers such as X-Datadog-Trace-Id, separated by commas")
         return value
+
+    @property
+    def connection_limits(self) -> ConnectionLimits:
+        """The limits of clients' connections."""
+        return ConnectionLimits(
+            connections=self.max_connections,
+            idle_timeout=self.idle_timeout,
+            headers_timeout=self.headers_timeout,
+            body_timeout=self.body_timeout,
+            request_timeout=self.request_timeout,
+            write_timeout=self.write_timeout,
+        )
 
     @property
     def limits(self) -> Limits:

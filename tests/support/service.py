@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from fastapi_contract.serving.limits import DEFAULT_LIMITS, ConnectionLimits
 from fastapi_contract.serving.server import bind, configuration
 from fastapi_contract.serving.shutdown import Server
 from support.contract_watch import ContractWatch
@@ -55,16 +56,16 @@ class Service:
 
 
 @contextmanager
-def running(app: FastAPI) -> Iterator[Service]:
+def running(app: FastAPI, limits: ConnectionLimits = DEFAULT_LIMITS) -> Iterator[Service]:
     """Serve an app over HTTP as `todo-api serve` does, on a free port of the loopback interface."""
-    with all_running([app]) as [service]:
+    with all_running([app], limits) as [service]:
         yield service
 
 
 @contextmanager
-def all_running(apps: Iterable[FastAPI]) -> Iterator[list[Service]]:
+def all_running(apps: Iterable[FastAPI], limits: ConnectionLimits = DEFAULT_LIMITS) -> Iterator[list[Service]]:
     """Serve several apps, which end at the same time: the end of each takes a quarter of a second."""
-    started = [_start(app) for app in apps]
+    started = [_start(app, limits) for app in apps]
     try:
         yield [service for service, _, _ in started]
     finally:
@@ -75,8 +76,8 @@ def all_running(apps: Iterable[FastAPI]) -> Iterator[list[Service]]:
             thread.join(30)
 
 
-def _start(app: FastAPI) -> tuple[Service, Server, threading.Thread]:
-    server = Server(configuration(app))
+def _start(app: FastAPI, limits: ConnectionLimits) -> tuple[Service, Server, threading.Thread]:
+    server = Server(configuration(app, limits=limits))
     listener = bind("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()

@@ -1,5 +1,6 @@
 """uvicorn's HTTP/1.1 protocol, extended: limits on the header section, ignored upgrade offers, dropped trailers, errors
 as problems in the order of the requests, and a shutdown that resets no request (docs/decisions/0015-http-protocol.md).
+`time_limits.py` adds limits on time.
 
 A protocol error is answered by the application: the request is passed on with the problem under `scope["rejected"]`, so
 that its response has the request id, the headers and the log line of every other response.
@@ -13,6 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from fastapi_contract.problems import HeaderFieldsTooLarge, InvalidRequest, Problem, RequestTimeout, UriTooLong
+from fastapi_contract.serving.time_limits import TimedProtocol
 from fastapi_contract.serving.transport import CoalescingTransport
 
 MAX_TARGET = 8 * 1024
@@ -27,15 +29,13 @@ MAX_OVERHEAD = MAX_TARGET + MAX_HEADERS + 2 * SLICE
 """Maximum bytes of an incomplete header section, or of a body's chunk extensions and trailers, counted by slice."""
 CHUNK_FRAMING = 16
 """Bytes of framing allowed for each chunk: its size, two line ends and some leading zeros."""
-HEADERS_TIMEOUT = 10
-"""Seconds within which the headers of a request must be complete, from its first byte or from the connection."""
 IDLE_DRAIN_TIMEOUT = 0.5
 """Seconds after which a shutdown closes an idle connection, so that a request already sent can still arrive."""
 
 _MALFORMED = "The request cannot be parsed. Send HTTP/1.1 as RFC 9112 defines it."
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(TimedProtocol):
     """One connection. The parser calls the `on_…` methods while it is fed; a Problem raised there rejects the request.
 
     Limits are checked between slices of the received bytes and once when the headers are complete, which adds almost
@@ -46,7 +46,6 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._headers_timer: asyncio.TimerHandle | None = None
         # Bytes received since the last complete request or header section, without the body: an upper bound for the
         # size of the incomplete part.
         self._overhead = self._slice = 0
@@ -56,11 +55,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         coalescing = CoalescingTransport(transport, self.loop, self._on_close)
         super().connection_made(coalescing)  # type: ignore[arg-type]
-        self._start_headers_timer()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._stop_headers_timer()
+        self._make_room()
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -68,8 +63,6 @@ class Protocol(HttpToolsProtocol):
         if (size := len(data)) > SLICE:
             self._receive_in_slices(data)
             return
-        if self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
         self._slice = size
         self._overhead += size
         try:
@@ -83,13 +76,6 @@ class Protocol(HttpToolsProtocol):
             self._reject(cause if isinstance(cause, Problem) else InvalidRequest(_MALFORMED))
         except Problem as problem:
             self._reject(problem)
-        else:
-            # _is_idle() and _is_in_headers(), inlined to save two calls per request.
-            cycle = self.cycle
-            if self._headers_timer is None and (
-                cycle is None or cycle.response_complete or self.scope["headers"] is self.headers
-            ):
-                self._start_headers_timer()
 
     def shutdown(self) -> None:
         """Called once by the server when it shuts down. Received requests are answered, the last one with
@@ -99,11 +85,6 @@ class Protocol(HttpToolsProtocol):
             self.loop.call_later(IDLE_DRAIN_TIMEOUT, self._close_if_idle)
         else:
             self.cycle.keep_alive = False
-
-    def timeout_keep_alive_handler(self) -> None:
-        # Headers that began before the previous response was complete have their own timeout.
-        if not self._is_in_headers():
-            super().timeout_keep_alive_handler()
 
     # --- Callbacks of the parser
 
@@ -118,8 +99,6 @@ class Protocol(HttpToolsProtocol):
             self._check_size()
         elif len(self.headers) > MAX_HEADER_LINES:
             raise HeaderFieldsTooLarge
-        if self._headers_timer is not None:
-            self._stop_headers_timer()
         previous = self.cycle
         HttpToolsProtocol.on_headers_complete(self)
         self._overhead = 0
@@ -184,7 +163,6 @@ class Protocol(HttpToolsProtocol):
         """Answers the request that is being received with a problem, after the responses to earlier requests, and
         closes the connection. Further input is discarded."""
         self._closing = True
-        self._stop_headers_timer()
         cycle = self.cycle
         waiting = not self._is_idle()
         if self._is_in_body():
@@ -240,14 +218,6 @@ class Protocol(HttpToolsProtocol):
         cycle.more_body = False
         return cycle
 
-    def _is_in_headers(self) -> bool:
-        """Returns whether a request has begun whose headers are incomplete."""
-        return self.scope is not None and self.scope["headers"] is self.headers
-
-    def _is_in_body(self) -> bool:
-        """Returns whether the headers of a request are complete and its body is not."""
-        return self.cycle is not None and self.cycle.more_body and not self._is_in_headers()
-
     def _is_idle(self) -> bool:
         """Returns whether every received request is answered."""
         return self.cycle is None or self.cycle.response_complete
@@ -271,18 +241,5 @@ class Protocol(HttpToolsProtocol):
             self.flow.resume_reading()
         return sending
 
-    def _start_headers_timer(self) -> None:
-        self._headers_timer = self.loop.call_later(HEADERS_TIMEOUT, self._on_headers_timeout)
-
-    def _stop_headers_timer(self) -> None:
-        if self._headers_timer is not None:
-            self._headers_timer.cancel()
-            self._headers_timer = None
-
-    def _on_headers_timeout(self) -> None:
-        self._headers_timer = None
-        if self._is_in_headers():
-            self._reject(RequestTimeout())
-        else:
-            # No request has begun, or the rest of an answered request has not arrived.
-            self.transport.close()
+    def _reject_slow(self) -> None:
+        self._reject(RequestTimeout())

@@ -10,11 +10,11 @@ import threading
 from contextlib import suppress
 from multiprocessing.connection import wait
 
-import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
+from fastapi_contract.serving.limits import DEFAULT_LIMITS, Config, ConnectionLimits
 from fastapi_contract.serving.shutdown import Server
 from fastapi_contract.serving.workers import Supervisor
 
@@ -23,6 +23,8 @@ SHUTDOWN_TIMEOUT = 10
 DRAIN_TIMEOUT = SHUTDOWN_TIMEOUT - 3
 """Seconds of it for requests in progress, which are then cancelled. Receiving the signal and draining the listener's
 queue take up to one second, closing the pool up to two."""
+UNSENT_LIMIT = 64 * 1024
+"""Bytes of responses that the kernel holds for a connection, besides those on the way."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -41,6 +43,9 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         # Otherwise a restart fails while connections of the previous process are in TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it. Otherwise the kernel takes 3 MB of a response, and the write buffer does not show
+        # whether the client reads.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
         listener.bind(address)
     except BaseException:
         listener.close()
@@ -48,14 +53,14 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def configuration(app: ASGIApp | str, workers: int = 1) -> uvicorn.Config:
+def configuration(app: ASGIApp | str, workers: int = 1, limits: ConnectionLimits = DEFAULT_LIMITS) -> Config:
     """Returns uvicorn's configuration as `run` uses it. With several workers `app` is the name of a factory,
-    "module:function", otherwise the application.
+    "module:function", otherwise the application. `limits` are those of each worker's connections.
 
         server = Server(configuration(app))  # fastapi_contract.serving.shutdown.Server
         server.run([bind("127.0.0.1", 8000)])
     """
-    return uvicorn.Config(
+    config = Config(
         app,
         factory=workers > 1,
         workers=workers,
@@ -72,26 +77,35 @@ def configuration(app: ASGIApp | str, workers: int = 1) -> uvicorn.Config:
         # uvicorn's default, 5 s, is too short for a worker that loads the application on a busy machine.
         timeout_worker_healthcheck=30,
     )
+    config.limits = limits
+    return config
 
 
-def run(app: FastAPI, listener: socket.socket, workers: int, factory: str) -> None:
+def run(
+    app: FastAPI,
+    listener: socket.socket,
+    workers: int,
+    factory: str,
+    limits: ConnectionLimits = DEFAULT_LIMITS,
+) -> None:
     """Serves on a bound socket until SIGINT or SIGTERM, and closes it.
 
     One worker serves `app` in this process. If there are several, each is a separate process and serves the app that
-    `factory` ("module:function", see `worker_app`) returns. Raises SystemExit if the lifespan fails to start.
+    `factory` ("module:function", see `worker_app`) returns. `limits` are those of each worker's connections. Raises
+    SystemExit if the lifespan fails to start.
 
         run(contract_app(contract, [router]), bind("127.0.0.1", 8000), workers=2, factory="hello:create_worker_app")
     """
     _freeze_gc()
     with suppress(KeyboardInterrupt), listener:
         if workers == 1:
-            server = Server(configuration(_asgi_entry_point(app)))
+            server = Server(configuration(_asgi_entry_point(app), limits=limits))
             server.run([listener])
             if not server.started:
                 sys.exit(STARTUP_FAILURE)
         else:
             listener.set_inheritable(True)
-            Supervisor(configuration(factory, workers), [listener]).run()
+            Supervisor(configuration(factory, workers, limits), [listener]).run()
 
 
 def worker_app(app: FastAPI) -> ASGIApp:

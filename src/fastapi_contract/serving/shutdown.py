@@ -1,4 +1,5 @@
-"""uvicorn's server with a shutdown that resets no request (docs/decisions/0015-http-protocol.md).
+"""uvicorn's server with a shutdown that resets no request (docs/decisions/0015-http-protocol.md), and with time limits
+(docs/decisions/0026).
 
 Imports nothing of the application, because each worker loads this module before it answers its parent.
 """
@@ -17,6 +18,8 @@ import uvicorn
 
 from fastapi_contract.serving.ending import ending
 
+TICKS_PER_CHECK = 10
+"""uvicorn's ticks, of 0.1 s, between two checks of time limits: 1,000 connections take 2 ms."""
 HANDSHAKE_TIMEOUT = 0.1
 """Seconds for handshakes in progress to complete after a shutdown begins."""
 SUPERVISOR_INTERVAL = 0.5
@@ -37,8 +40,16 @@ _DROP_HANDSHAKES = (
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, except that a shutdown takes over every connection that the kernel has accepted before it
-    closes the listener. uvicorn closes the listener with its queue, which resets the connections in the queue."""
+    """uvicorn's server, except that it checks the time limits of all connections, and that a shutdown takes over every
+    connection that the kernel has accepted before it closes the listener. uvicorn closes the listener with its queue,
+    which resets the connections in the queue."""
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_PER_CHECK == 0:
+            now = time.monotonic()
+            for connection in list(self.server_state.connections):
+                connection.check_time(now)  # type: ignore[union-attr]
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         ending().set()

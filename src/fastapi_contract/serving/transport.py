@@ -1,6 +1,8 @@
 """A transport that sends the head and body of a response together, and completely before the connection is closed."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +45,12 @@ class CoalescingTransport:
             self._loop.call_later(LINGER_TIMEOUT, self._transport.close)
         else:
             self._transport.close()
+
+    def abort(self) -> None:
+        """Closes with a reset. Otherwise the kernel keeps what the client has not read for minutes."""
+        connection = self._transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
 
     def _flush(self) -> None:
         buffer, self._buffer = self._buffer, []

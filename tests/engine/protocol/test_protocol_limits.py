@@ -2,16 +2,13 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable
-from contextlib import ExitStack
 
-import httpx
-import psutil
 import pytest
 
 from fastapi_contract.contract import Operation
-from fastapi_contract.serving.protocol import HEADERS_TIMEOUT, MAX_HEADER_LINES, MAX_HEADERS, MAX_TARGET
+from fastapi_contract.serving.protocol import MAX_HEADER_LINES, MAX_HEADERS, MAX_TARGET
+from support.load import latency, memory
 from support.operations import every_operation, send
 from support.raw import connect, exchange, read_to_end, statuses
 from support.service import Service
@@ -84,21 +81,6 @@ class TestLimits:
         received = exchange(service.url, head, *(chunks[at : at + 50_000] for at in range(0, len(chunks), 50_000)), END)
         assert statuses(received) == [201, 200]
 
-    def test_incomplete_headers_are_408_after_the_timeout(self, service: Service) -> None:
-        """All connections wait for HEADERS_TIMEOUT at the same time."""
-        answers = {
-            b"": [],
-            b"\r\n" * 10: [],
-            b"GET /hea": [408],
-            b"GET /health HTTP/1.1\r\nHost: x\r\nX-Part": [408],
-            b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /he": [200, 408],
-        }
-        with ExitStack() as stack:
-            connections = [stack.enter_context(connect(service.url, HEADERS_TIMEOUT + 30)) for _ in answers]
-            for connection, sent in zip(connections, answers, strict=True):
-                connection.sendall(sent)
-            assert [statuses(read_to_end(connection)) for connection in connections] == list(answers.values())
-
     def test_slow_headers_within_the_timeout_are_read(self, service: Service) -> None:
         request = END
         assert statuses(exchange(service.url, *(request[at : at + 1] for at in range(len(request))))) == [200]
@@ -123,20 +105,19 @@ def test_flood_is_rejected_without_being_stored(
 ) -> None:
     """Prints memory and the latency of other clients: without limits, 1,432 MB more and 110 times the latency."""
     begin, more = FLOODS[kind]
-    processes = [psutil.Process(target.process), *psutil.Process(target.process).children(recursive=True)]
-    memory = _memory(processes)
-    quiet = _latency(target, lambda: True)
-    answer, peak = [b""], [memory]
+    before = memory(target.process)
+    quiet = latency(target.url, lambda: True)
+    answer, peak = [b""], [before]
     flood = threading.Thread(target=lambda: answer.append(_flood(target.url, begin, more)))
     flood.start()
 
     def is_over() -> bool:
-        peak.append(_memory(processes))
+        peak.append(memory(target.process))
         return not flood.is_alive()
 
-    busy = _latency(target, is_over)
+    busy = latency(target.url, is_over)
     flood.join()
-    growth = (max(peak) - memory) / 1e6
+    growth = (max(peak) - before) / 1e6
     record_property(
         "protocol",
         f"60 MiB of {kind}: answered {statuses(answer[-1]) or 'by closing'}, {growth:.0f} MB more memory, "
@@ -158,21 +139,6 @@ def _flood(url: str, begin: bytes, more: bytes) -> bytes:
         else:
             connection.shutdown(socket.SHUT_WR)
         return read_to_end(connection)
-
-
-def _memory(processes: list[psutil.Process]) -> int:
-    return sum(process.memory_info().rss for process in processes)
-
-
-def _latency(target: Target, is_over: Callable[[], bool]) -> float:
-    """Return the 99th percentile of the latency of another client, in milliseconds."""
-    latencies: list[float] = []
-    with httpx.Client(base_url=target.url) as client:
-        while len(latencies) < 200 or not is_over():
-            start = time.perf_counter()
-            assert client.get("/health").status_code == 200
-            latencies.append((time.perf_counter() - start) * 1000)
-    return sorted(latencies)[int(len(latencies) * 0.99)]
 
 
 class TestMalformed:
