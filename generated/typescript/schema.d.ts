@@ -774,7 +774,7 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The database is suspended, restarting, unreachable or busy. The request itself may be correct: send it again after the seconds in `Retry-After`. */
+        /** @description The database is suspended, restarting, unreachable or busy. The request itself may be correct: send it again after the seconds in `Retry-After`, which grow during an outage. If the `detail` of a change says that it may have been carried out, read before you repeat it. */
         DatabaseUnavailableProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.

@@ -34,7 +34,7 @@ def contract_app(
     origins: Sequence[str] = (),
     request_headers: Sequence[str] = (),
     log_fields: Callable[[Scope], Mapping[str, Any]] = _no_fields,
-    cancelled: Callable[[], problems.Problem] = problems.InternalError,
+    cancelled: Callable[[Scope], problems.Problem] = lambda _: problems.InternalError(),
     shortcut: bool = True,
     root_path: str = "",
 ) -> FastAPI:

@@ -246,11 +246,11 @@ def problem_response(problem: Problem, base_path: str = "") -> Response:
 Respond: TypeAlias = Callable[[Problem], Response]
 """`problem_response` of one service."""
 
-Translations: TypeAlias = Mapping[type[Exception], Callable[[], Problem]]
-"""Maps an exception of a layer that knows no HTTP to the problem that is returned for it. The exception is logged as
-`unavailable`, with its text.
+Translations: TypeAlias = Mapping[type[Exception], Callable[[Any], Problem]]
+"""Maps an exception of a layer that knows no HTTP to a function that makes the problem for it. The exception is logged
+as `unavailable`, with its text.
 
-    translations: Translations = {DatabaseUnavailableError: DatabaseUnavailable}
+    translations: Translations = {DatabaseUnavailableError: lambda error: DatabaseUnavailable(error.retry_after)}
 """
 
 
@@ -266,7 +266,7 @@ def install(app: FastAPI, respond: Respond, allowed_methods: Callable[[str], str
 
     async def on_translated(request: Request, error: Exception) -> Response:
         log.warning("unavailable", error=str(error))
-        return respond(next(problem() for kind, problem in translations.items() if isinstance(error, kind)))
+        return respond(next(problem(error) for kind, problem in translations.items() if isinstance(error, kind)))
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.types import Scope
 
 from fastapi_contract import problems
 from fastapi_contract.application import contract_app
@@ -24,9 +25,18 @@ from todo_api.tasks import handlers as tasks
 ROUTERS = (tasks.router, service.router)
 """One for each tag of the contract."""
 
+
+def _database_unavailable(error: DatabaseUnavailableError) -> problems.Problem:
+    return DatabaseUnavailable(error.retry_after, may_have_changed=error.may_have_changed)
+
+
+def _cancelled(scope: Scope) -> problems.Problem:
+    return DatabaseUnavailable(may_have_changed=scope["method"] != "GET")
+
+
 _TRANSLATIONS: problems.Translations = {
-    DatabaseUnavailableError: DatabaseUnavailable,
-    IssuerUnavailableError: IssuerUnavailable,
+    DatabaseUnavailableError: _database_unavailable,
+    IssuerUnavailableError: lambda _: IssuerUnavailable(),
 }
 
 
@@ -67,7 +77,7 @@ def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
         origins=settings.allowed_origins,
         request_headers=settings.allowed_headers,
         log_fields=log_fields,
-        cancelled=DatabaseUnavailable,
+        cancelled=_cancelled,
         shortcut=shortcut,
         root_path=settings.root_path,
     )

@@ -32,6 +32,7 @@ async def get_health() -> models.Health:
 
 @router.operation("getReadiness")
 async def get_readiness(query: ReadinessQuery, request: Request) -> models.Readiness:
-    if not await services(request.scope).database.ready(check=query.check):
-        raise DatabaseUnavailable
+    database = services(request.scope).database
+    if not await database.ready(check=query.check):
+        raise DatabaseUnavailable(database.retry_after)
     return models.Readiness(status="ready")

@@ -12,6 +12,7 @@ from structlog.typing import EventDict
 
 from support.databases import execute, new_database
 from support.service import Service, running, settings_for
+from support.sessions import until
 from todo_api.app import create_app
 from todo_api.database import connector, migrate
 from todo_api.database import pool as module
@@ -140,6 +141,8 @@ class TestConnectFailures:
                 assert not await database.ready(check=True)
                 with pytest.raises(Exception, match="connection refused"):
                     await database.session().fetch_one(ONE)
+                # The request was rejected at once; the probes connect.
+                await until(lambda: asyncio.sleep(0, len(logged()) > 1))
                 assert failure_count(logged()[1]) >= 2
 
         with caplog.at_level(logging.INFO):

@@ -148,6 +148,7 @@ class TestFrozenDatabase:
         # The first request has a connection; the second one cannot open one.
         assert [is_unavailable(client.get(f"/api/{user}/tasks")) for _ in range(2)] == [True, True]
         front.thaw()
+        wait_for(lambda: client.get("/health/ready").status_code == 200, "recovery")
         assert client.get(f"/api/{user}/tasks").status_code == 200
 
     def test_pool_exhausted_by_a_frozen_database_is_logged(

@@ -32,7 +32,8 @@ class TestDatabaseUnavailable:
     @secured
     def test_operation_is_503(self, without_database: Service, operation: Operation) -> None:
         failed = send(without_database.client("a"), operation, "a")
-        assert (failed.status_code, failed.headers["Retry-After"]) == (503, "1")
+        assert failed.status_code == 503
+        assert int(failed.headers["Retry-After"]) >= 1
         assert failed.json()["type"] == "/problems/database-unavailable"
         assert "hunter2" not in failed.text
 

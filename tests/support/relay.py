@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from urllib.parse import parse_qs, urlsplit
 
 from support.ports import next_port
@@ -22,16 +22,25 @@ class Relay:
         self._answered = True
         self.passing = asyncio.Event()
         self.passing.set()
+        self.answering = True
+        """Connections that are opened while it is False are accepted, and never answered."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         relayed: set[asyncio.Task[None]] = set()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            server_reader, server_writer = await asyncio.open_unix_connection(self._target)
-            async with asyncio.TaskGroup() as group:
-                for source, target in ((reader, server_writer), (server_reader, writer)):
-                    relayed.add(group.create_task(self._pass(source, target, source_is_client=source is reader)))
+            with closing(writer):
+                if not self.answering:
+                    await reader.read()
+                    return
+                server_reader, server_writer = await asyncio.open_unix_connection(self._target)
+                # A task that is cancelled before its first step closes nothing.
+                with closing(server_writer):
+                    async with asyncio.TaskGroup() as group:
+                        for source, target in ((reader, server_writer), (server_reader, writer)):
+                            from_client = source is reader
+                            relayed.add(group.create_task(self._pass(source, target, source_is_client=from_client)))
 
         async with await asyncio.start_server(serve, "127.0.0.1", self._port) as server:
             yield

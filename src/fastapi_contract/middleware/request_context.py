@@ -41,7 +41,7 @@ class RequestContext:
         respond: Respond,
         *,
         log_fields: Callable[[Scope], Mapping[str, Any]],
-        cancelled: Callable[[], Problem],
+        cancelled: Callable[[Scope], Problem],
     ) -> None:
         """`app` is the inner ASGI app; `service` is the application that becomes `scope["app"]`. `respond` makes the
         response for a problem. `log_fields` returns the fields that the service adds to the log line of a request.
@@ -95,7 +95,7 @@ class RequestContext:
             # started, only the server can close the connection.
             if status is not None or isinstance(error, GeneratorExit):
                 raise
-            await self._handle_unexpected(error)(scope, receive, send_with_headers)
+            await self._handle_unexpected(error, scope)(scope, receive, send_with_headers)
         finally:
             self._log_request(scope, method, status, time.perf_counter() - start)
 
@@ -127,10 +127,10 @@ class RequestContext:
             **self._log_fields(scope),
         )
 
-    def _handle_unexpected(self, error: BaseException) -> Response:
+    def _handle_unexpected(self, error: BaseException, scope: Scope) -> Response:
         if isinstance(error, asyncio.CancelledError):
             # The service shuts down, and uvicorn cancelled this request after DRAIN_TIMEOUT.
-            return self._respond(self._cancelled())
+            return self._respond(self._cancelled(scope))
         log.error("fault", exc_info=error)
         return self._respond(InternalError())
 

@@ -43,22 +43,33 @@ class Connector:
         delay = 0.05
         while True:
             try:
-                connection = await self._connect()
-                if not connection.is_closed():
-                    self._failure = None
-                    return connection
+                return await self.attempt()
+            except PermanentDatabaseError:
+                raise
+            except DatabaseUnavailableError:
+                # Jitter, so that waiting requests do not all connect at once when the database is back.
+                await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311
+                delay = min(2 * delay, MAX_RETRY_DELAY)
+
+    async def attempt(self) -> asyncpg.Connection:
+        """Returns a connection. Does not retry.
+
+        Raises DatabaseUnavailableError; PermanentDatabaseError for a failure that a retry cannot change.
+        """
+        try:
+            connection = await self._connect()
+            if connection.is_closed():
                 raise ConnectionResetError(errno.ECONNRESET, "closed as soon as it was opened")
-            except Exception as error:
-                self._failure = error
-                self._log_failure(error)
-                if not is_transient(error):
-                    raise PermanentDatabaseError(connection_failure(self._address, error)) from error
-            # Jitter, so that waiting requests do not all connect at once when the database is back.
-            await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311
-            delay = min(2 * delay, MAX_RETRY_DELAY)
+        except Exception as error:
+            self._failure = error
+            self._log_failure(error)
+            kind = DatabaseUnavailableError if is_transient(error) else PermanentDatabaseError
+            raise kind(connection_failure(self._address, error)) from error
+        self._failure = None
+        return connection
 
     def timeout_error(self, seconds: float) -> DatabaseUnavailableError:
-        """Returns the error for a request that has waited `seconds` for a connection, with the last failure."""
+        """Returns the error if there has been no connection for `seconds`, with the last failure."""
         return DatabaseUnavailableError(connection_failure(self._address, self._failure or TimeoutError(), seconds))
 
     def _log_failure(self, error: Exception) -> None:

@@ -1,9 +1,12 @@
 """The database: its pool, and its last known state (reachable, writable)."""
 
 import asyncio
+import math
 import random
 import secrets
 import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Self
 
@@ -18,6 +21,7 @@ from todo_api.database.failures import (
     StatementFailedError,
     StatementLostError,
     StatementRejectedError,
+    StatementTimedOutError,
     connection_failure,
     is_transient_rejection,
     is_unavailable,
@@ -35,8 +39,10 @@ STATE_LIFETIME = 10
 """Seconds after which the last known state is stale."""
 PING_TIMEOUT = 5
 """Timeout in seconds of a check whether the database responds."""
-RECOVERY_INTERVAL = 1
-"""Maximum seconds between two checks while the database is unreachable."""
+RECOVERY_INTERVAL = 0.9
+"""Maximum seconds between two checks while the database is unreachable, so that it is found within a second."""
+MAX_RETRY_AFTER = 60
+"""Maximum seconds that clients are asked to wait during an outage."""
 READ_ONLY_INTERVAL = 5
 """Maximum seconds between two checks whether a read-only database can be written again. Each check expires all
 connections, because a changed setting of the role or of the database applies to new connections only."""
@@ -67,11 +73,13 @@ class Database:
             "command_timeout": self._limits.statement_timeout,
             "server_settings": {"application_name": application_name},
         } | target.arguments()
-        self._pool = Pool(Connector(self._connect, target.address), self._limits)
+        self._connector = Connector(self._connect, target.address)
+        self._pool = Pool(self._connector, self._limits)
         # Bound methods of the pool, which save a call for each statement.
         self.take = self._pool.take
         self.release = self._pool.release
         self._reachable: bool | None = None
+        self._unreachable_since = 0.0
         self._checked_at = 0.0
         self._ping_lock = asyncio.Lock()
         self._recovery: asyncio.Task[None] | None = None
@@ -110,8 +118,13 @@ class Database:
             async with self._ping_lock:
                 # The first of the waiting calls has sent the statement for all.
                 if self._reachable is None or self._is_stale():
-                    await self._ping()
+                    await self._ping(self._fetch_ping, PING_TIMEOUT)
         return self._reachable is True and not self._read_only
+
+    @property
+    def retry_after(self) -> int:
+        """Seconds after which a rejected request should be sent again."""
+        return retry_delay(time.monotonic() - self._unreachable_since) if self._reachable is False else 1
 
     async def revision(self) -> str | None:
         """Returns the schema's revision, or None if no migration has run."""
@@ -122,13 +135,21 @@ class Database:
         return None if row is None else str(row["version_num"])
 
     async def acquire(self, deadline: float) -> Lease:
-        """As Pool.acquire; also updates the state."""
+        """As Pool.acquire; also updates the state.
+
+        Raises DatabaseUnavailableError at once during an outage: if waiting as long as a request may wait has not
+        helped, and no statement has run since. A suspended database that wakes slowly is not an outage.
+        """
+        start = time.monotonic()
         try:
+            if self._reachable is False and (outage := start - self._unreachable_since) >= self.wait_timeout:
+                raise self._connector.timeout_error(round(outage, 1))
             return await self._pool.acquire(deadline)
         except DatabaseUnavailableError as error:
             # If connections are open, the pool is exhausted, but the database is reachable.
             if not self.stats.open:
-                self._mark_unreachable(error)
+                self._mark_unreachable(error, since=start)
+            error.retry_after = self.retry_after
             raise
 
     def mark_reachable(self, now: float) -> None:
@@ -138,13 +159,12 @@ class Database:
 
     def classify_error(self, error: Exception, lease: Lease) -> StatementFailedError | None:
         """Returns the StatementFailedError for a transient `error`, and updates the state: the connection was lost, or
-        PostgreSQL rejected the statement. Returns None for any other error.
+        PostgreSQL rejected the statement, or it timed out. Returns None for any other error.
 
         Checks the connection too, because asyncpg and the event loop raise many exceptions for a closed one.
-        Raises DatabaseUnavailableError if the statement timed out.
         """
         if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
-            raise DatabaseUnavailableError("the statement timed out") from error
+            return StatementTimedOutError()
         if is_transient_rejection(error):
             if error.sqlstate == READ_ONLY:
                 self._mark_read_only()
@@ -172,20 +192,47 @@ class Database:
             raise
         return connection
 
-    def _mark_unreachable(self, error: DatabaseUnavailableError) -> None:
+    def _mark_unreachable(self, error: DatabaseUnavailableError, since: float = math.inf) -> None:
+        """`since` is a time of time.monotonic() from which on no connection could be opened, if it is known."""
+        now = time.monotonic()
         if self._reachable is not False:
             log.warning("database lost", error=str(error))
+            self._unreachable_since = now
         self._reachable = False
-        self._checked_at = time.monotonic()
+        self._unreachable_since = min(self._unreachable_since, since)
+        self._checked_at = now
         if not self._pool.closed and (self._recovery is None or self._recovery.done()):
             self._recovery = asyncio.get_running_loop().create_task(self._recover())
 
     async def _recover(self) -> None:
-        """Pings until the database responds, so that readiness returns without a request."""
-        while not self._reachable:
-            await asyncio.sleep(random.uniform(0.5, 1) * RECOVERY_INTERVAL)  # noqa: S311
-            await self._ping()
-        log.warning("database back")
+        """Probes until the database responds, because no request does it during an outage.
+
+        A probe begins at each interval although earlier ones are under way: a connection that was begun during an
+        outage may never be answered.
+        """
+        answered = asyncio.Event()
+        probes: set[asyncio.Task[None]] = set()
+
+        async def probe() -> None:
+            await self._ping(self._fetch_ping_outside_the_pool, max(PING_TIMEOUT, self.wait_timeout))
+            if self._reachable:
+                answered.set()
+
+        try:
+            while not self._reachable:
+                answered.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(random.uniform(0.5, 1) * RECOVERY_INTERVAL):  # noqa: S311
+                        await answered.wait()
+                if not self._reachable:
+                    probes.add(task := asyncio.create_task(probe()))
+                    task.add_done_callback(probes.discard)
+        finally:
+            for task in probes:
+                task.cancel()
+        # The pool's attempts were begun during the outage, too.
+        self._pool.cancel_opening()
+        log.warning("database back", seconds=round(time.monotonic() - self._unreachable_since, 1))
 
     def _mark_read_only(self) -> None:
         if not self._read_only:
@@ -198,7 +245,7 @@ class Database:
         while self._read_only:
             await asyncio.sleep(random.uniform(0.5, 1) * READ_ONLY_INTERVAL)  # noqa: S311
             self._pool.expire_connections()
-            await self._ping()
+            await self._ping(self._fetch_ping, PING_TIMEOUT)
         log.warning("database writable")
 
     def _disable_statement_cache(self) -> None:
@@ -215,21 +262,42 @@ class Database:
     def _is_stale(self) -> bool:
         return time.monotonic() - self._checked_at > STATE_LIFETIME
 
-    async def _ping(self) -> None:
+    def _fetch_ping(self) -> Coroutine[Any, Any, asyncpg.Record | None]:
+        return self.session().fetch_one(_PING)
+
+    async def _fetch_ping_outside_the_pool(self) -> asyncpg.Record | None:
+        """Because attempts that are never answered may use all of the pool's connections."""
+        connection = await self._connector.attempt()
         try:
-            async with asyncio.timeout(PING_TIMEOUT):
-                row = await self.session().fetch_one(_PING)
+            return await connection.fetchrow(_PING.sql)
+        except (OSError, asyncpg.InternalClientError) as error:
+            raise DatabaseUnavailableError(connection_failure(self._address, error)) from error
+        finally:
+            connection.terminate()
+
+    async def _ping(self, fetch: Callable[[], Awaitable[asyncpg.Record | None]], seconds: float) -> None:
+        """Updates the state by the result of `fetch`, which has `seconds` for it."""
+        try:
+            async with asyncio.timeout(seconds):
+                row = await fetch()
         except TimeoutError as error:
-            self._mark_unreachable(DatabaseUnavailableError(connection_failure(self._address, error, PING_TIMEOUT)))
+            self._mark_unreachable(DatabaseUnavailableError(connection_failure(self._address, error, seconds)))
         except DatabaseUnavailableError as error:
             self._mark_unreachable(error)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             self._mark_unreachable(DatabaseUnavailableError(without_values(error)))
         else:
+            self.mark_reachable(time.monotonic())
             if row is not None and row["read_only"]:
                 self._mark_read_only()
             else:
                 self._read_only = False
+
+
+def retry_delay(outage: float) -> int:
+    """Returns the seconds after which a request should be sent again: a quarter of `outage`, the seconds for which the
+    database has not responded, because the longer an outage has lasted, the longer it is likely to last."""
+    return max(1, min(int(outage / 4), MAX_RETRY_AFTER))
 
 
 def _writes_utc(connection: asyncpg.Connection) -> bool:

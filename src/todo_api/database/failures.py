@@ -14,7 +14,12 @@ from sqlalchemy.exc import StatementError
 
 
 class DatabaseUnavailableError(Exception):
-    """The database did not respond, or not in time. A statement may have run or not."""
+    """The database did not respond, or not in time."""
+
+    may_have_changed = False
+    """Whether a change may be stored although the database did not confirm it."""
+    retry_after = 1
+    """Seconds after which the request may be sent again."""
 
 
 class PermanentDatabaseError(DatabaseUnavailableError):
@@ -25,10 +30,20 @@ class PermanentDatabaseError(DatabaseUnavailableError):
 class StatementFailedError(DatabaseUnavailableError):
     """A statement failed for a transient reason."""
 
-    def __init__(self, cause: Exception, *, safe_to_retry: bool) -> None:
-        super().__init__(without_values(cause))
+    may_have_run = True
+    """Whether the server may have completed the statement."""
+
+    def __init__(self, description: str, *, safe_to_retry: bool) -> None:
+        super().__init__(description)
         self.safe_to_retry = safe_to_retry
         """Whether the statement certainly changed nothing and may succeed on a retry."""
+
+
+class StatementTimedOutError(StatementFailedError):
+    """The server did not complete the statement in time. It is cancelled, but may have been completed before."""
+
+    def __init__(self) -> None:
+        super().__init__("the statement timed out", safe_to_retry=False)
 
 
 class StatementLostError(StatementFailedError):
@@ -36,17 +51,21 @@ class StatementLostError(StatementFailedError):
 
     def __init__(self, cause: Exception) -> None:
         known = isinstance(cause, asyncpg.PostgresConnectionError | asyncpg.InternalClientError)
-        super().__init__(cause, safe_to_retry=known and _message_contains(cause, _NEVER_SENT))
+        never_sent = known and _message_contains(cause, _NEVER_SENT)
+        super().__init__(without_values(cause), safe_to_retry=never_sent)
+        self.may_have_run = not never_sent
 
 
 class StatementRejectedError(StatementFailedError):
     """PostgreSQL rejected a statement, and the connection can be reused."""
 
     def __init__(self, cause: asyncpg.PostgresError) -> None:
-        super().__init__(cause, safe_to_retry=cause.sqlstate in _SAFE_TO_RETRY)
+        super().__init__(without_values(cause), safe_to_retry=cause.sqlstate in _SAFE_TO_RETRY)
+        self.may_have_run = cause.sqlstate == COMPLETION_UNKNOWN
 
 
 READ_ONLY = "25006"
+COMPLETION_UNKNOWN = "40003"
 UNKNOWN_PREPARED_STATEMENT, DUPLICATE_PREPARED_STATEMENT = "26000", "42P05"
 """asyncpg prepares a statement under a name and then runs it. A pooler in transaction mode may use another connection
 of the server, on which the name is unknown, or already in use. Nothing ran."""
@@ -61,7 +80,7 @@ _SAFE_TO_RETRY = {
 }
 _TRANSIENT = {
     *_SAFE_TO_RETRY,
-    "40003",  # Statement completion unknown.
+    COMPLETION_UNKNOWN,
     "55006",  # Object in use.
     "55P03",  # Lock not available: lock_timeout, NOWAIT.
     "25P03",  # Idle-in-transaction timeout.

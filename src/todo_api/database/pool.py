@@ -154,6 +154,11 @@ class Pool:
         for lease in idle:
             self._start_closing(lease)
 
+    def cancel_opening(self) -> None:
+        """Cancels all attempts to connect. New ones begin for waiting requests."""
+        for task in self._opening:
+            task.cancel()
+
     async def close(self) -> None:
         """Closes all connections. Waits CLOSE_TIMEOUT at most for those in use, then terminates them."""
         self.closed = True
@@ -161,8 +166,7 @@ class Pool:
             if timer is not None:
                 timer.cancel()
         self._fail_waiters(DatabaseUnavailableError("the service is shutting down"))
-        for task in self._opening:
-            task.cancel()
+        self.cancel_opening()
         for lease in self._idle:
             self._start_closing(lease)
         self._idle.clear()
@@ -235,9 +239,8 @@ class Pool:
         with suppress(ValueError):
             self._waiters.remove(waiter)
         if not self._waiters:
-            # No request is waiting any more, so stop opening connections.
-            for task in self._opening:
-                task.cancel()
+            # No request is waiting any more, so no attempt follows.
+            self.cancel_opening()
 
     def _fail_waiters(self, error: BaseException) -> None:
         while self._waiters:

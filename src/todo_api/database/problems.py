@@ -5,14 +5,19 @@ from fastapi_contract.problems import Problem
 
 class DatabaseUnavailable(Problem):
     """The database is suspended, restarting, unreachable or busy. The request may be correct: send it again after the
-    seconds in the Retry-After header."""
+    seconds in the Retry-After header. If the request changes something, and the service does not know whether the
+    database has stored the change, the detail says so: then read before you repeat the request."""
 
     type = "/problems/database-unavailable"
     title = "Database unavailable"
     status = 503
 
-    def __init__(self) -> None:
+    def __init__(self, retry_after: int = 1, *, may_have_changed: bool = False) -> None:
+        """`retry_after` is in seconds. `may_have_changed` is whether the change may be stored nevertheless."""
         super().__init__(
-            "The database is temporarily unavailable. Retry after Retry-After seconds.",
-            {"Retry-After": "1"},
+            "The database is temporarily unavailable. Retry after Retry-After seconds."
+            if not may_have_changed
+            else "The database became unavailable. The change may have been carried out: after Retry-After seconds, "
+            "read before you repeat it.",
+            {"Retry-After": str(retry_after)},
         )

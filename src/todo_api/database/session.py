@@ -44,8 +44,7 @@ class Connections(Protocol):
         """Called after a statement has run; `now` is a time of time.monotonic()."""
 
     def classify_error(self, error: Exception, lease: Lease) -> StatementFailedError | None:
-        """Returns the StatementFailedError for a transient `error`, otherwise None. Raises DatabaseUnavailableError if
-        the statement timed out."""
+        """Returns the StatementFailedError for a transient `error`, otherwise None."""
 
 
 class SessionStats:
@@ -71,6 +70,8 @@ class Session:
     """Runs statements. Each takes a connection only while it runs; those of a `transaction()` share one.
 
     Raises DatabaseUnavailableError, or asyncpg's PostgresError if the database rejects a statement permanently.
+    `may_have_changed` of the error is about the last statement or transaction, because a handler has only one that
+    writes.
     """
 
     __slots__ = ("_database", "_lease", "stats")
@@ -108,7 +109,13 @@ class Session:
                     await transaction.rollback()
                     reusable = True
                 raise
-            await self._guarded(lease, "COMMIT", transaction.commit)
+            try:
+                await self._guarded(lease, "COMMIT", transaction.commit)
+            except StatementFailedError as failed:
+                # The server rolls back a transaction whose connection is lost before COMMIT arrives, and one in which a
+                # savepoint was lost.
+                failed.may_have_changed = failed.may_have_run and self._lease is None
+                raise
             reusable = True
         finally:
             if self._lease is None:
@@ -173,6 +180,7 @@ class Session:
         if past_deadline or not (
             failed.safe_to_retry or (statement.retryable and isinstance(failed, StatementLostError))
         ):
+            failed.may_have_changed = failed.may_have_run and not statement.retryable
             raise failed from error
         return True
 
