@@ -147,3 +147,4 @@ install_packages tests/generators --omit=dev
 # The tests also look in /usr/sbin, where Debian installs PgBouncer, because PATH may lack it.
 install_tool pgbouncer pgbouncer /usr/sbin/pgbouncer
 install_tool chromium chromium google-chrome
+install_tool redis-server redis-server valkey-server

@@ -6,7 +6,7 @@
 from fastapi_contract.responses.answers import Answer
 from todo_contract import models
 
-CONTRACT = "d63268ac25292d2b"
+CONTRACT = "47624ff102cf8e9e"
 """Digest of the contract that all of generated/ is from."""
 
 

@@ -723,7 +723,7 @@ export interface components {
             /** @description The name of the header, in the form of every 422. */
             errors: components["schemas"]["InputError"][];
         };
-        /** @description The caller sends more requests than are allowed. Send the request again after the seconds in `Retry-After`. */
+        /** @description The user or the address sends more requests than are allowed in a minute. Send the request again after the seconds in `Retry-After`. */
         TooManyRequestsProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1194,12 +1194,14 @@ export interface components {
                 "application/problem+json": components["schemas"]["UnprocessableProblem"];
             };
         };
-        /** @description The caller sends too many requests. A proxy in front of the service may limit them. */
+        /** @description The user or the address sends too many requests. A proxy in front of the service may also limit them; its response may lack `RateLimit` and `RateLimit-Policy`. */
         TooManyRequestsResponse: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestIdHeader"];
                 "API-Version": components["headers"]["ApiVersionHeader"];
                 "Retry-After": components["headers"]["RetryAfterHeader"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicyHeader"];
+                RateLimit: components["headers"]["RateLimitHeader"];
                 [name: string]: unknown;
             };
             content: {
@@ -1374,6 +1376,16 @@ export interface components {
          * @example 1
          */
         RetryInProgressHeader: number;
+        /**
+         * @description The limit that was exceeded: its name, the quota of requests `q`, and the seconds `w` in which they may be sent.
+         * @example "user";q=600;w=60
+         */
+        RateLimitPolicyHeader: string;
+        /**
+         * @description The name of the limit, the requests `r` that are left, and the seconds `t` after which more are accepted.
+         * @example "user";r=0;t=5
+         */
+        RateLimitHeader: string;
     };
     pathItems: never;
 }
@@ -1487,6 +1499,8 @@ export type HeaderChallengeHeader = components['headers']['ChallengeHeader'];
 export type HeaderInvalidRequestChallengeHeader = components['headers']['InvalidRequestChallengeHeader'];
 export type HeaderRetryAfterHeader = components['headers']['RetryAfterHeader'];
 export type HeaderRetryInProgressHeader = components['headers']['RetryInProgressHeader'];
+export type HeaderRateLimitPolicyHeader = components['headers']['RateLimitPolicyHeader'];
+export type HeaderRateLimitHeader = components['headers']['RateLimitHeader'];
 export type $defs = Record<string, never>;
 export interface operations {
     getServiceInfo: {

@@ -15,6 +15,7 @@ from fastapi_contract.middleware import pages
 from fastapi_contract.middleware.cors import COMMON_HEADERS, CrossOrigin
 from fastapi_contract.middleware.deprecation import Deprecations
 from fastapi_contract.middleware.mount import Mount
+from fastapi_contract.middleware.rate_limit import AddressLimit, AddressLimiter
 from fastapi_contract.middleware.request_context import RequestContext
 from fastapi_contract.requests import ContractRoute
 from fastapi_contract.router import ContractRouter
@@ -35,6 +36,7 @@ def contract_app(
     request_headers: Sequence[str] = (),
     log_fields: Callable[[Scope], Mapping[str, Any]] = _no_fields,
     cancelled: Callable[[Scope], problems.Problem] = lambda _: problems.InternalError(),
+    address_limit: AddressLimit | None = None,
     shortcut: bool = True,
     root_path: str = "",
 ) -> FastAPI:
@@ -44,9 +46,9 @@ def contract_app(
     answers it. `origins` are normalized CORS origins (`origins.normalize`), whose pages may send
     `request_headers` besides those of the contract and of tracing.
     `log_fields` returns the fields that the service adds to the log line of a request. `cancelled` makes the problem
-    for a request that is cancelled because the service shuts down. With `shortcut=False`, FastAPI's own code answers
-    every request, with the same responses. `root_path` is a prefix such as `/todo` that a reverse proxy removes from
-    each path: URLs that the service makes begin with it.
+    for a request that is cancelled because the service shuts down. `address_limit` limits the requests of each client
+    address. With `shortcut=False`, FastAPI's own code answers every request, with the same responses. `root_path` is a
+    prefix such as `/todo` that a reverse proxy removes from each path: URLs that the service makes begin with it.
 
     Raises ContractError with every difference between the contract and the handlers.
 
@@ -93,6 +95,11 @@ def contract_app(
     if app.root_path:
         templates = [*own_pages, *(operation.path for operation in contract.operations.values())]
         inner = Mount(inner, app.root_path, app.root_path.removeprefix(root_path), templates, respond)
+    if address_limit is not None:
+        # A proxy may have removed its prefix.
+        roots = {"", contract.base_path, app.root_path}
+        paths = [root + contract.operations[each].path for each in address_limit.unlimited for root in roots]
+        inner = AddressLimiter(inner, address_limit, paths, respond)
     names = [*contract.request_headers, *COMMON_HEADERS, *request_headers]
     cross_origin = CrossOrigin(origins, contract.methods, names, contract.response_headers, respond)
     app.middleware_stack = RequestContext(inner, app, cross_origin, respond, log_fields=log_fields, cancelled=cancelled)

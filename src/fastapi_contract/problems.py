@@ -157,16 +157,22 @@ class UnsupportedMediaType(Problem):
 
 
 class TooManyRequests(Problem):
-    """The caller sends more requests than are allowed. Send the request again after the seconds in the Retry-After
-    header."""
+    """The user or the address sends more requests than are allowed in a minute. Send the request again after the
+    seconds in the Retry-After header. The RateLimit-Policy header names the limit."""
 
     type = "/problems/too-many-requests"
     title = "Too many requests"
     status = 429
 
-    def __init__(self, seconds: int) -> None:
-        """`seconds` is the time after which a request is accepted again."""
-        super().__init__("Too many requests were sent. Retry after Retry-After seconds.", {"Retry-After": str(seconds)})
+    def __init__(self, policy: str, quota: int, window: int, seconds: int) -> None:
+        """The limit `policy` allows `quota` requests in `window` seconds. `seconds` is the time after which a request
+        is accepted again."""
+        headers = {
+            "Retry-After": str(seconds),
+            "RateLimit-Policy": f'"{policy}";q={quota};w={window}',
+            "RateLimit": f'"{policy}";r=0;t={seconds}',
+        }
+        super().__init__("Too many requests were sent. Retry after Retry-After seconds.", headers)
 
 
 class HeaderFieldsTooLarge(Problem):

@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 from fastapi_contract import problems
 from fastapi_contract.application import contract_app
+from fastapi_contract.middleware.rate_limit import AddressLimit
 from todo_api import service
 from todo_api.auth.jwks import IssuerUnavailableError, PublishedKeys
 from todo_api.auth.keys import shared_key
@@ -18,12 +19,16 @@ from todo_api.database.database import Database
 from todo_api.database.dependency import log_fields
 from todo_api.database.failures import DatabaseUnavailableError
 from todo_api.database.problems import DatabaseUnavailable
+from todo_api.rate_limits import RateLimits
 from todo_api.services import Services
 from todo_api.settings import Settings
 from todo_api.tasks import handlers as tasks
 
 ROUTERS = (tasks.router, service.router)
 """One for each tag of the contract."""
+
+_HEALTH_CHECKS = ("getHealth", "getReadiness")
+"""Never limited, because a platform restarts a service whose probes fail."""
 
 
 def _database_unavailable(error: DatabaseUnavailableError) -> problems.Problem:
@@ -60,6 +65,9 @@ def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
         settings.token_max_bytes,
     )
 
+    rate_limits = RateLimits(settings.rate_limit_url)
+    by_address = rate_limits.limit("address", settings.rate_limit_address)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with database:
@@ -68,6 +76,7 @@ def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
             yield
             if published is not None:
                 await published.close()
+            await rate_limits.close()
 
     app = contract_app(
         contract,
@@ -78,10 +87,16 @@ def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
         request_headers=settings.allowed_headers,
         log_fields=log_fields,
         cancelled=_cancelled,
+        address_limit=AddressLimit(by_address, settings.trusted_proxies, _HEALTH_CHECKS) if by_address else None,
         shortcut=shortcut,
         root_path=settings.root_path,
     )
     keys = [shared_key(secret.get_secret_value()) for secret in secrets if secret]
-    verifier = TokenVerifier(policy, keys, published)
-    app.state.services = Services(database, verifier, settings.max_tasks, settings.require_if_match)
+    app.state.services = Services(
+        database,
+        TokenVerifier(policy, keys, published),
+        rate_limits.limit("user", settings.rate_limit_user),
+        settings.max_tasks,
+        settings.require_if_match,
+    )
     return app

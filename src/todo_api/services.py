@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
+from fastapi_contract.middleware.rate_limit import RateLimit
 from todo_api.auth.tokens import TokenVerifier
 from todo_api.database.database import Database
 
@@ -12,6 +13,8 @@ from todo_api.database.database import Database
 class Services:
     database: Database
     tokens: TokenVerifier
+    user_limit: RateLimit | None
+    """None if requests of a user are not limited."""
     max_tasks: int
     """Number of tasks that a user can have."""
     require_if_match: bool

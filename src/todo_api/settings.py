@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fastapi_contract.middleware.origins import LOCAL, normalize
+from fastapi_contract.middleware.rate_limit import ClientAddress
 from fastapi_contract.openapi.servers import is_path
 from fastapi_contract.serving.limits import ConnectionLimits
 from todo_api.auth.keys import ALIASES, shared_key
@@ -99,6 +100,30 @@ class Settings(BaseSettings):
     token_leeway: int = Field(30, ge=0, le=300, description="Allowed clock skew in seconds for `iat` and `nbf`.")
     token_max_lifetime: int = Field(86400, ge=1, description="Maximum seconds from `iat` to `exp`.")
     token_max_bytes: int = Field(8192, ge=256, le=65536, description="Maximum size of a token in bytes.")
+    rate_limit_user: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Requests of a user in a minute; then the answer is 429. 0 is no limit. "
+        "Default with `DATABASE_URL`: `600`.",
+    )
+    rate_limit_address: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Requests of a client address (IPv6: /64) in a minute, as above. "
+        "Default with `DATABASE_URL`: `3000`.",
+    )
+    rate_limit_url: SecretStr | None = Field(
+        None,
+        description="URL of Redis or Valkey, in which all workers and machines count. "
+        "If unset, each worker counts its own requests.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Networks of reverse proxies whose `X-Forwarded-For` names the client, separated by commas. "
+        "Private addresses are trusted.",
+    )
     data_dir: Path = Field(Path(".todo-api"), description="Folder of the embedded PostgreSQL and the generated secret.")
     root_path: str = Field(
         "", max_length=200, description="Path that a reverse proxy removes from each URL, such as `/todo`."
@@ -171,7 +196,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{error}. Generate one with: openssl rand -base64 32") from None
         return value
 
-    @field_validator("allowed_origins", "allowed_headers", "better_auth_algorithms", mode="before")
+    @field_validator("allowed_origins", "allowed_headers", "better_auth_algorithms", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -182,6 +207,25 @@ class Settings(BaseSettings):
     @classmethod
     def _replace_aliases(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(ALIASES.get(name, name) for name in value))
+
+    @field_validator("rate_limit_url")
+    @classmethod
+    def _check_rate_limit_url(cls, value: SecretStr | None) -> SecretStr | None:
+        url = value and value.get_secret_value()
+        if url and not (
+            re.fullmatch(r"(redis|valkey)s?://[^/?#\s]+(/[0-9]*)?(\?[^#\s]*)?", url) and _has_valid_port(url)
+        ):
+            raise ValueError("must be a URL such as redis://:password@redis.example.com:6379/0")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            ClientAddress(value)
+        except ValueError:
+            raise ValueError("must be networks such as 203.0.113.0/24, separated by commas") from None
+        return value
 
     @field_validator("root_path")
     @classmethod
@@ -197,10 +241,17 @@ class Settings(BaseSettings):
         return tuple(map(normalize, value))
 
     @model_validator(mode="after")
-    def _set_default_origins(self) -> Self:
-        """Sets the default for DATABASE_URL. Every local port is allowed by default only with the embedded database."""
-        if self.database_url is not None and "allowed_origins" not in self.model_fields_set:
-            self.allowed_origins = ("http://localhost:3000",)
+    def _set_defaults_for_production(self) -> Self:
+        """Sets the defaults for DATABASE_URL. With the embedded database every local port is an allowed origin, and
+        requests are not limited."""
+        if self.database_url is not None:
+            defaults = {
+                "allowed_origins": ("http://localhost:3000",),
+                "rate_limit_user": 600,
+                "rate_limit_address": 3000,
+            }
+            for name in defaults.keys() - self.model_fields_set:
+                setattr(self, name, defaults[name])
         return self
 
     @field_validator("allowed_headers")

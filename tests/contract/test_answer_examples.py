@@ -236,7 +236,7 @@ CAUSES: dict[str, Cause] = {
     "IssuerUnavailableExample": issuer_unavailable,
 }
 """How an answer is caused that equals an example, by the name of the example."""
-WAIVERS = {"TooManyRequestsExample": "A proxy in front of the service sends it."}
+WAIVERS = {"TooManyRequestsExample": "test_rate_limits.py compares it, because health checks are never limited."}
 
 
 def examples() -> Iterator[tuple[Operation, int, str]]:

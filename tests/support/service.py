@@ -91,7 +91,7 @@ def _start(app: FastAPI, limits: ConnectionLimits) -> tuple[Service, Server, thr
 
 
 def settings_for(database_url: str, **others: Any) -> Settings:
-    values = {"database_url": database_url, "better_auth_secret": SECRET, **others}
+    values = {"database_url": database_url, "better_auth_secret": SECRET, "rate_limit_user": 0, **others}
     return Settings(_env_file=None, **values)
 
 

@@ -21,7 +21,12 @@ LIMIT = 60
 
 
 def environment(directory: Path, **settings: str) -> dict[str, str]:
-    defaults = {"PATH": os.environ["PATH"], "DATA_DIR": str(directory / "data"), "LOG_FORMAT": "json"}
+    defaults = {
+        "PATH": os.environ["PATH"],
+        "DATA_DIR": str(directory / "data"),
+        "LOG_FORMAT": "json",
+        "RATE_LIMIT_USER": "0",
+    }
     return {**defaults, **settings}
 
 

@@ -42,6 +42,19 @@ class BearerAuth(SecurityBase):
         return user
 
 
+class UserLimit:
+    """The guard that limits the requests of each user. It is called after BearerAuth."""
+
+    async def __call__(self, request: Request) -> None:
+        """Raises TooManyRequests."""
+        scope = request.scope
+        limit = services(scope).user_limit
+        # FastAPI calls it again for a request that the shortcut passes on.
+        if limit is not None and "counted" not in scope:
+            scope["counted"] = True
+            await limit.require(scope["user"])
+
+
 class UrlOwnership:
     """The guard that compares the authenticated user with the `user_id` of the URL. It is called after BearerAuth."""
 
@@ -77,6 +90,7 @@ def _malformed(fault: str) -> InvalidRequest:
 
 
 bearer = BearerAuth()
+user_limit = UserLimit()
 owns_url = UrlOwnership()
 
 
