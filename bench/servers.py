@@ -118,6 +118,7 @@ def running(
         "DATABASE_URL": database_url,
         # Counted, and never reached.
         "RATE_LIMIT_USER": "1000000",
+        "RATE_LIMIT_ADDRESS": "1000000",
         "BETTER_AUTH_SECRET": SECRET,
         "LOG_LEVEL": "info",
         "NODE_ENV": "production",

@@ -95,14 +95,17 @@ def contract_app(
     if app.root_path:
         templates = [*own_pages, *(operation.path for operation in contract.operations.values())]
         inner = Mount(inner, app.root_path, app.root_path.removeprefix(root_path), templates, respond)
+    limiter = None
     if address_limit is not None:
         # A proxy may have removed its prefix.
         roots = {"", contract.base_path, app.root_path}
         paths = [root + contract.operations[each].path for each in address_limit.unlimited for root in roots]
-        inner = AddressLimiter(inner, address_limit, paths, respond)
+        limiter = AddressLimiter(inner, address_limit, paths, respond)
     names = [*contract.request_headers, *COMMON_HEADERS, *request_headers]
     cross_origin = CrossOrigin(origins, contract.methods, names, contract.response_headers, respond)
-    app.middleware_stack = RequestContext(inner, app, cross_origin, respond, log_fields=log_fields, cancelled=cancelled)
+    app.middleware_stack = RequestContext(
+        inner, app, cross_origin, respond, log_fields=log_fields, cancelled=cancelled, limiter=limiter
+    )
     return app
 
 

@@ -1,12 +1,12 @@
 """Rate limits: 429 with Retry-After, and RateLimit and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers-10."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 from time import monotonic
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,9 +24,14 @@ IPV6_PREFIX = 64
 events = LimitedLog()
 
 
+Wait: TypeAlias = float | Awaitable[float]
+"""The seconds after which a request is accepted; 0 if it is accepted now. A counter in this process need not be awaited:
+coroutines for both limits would take five times as many instructions as counting (38,000 against 6,000)."""
+
+
 class Counter(Protocol):
-    async def hit(self, caller: str) -> float:
-        """Counts a request and returns 0, or returns the seconds after which the next one is accepted."""
+    def hit(self, caller: str) -> Wait:
+        """Counts a request, unless its caller must wait."""
 
 
 class MemoryCounter:
@@ -43,7 +48,7 @@ class MemoryCounter:
         self._counts: dict[str, int] = {}
         self._last: dict[str, int] = {}
 
-    async def hit(self, caller: str) -> float:
+    def hit(self, caller: str) -> float:
         elapsed = self._clock() - self._start
         if elapsed >= WINDOW:
             self._last = self._counts if elapsed < 2 * WINDOW else {}
@@ -70,18 +75,20 @@ class RateLimit:
     """A quota of requests in each WINDOW, for each caller.
 
     limit = RateLimit("user", 600, MemoryCounter(600))
-    await limit.require(user)
+    if wait := limit.hit(user):
+        await limit.require_none(wait)
     """
 
     def __init__(self, policy: str, quota: int, counter: Counter) -> None:
         """`policy` is its name in the headers: ASCII without quotes."""
         self._policy = policy
         self._quota = quota
-        self._counter = counter
+        # The counter's own method, which saves a call for each request.
+        self.hit = counter.hit
 
-    async def require(self, caller: str) -> None:
-        """Counts a request. Raises TooManyRequests."""
-        seconds = await self._counter.hit(caller)
+    async def require_none(self, wait: Wait) -> None:
+        """Raises TooManyRequests unless the result of `hit` is 0."""
+        seconds = wait if isinstance(wait, int | float) else await wait
         if seconds:
             events.warning("rate limit exceeded", policy=self._policy)
             raise TooManyRequests(self._policy, self._quota, WINDOW, math.ceil(min(max(seconds, 1), WINDOW)))
@@ -99,7 +106,7 @@ class AddressLimit:
 
 
 class AddressLimiter:
-    """ASGI middleware: applies the limit of each client address, before a request is read any further."""
+    """Applies the limit of each client address."""
 
     def __init__(self, app: ASGIApp, limit: AddressLimit, unlimited_paths: Iterable[str], respond: Respond) -> None:
         self.app = app
@@ -108,14 +115,20 @@ class AddressLimiter:
         self._unlimited_paths = frozenset(unlimited_paths)
         self._respond = respond
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (address := self._address(scope)) and scope["path"] not in self._unlimited_paths:
-            try:
-                await self._limit.require(address)
-            except TooManyRequests as problem:
-                await self._respond(problem)(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
+    def choose(self, scope: Scope, headers: Mapping[bytes, bytes]) -> ASGIApp:
+        """Counts a request. Returns the app, or one that answers 429 if it must."""
+        address = self._address(scope, headers)
+        if address is not None and scope["path"] not in self._unlimited_paths and (wait := self._limit.hit(address)):
+            return partial(self._answer, wait)
+        return self.app
+
+    async def _answer(self, wait: Wait, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._limit.require_none(wait)
+        except TooManyRequests as problem:
+            await self._respond(problem)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
 
 class ClientAddress:
@@ -132,12 +145,12 @@ class ClientAddress:
         # Parsing takes 5 µs.
         self._read = lru_cache(10_000)(self._parse)
 
-    def __call__(self, scope: Scope) -> str | None:
+    def __call__(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str | None:
         client = scope["client"]
         # A Unix socket has none.
         address, is_proxy = self._read(client[0]) if client else (None, True)
-        if not is_proxy:
-            return address
+        if not is_proxy or b"x-forwarded-for" not in headers:
+            return None if is_proxy else address
         lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
         for forwarded in reversed(b",".join(lines).decode("latin-1").split(",")):
             address, is_proxy = self._read(forwarded.strip())

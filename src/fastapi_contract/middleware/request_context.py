@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_contract.middleware import request_id
 from fastapi_contract.middleware.cors import CrossOrigin
+from fastapi_contract.middleware.rate_limit import AddressLimiter
 from fastapi_contract.problems import InternalError, InvalidRequest, Problem, Respond
 from fastapi_contract.responses.streams import IS_HEAD
 
@@ -42,10 +43,12 @@ class RequestContext:
         *,
         log_fields: Callable[[Scope], Mapping[str, Any]],
         cancelled: Callable[[Scope], Problem],
+        limiter: AddressLimiter | None = None,
     ) -> None:
         """`app` is the inner ASGI app; `service` is the application that becomes `scope["app"]`. `respond` makes the
         response for a problem. `log_fields` returns the fields that the service adds to the log line of a request.
-        `cancelled` makes the problem for a request that is cancelled because the service shuts down."""
+        `cancelled` makes the problem for a request that is cancelled because the service shuts down.
+        `limiter` limits the requests that reach the inner app."""
         self.app = app
         self._service = service
         self._cross_origin = cross_origin
@@ -53,6 +56,7 @@ class RequestContext:
         self._version = (b"api-version", service.version.encode())
         self._log_fields = log_fields
         self._cancelled = cancelled
+        self._limiter = limiter
         # Bound once, because the unbound logger looks up its configuration for each line: 1.2 µs.
         self._log = log.bind()
 
@@ -111,7 +115,7 @@ class RequestContext:
                 return self._respond(InvalidRequest(fault, {"Connection": "close"}))
         if scope["method"] == "OPTIONS" and b"origin" in headers and b"access-control-request-method" in headers:
             return self._cross_origin.preflight(headers)
-        return self.app
+        return self.app if self._limiter is None else self._limiter.choose(scope, headers)
 
     def _log_request(self, scope: Scope, method: str, status: int | None, seconds: float) -> None:
         route = scope.get("route")

@@ -17,9 +17,10 @@ _events = SecurityLog()
 
 
 class BearerAuth(SecurityBase):
-    """The guard that authenticates a request.
+    """The guard that authenticates a request, and limits the requests of each user.
 
-    It runs before the body is read, and again as the dependency `Owner` of a handler; the token is verified only once.
+    It runs before the body is read, and again as the dependency `Owner` of a handler; the token is verified, and the
+    request counted, only once.
     """
 
     def __init__(self) -> None:
@@ -29,30 +30,20 @@ class BearerAuth(SecurityBase):
     async def __call__(self, request: Request) -> str:
         """Returns the user of the token, its `sub`.
 
-        Raises InvalidRequest, AuthenticationRequired, InvalidToken, IssuerUnavailableError.
+        Raises InvalidRequest, AuthenticationRequired, InvalidToken, IssuerUnavailableError, TooManyRequests.
         """
         user: str | None = request.scope.get("user")
         if user is None:
+            shared = services(request.scope)
             try:
-                user = await services(request.scope).tokens.verify(_token(request.scope["headers"]))
+                user = await shared.tokens.verify(_token(request.scope["headers"]))
             except InvalidToken as error:
                 _events.token_refused(request, error.reason)
                 raise
             request.scope["user"] = user
+            if shared.user_limit is not None and (wait := shared.user_limit.hit(user)):
+                await shared.user_limit.require_none(wait)
         return user
-
-
-class UserLimit:
-    """The guard that limits the requests of each user. It is called after BearerAuth."""
-
-    async def __call__(self, request: Request) -> None:
-        """Raises TooManyRequests."""
-        scope = request.scope
-        limit = services(scope).user_limit
-        # FastAPI calls it again for a request that the shortcut passes on.
-        if limit is not None and "counted" not in scope:
-            scope["counted"] = True
-            await limit.require(scope["user"])
 
 
 class UrlOwnership:
@@ -90,7 +81,6 @@ def _malformed(fault: str) -> InvalidRequest:
 
 
 bearer = BearerAuth()
-user_limit = UserLimit()
 owns_url = UrlOwnership()
 
 

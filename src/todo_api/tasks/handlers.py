@@ -10,14 +10,14 @@ from fastapi_contract.entity_tags import matches, tags
 from fastapi_contract.problems import ValidationFailed
 from fastapi_contract.validation.input_errors import InputError
 from todo_api import contract
-from todo_api.auth.bearer import Owner, bearer, owns_url, user_limit
+from todo_api.auth.bearer import Owner, bearer, owns_url
 from todo_api.database.dependency import DbSession
 from todo_api.idempotency.key import IdempotencyKey
 from todo_api.tasks import cursor, queries
 from todo_api.tasks.dependencies import IfMatch, IfNoneMatch, MaxTasks
 from todo_api.tasks.problems import ChangesExpired, TaskChanged, TaskNotFound, TooManyTasks
 
-router = contract.router(bearerAuth=[bearer, user_limit, owns_url])
+router = contract.router(bearerAuth=[bearer, owns_url])
 urls = {operation_id: operation.url for operation_id, operation in router.contract.operations.items()}
 
 ListTasksQuery = Annotated[models.ListTasksParametersQuery, Query()]
