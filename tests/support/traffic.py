@@ -4,17 +4,17 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
 
+from support.http_connection import Connection, http_connection
 from support.service import SECRET, WATCH
 from todo_api.auth.tokens import sign
 
@@ -146,97 +146,76 @@ class Traffic:
     async def _use(self, number: int) -> None:
         """Send requests until the traffic stops, or until a request gets no response."""
         with suppress(ConnectionError):
-            async with _connection(self.url, f"{self.user}-{number}") as connection:
+            async with http_connection(self.url) as connection:
+                user = f"{self.user}-{number}"
+                client = _Client(connection, user, {"Authorization": f"Bearer {sign(SECRET, user, lifetime=600)}"})
                 for turn in itertools.count():
                     if self._stopping:
                         return
-                    task = await self._create(connection, f"{number}.{turn}")
+                    task = await self._create(client, f"{number}.{turn}")
                     for change in range(3):
                         if task is None or self._stopping:
                             break
-                        await self._send(connection, "GET", f"/{task.id}")
-                        await self._update(connection, task, f"{turn}.{change}")
-                        await self._toggle(connection, task)
-                        await self._send(connection, "GET", "?limit=5")
+                        await self._send(client, "GET", f"/{task.id}")
+                        await self._update(client, task, f"{turn}.{change}")
+                        await self._toggle(client, task)
+                        await self._send(client, "GET", "?limit=5")
 
-    async def _create(self, connection: "_Connection", title: str) -> Task | None:
+    async def _create(self, client: "_Client", title: str) -> Task | None:
         self.titles.add(title)
-        created = await self._send(connection, "POST", "", {"title": title})
+        created = await self._send(client, "POST", "", {"title": title})
         if created is not None:
             self.tasks[title] = Task(created["id"])
         return self.tasks.get(title)
 
-    async def _update(self, connection: "_Connection", task: Task, description: str) -> None:
+    async def _update(self, client: "_Client", task: Task, description: str) -> None:
         task.descriptions.append(description)
-        updated = await self._send(connection, "PUT", f"/{task.id}", {"description": description})
+        updated = await self._send(client, "PUT", f"/{task.id}", {"description": description})
         if updated is not None:
             task.descriptions = [description]
 
-    async def _toggle(self, connection: "_Connection", task: Task) -> None:
+    async def _toggle(self, client: "_Client", task: Task) -> None:
         """Toggle the task. A retry that toggles it again is a fault."""
         before, task.completed = task.completed, None
-        toggled = await self._send(connection, "PATCH", f"/{task.id}/complete")
+        toggled = await self._send(client, "PATCH", f"/{task.id}/complete")
         if toggled is not None:
             task.completed = toggled["completed"]
             if task.completed is before:
                 self.faults.append(f"{task} was toggled twice")
 
     async def _send(
-        self, connection: "_Connection", method: str, path: str, body: dict[str, Any] | None = None
+        self, client: "_Client", method: str, path: str, content: dict[str, Any] | None = None
     ) -> dict[str, Any] | None:
         """Return the body of a successful response, or None. Raises ConnectionError if there is no response."""
         assert len(self.sent) < MAX_REQUESTS, self.summary()
-        url = f"{self.url}/{connection.user}/tasks{path}"
-        request = httpx.Request(method, url, headers=connection.headers, json=body)
+        url = f"{self.url}/{client.user}/tasks{path}"
+        request = httpx.Request(method, url, headers=client.headers, json=content)
         at = time.monotonic()
         try:
             async with asyncio.timeout(LIMIT):
-                response = await connection.send(request)
+                answer = await client.connection.send(
+                    method, request.url.raw_path.decode(), request.headers, request.content
+                )
         except ConnectionError as error:
             self.sent.append(Sent(method, at, time.monotonic(), None, repr(error)))
             raise
         answered = time.monotonic()
+        response = httpx.Response(answer.status, headers=answer.headers, content=answer.content, request=request)
         response.elapsed = timedelta(seconds=answered - at)
         if not response.is_success:
             self.sent.append(Sent(method, at, answered, response.status_code, response.text))
             self._problems.append(response)
             return None
         self.sent.append(Sent(method, at, answered, response.status_code))
-        answer: dict[str, Any] = response.json()
-        return answer
+        body: dict[str, Any] = response.json()
+        return body
 
 
-@dataclass
-class _Connection:
-    """A minimal HTTP client, because httpx is so slow that few requests would run at the same time."""
-
-    _reader: asyncio.StreamReader
-    _writer: asyncio.StreamWriter
+@dataclass(frozen=True)
+class _Client:
+    connection: Connection
     user: str
     headers: dict[str, str]
-
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        head = [f"{request.method} {request.url.raw_path.decode()} HTTP/1.1"]
-        head += [f"{name}: {value}" for name, value in request.headers.items()]
-        self._writer.write("\r\n".join([*head, "", ""]).encode() + request.content)
-        try:
-            status, *lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
-            headers = dict(line.split(": ", 1) for line in lines)
-            content = await self._reader.readexactly(int(headers["content-length"]))
-        except asyncio.IncompleteReadError as error:
-            raise ConnectionError(repr(error)) from None
-        return httpx.Response(int(status.split()[1]), headers=headers, content=content, request=request)
-
-
-@asynccontextmanager
-async def _connection(url: str, user: str) -> AsyncIterator[_Connection]:
-    address = urlsplit(url)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    try:
-        headers = {"Authorization": f"Bearer {sign(SECRET, user, lifetime=600)}"}
-        yield _Connection(reader, writer, user, headers)
-    finally:
-        writer.close()
 
 
 def _matches(task: Task, row: asyncpg.Record) -> bool:
