@@ -72,6 +72,16 @@ class Postgres:
             self._process.wait(LIMIT)
             self._process = None
 
+    def kill(self) -> None:
+        """Kill all processes of the server at once."""
+        with self.paused() as processes:
+            for process in processes:
+                process.kill()
+            psutil.wait_procs(processes, LIMIT)
+        assert self._process is not None
+        self._process.wait(LIMIT)
+        self._process = None
+
     def wait_until_ready(self) -> None:
         assert self._process is not None
         deadline = time.monotonic() + LIMIT
@@ -125,8 +135,8 @@ class Postgres:
             self.start()
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Suspend all server processes: connections stay open, and no query is answered."""
+    def paused(self) -> Iterator[list[psutil.Process]]:
+        """Suspend all server processes, and yield them: connections stay open, and no query is answered."""
         assert self._process is not None
         processes = [psutil.Process(self._process.pid)]
         try:
@@ -135,10 +145,11 @@ class Postgres:
             processes += processes[0].children(recursive=True)
             for process in processes[1:]:
                 process.suspend()
-            yield
+            yield processes
         finally:
             for process in processes:
-                process.resume()
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
 
 @contextmanager

@@ -49,6 +49,14 @@ def wait_for(condition: Callable[[], object], description: str) -> None:
         time.sleep(0.02)
 
 
+def is_answering(url: str) -> bool:
+    try:
+        httpx.get(f"{url}/health")
+    except httpx.TransportError:
+        return False
+    return True
+
+
 @dataclass
 class Serving:
     process: subprocess.Popen[str]
@@ -63,11 +71,7 @@ class Serving:
 
     def answers(self) -> bool:
         assert self.process.poll() is None, self.output
-        try:
-            httpx.get(f"http://{self.host}:{self.port}/health")
-        except httpx.TransportError:
-            return False
-        return True
+        return is_answering(f"http://{self.host}:{self.port}")
 
     def client(self, user: str = "demo") -> httpx.Client:
         token = run(self.directory, "token", user).stdout.strip()
