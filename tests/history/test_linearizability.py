@@ -98,6 +98,12 @@ def test_contradiction_names_what_fits_and_what_does_not() -> None:
     assert "get {} -> 404" in impossible
 
 
+def test_contradiction_names_an_old_answer_that_comes_later() -> None:
+    text = contradiction([CREATED, toggle(2, 3, DONE, 2), toggle(4, 5, NEW, 3), get(6, 7, DONE, 2)])
+    assert text is not None
+    assert text.splitlines()[-1].endswith("completed=True) version 2")
+
+
 def listing(start: int, *tasks: tuple[int, Task, int]) -> Listing:
     return Listing("user", start, start + 1, {number: Seen(task, version) for number, task, version in tasks})
 

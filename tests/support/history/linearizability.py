@@ -47,7 +47,8 @@ class Result(Generic[O]):
     order: Sequence[O]
     """The order that was found, or the longest one that fits."""
     rest: Sequence[O] = ()
-    """Empty if the operations are linearizable. Otherwise those of which none can follow the longest order."""
+    """Empty if the operations are linearizable. Otherwise those of which none can follow the longest order: those that
+    have started, and those that have the next version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def linearize(operations: Sequence[O], initial: S, step: Step[S, O], limit: int 
         for each in found:
             if not search.is_known(each):
                 heapq.heappush(queue, (-each.placed, lost + is_second_visit, next(numbers), False, each))
-    return Result(longest.order(), [search.operations[number] for number in longest.answered])
+    return Result(longest.order(), search.impossible_after(longest))
 
 
 class _Search(Generic[S, O]):
@@ -120,7 +121,7 @@ class _Search(Generic[S, O]):
         """Return the nodes after each operation whose answer is possible, and whether there is only one: an operation
         that changes nothing, because in each order that has it later it can be moved here."""
         found = []
-        version = self._versions[node.versions] if node.versions < len(self._versions) else None
+        version = self._next_version(node)
         for number in node.answered:
             operation = self.operations[number]
             if operation.version is not None and operation.version != version:
@@ -152,6 +153,16 @@ class _Search(Generic[S, O]):
             return True
         known.append(set(node.lost))
         return False
+
+    def impossible_after(self, node: _Node[S, O]) -> list[O]:
+        version = self._next_version(node)
+        later = self.operations[node.started :]
+        return [self.operations[number] for number in node.answered] + [
+            each for each in later if version is not None and each.version == version
+        ]
+
+    def _next_version(self, node: _Node[S, O]) -> int | None:
+        return self._versions[node.versions] if node.versions < len(self._versions) else None
 
     def _place(self, node: _Node[S, O], number: int, state: S) -> _Node[S, O]:
         operation = self.operations[number]
