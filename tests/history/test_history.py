@@ -8,24 +8,16 @@ import itertools
 import os
 import random
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from support.history.stack import FAULTS, Stack, new_stack
+from support.history.stack import FAULTS, Stack
 from support.history.workload import Workload
 
 OPERATIONS = int(os.environ.get("HISTORY_OPERATIONS", "20000"))
 SEED = int(os.environ.get("HISTORY_SEED", "1"))
 ROUNDS = max(2, OPERATIONS // 10_000)
 """How often each fault occurs."""
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    with new_stack(tmp_path) as stack:
-        yield stack
 
 
 def test_answers_are_linearizable_under_faults(stack: Stack, request: pytest.FixtureRequest) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.history.seeded_bugs import BUGS
-from support.history.stack import FAULTS, new_stack
+from support.history.stack import FAULTS, Databases, serving_stack
 from support.history.workload import Workload
 
 ROUNDS, OPERATIONS = 10, 1000
@@ -15,9 +15,9 @@ ROUNDS, OPERATIONS = 10, 1000
 
 
 @pytest.mark.parametrize("bug", BUGS)
-def test_seeded_bug_is_found(bug: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_seeded_bug_is_found(bug: str, databases: Databases, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     command = [sys.executable, "-m", "support.history.seeded_bugs", bug]
-    with new_stack(tmp_path, command) as stack:
+    with serving_stack(databases, tmp_path, command) as stack:
         start = time.monotonic()
         for number in range(ROUNDS):
             workload = Workload(stack.urls, number)

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from support.ports import next_port
+from support.service import NO_TLS
 from todo_api.contract import load_contract
 
 COMMAND = [sys.executable, "-m", "todo_api"]
@@ -51,7 +52,7 @@ def wait_for(condition: Callable[[], object], description: str) -> None:
 
 def is_answering(url: str) -> bool:
     try:
-        httpx.get(f"{url}/health")
+        httpx.get(f"{url}/health", verify=NO_TLS)
     except httpx.TransportError:
         return False
     return True

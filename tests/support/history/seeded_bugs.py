@@ -79,5 +79,5 @@ BUGS: dict[str, type[Session]] = {
 
 if __name__ == "__main__":
     # The session of each request is created under this name.
-    dependency.Session = BUGS[sys.argv.pop(1)]  # type: ignore[attr-defined, misc]
+    dependency.Session = BUGS[sys.argv.pop(1)]  # type: ignore[attr-defined]
     __main__.main()

@@ -66,11 +66,34 @@ class ServiceProcess:
 
 
 @dataclass
-class Stack:
+class Databases:
     postgres: Postgres
     pooler: PgBouncer
     holes: list[BlackHole]
     """In front of PostgreSQL, and of the pooler."""
+
+    @property
+    def urls(self) -> list[str]:
+        """URLs of the same database: of PostgreSQL and of the pooler, through the black holes."""
+        return [
+            _with_port(url, hole.port)
+            for url, hole in zip((self.postgres.url, self.pooler.url), self.holes, strict=True)
+        ]
+
+
+@contextmanager
+def new_databases() -> Iterator[Databases]:
+    with ExitStack() as stack:
+        postgres = stack.enter_context(new_postgres())
+        migrate.upgrade(postgres.url)
+        pooler = stack.enter_context(pgbouncer(postgres.socket_url))
+        ports = [urlsplit(url).port or 0 for url in (postgres.url, pooler.url)]
+        yield Databases(postgres, pooler, [stack.enter_context(black_hole(port)) for port in ports])
+
+
+@dataclass
+class Stack:
+    databases: Databases
     services: list[ServiceProcess]
     """On PostgreSQL, and on the pooler."""
 
@@ -80,23 +103,18 @@ class Stack:
 
 
 @contextmanager
-def new_stack(directory: Path, command: Sequence[str] = COMMAND) -> Iterator[Stack]:
+def serving_stack(databases: Databases, directory: Path, command: Sequence[str] = COMMAND) -> Iterator[Stack]:
+    """Start both services with a command in place of `todo-api`."""
     with ExitStack() as stack:
-        postgres = stack.enter_context(new_postgres())
-        migrate.upgrade(postgres.url)
-        pooler = stack.enter_context(pgbouncer(postgres.socket_url))
-        holes, services = [], []
-        for name, url in (("direct", postgres.url), ("pooled", pooler.url)):
-            port = urlsplit(url).port
-            assert port is not None
-            hole = stack.enter_context(black_hole(port))
-            (directory / name).mkdir()
-            service = ServiceProcess(command, directory / name, _with_port(url, hole.port))
+        services = []
+        for number, url in enumerate(databases.urls):
+            own = directory / str(number)
+            own.mkdir()
+            service = ServiceProcess(command, own, url)
             stack.callback(service.kill)
             service.start()
-            holes.append(hole)
             services.append(service)
-        yield Stack(postgres, pooler, holes, services)
+        yield Stack(databases, services)
 
 
 def _with_port(url: str, port: int) -> str:
@@ -106,23 +124,23 @@ def _with_port(url: str, port: int) -> str:
 
 
 def _stop_postgres(stack: Stack) -> None:
-    with stack.postgres.stopped(signal.SIGINT):
+    with stack.databases.postgres.stopped(signal.SIGINT):
         pass
 
 
 def _kill_postgres(stack: Stack) -> None:
-    stack.postgres.kill()
-    stack.postgres.start()
+    stack.databases.postgres.kill()
+    stack.databases.postgres.start()
 
 
 def _lose_confirmations(stack: Stack) -> None:
-    with stack.postgres.unconfirmed_commits(4):
-        stack.postgres.end_connections()
+    with stack.databases.postgres.unconfirmed_commits(4):
+        stack.databases.postgres.end_connections()
 
 
 def _swallow(stack: Stack, *, requests: bool) -> None:
     with ExitStack() as swallowing:
-        for hole in stack.holes:
+        for hole in stack.databases.holes:
             swallowing.enter_context(hole.swallowing(requests=requests))
         time.sleep(OUTAGE)
 
@@ -131,7 +149,7 @@ FAULTS: Mapping[str, Callable[[Stack], None]] = {
     "PostgreSQL stopped": _stop_postgres,
     "PostgreSQL killed": _kill_postgres,
     "connections ended after the commit": _lose_confirmations,
-    "pooler killed": lambda stack: stack.pooler.restart(),
+    "pooler killed": lambda stack: stack.databases.pooler.restart(),
     "black hole": lambda stack: _swallow(stack, requests=True),
     "black hole for answers": lambda stack: _swallow(stack, requests=False),
     "service killed": lambda stack: stack.services[0].restart(),

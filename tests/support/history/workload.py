@@ -4,9 +4,10 @@ import asyncio
 import itertools
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,9 +16,8 @@ import orjson
 
 from support.history.model import READS, Operation, Task
 from support.history.recording import History, Listing, Seen, mark_of
-from support.http_connection import Answer, Connection, http_connection
-from support.service import SECRET
-from todo_api.auth.tokens import sign
+from support.history.sender import Sender
+from support.http_connection import Answer
 
 CLIENTS = 16
 USERS = 5
@@ -26,10 +26,6 @@ CUTS = 0.005
 """Share of requests whose answer the client does not wait for."""
 FORMER = 0.02
 """Share of operations on tasks that may be deleted."""
-ANSWER_TIMEOUT = 10
-"""Seconds after which a client gives up an answer."""
-PAUSE = 0.05
-"""Seconds between a lost answer and the next request of a client."""
 LIMIT = 120
 """Timeout in seconds of `wait_until`, for a busy machine."""
 
@@ -98,9 +94,8 @@ class Workload:
     _all: Future[None] = field(default_factory=Future)
 
     def __post_init__(self) -> None:
-        users = [f"user-{self.seed}-{number}" for number in range(USERS)]
-        self.tokens = {user: sign(SECRET, user, lifetime=1800) for user in users}
-        self.slots = [Slot(users[number % USERS]) for number in range(TASKS)]
+        self.users = [f"user-{uuid.uuid4().hex}" for _ in range(USERS)]
+        self.slots = [Slot(self.users[number % USERS]) for number in range(TASKS)]
         self.former: list[Slot] = []
         """Tasks that were deleted, and those that have no slot."""
         self.known: set[int] = set()
@@ -139,18 +134,19 @@ class Workload:
             free.task_id, free.mark = task_id, mark
 
     async def _run(self) -> None:
-        clients = [
-            Client(self, number, self.urls[number % len(self.urls)], random.Random(f"{self.seed} {number}"))  # noqa: S311
-            for number in range(CLIENTS)
-        ]
+        clients = [self._client(number) for number in range(CLIENTS)]
         async with asyncio.TaskGroup() as group:
             for client in clients:
                 group.create_task(self._use(client))
-        for user in self.tokens:
+        for user in self.users:
             while not await clients[0].list_tasks(user):
                 pass
         for client in clients:
-            await client.close()
+            await client.sender.close()
+
+    def _client(self, number: int) -> "Client":
+        chance = random.Random(f"{self.seed} {number}")  # noqa: S311
+        return Client(self, number, chance, Sender(self.urls[number % len(self.urls)], chance, CUTS))
 
     async def _use(self, client: "Client") -> None:
         while not self._stopping:
@@ -161,10 +157,8 @@ class Workload:
 class Client:
     workload: Workload
     number: int
-    url: str
     random: random.Random
-    _connection: Connection | None = None
-    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    sender: Sender
 
     async def act(self) -> None:
         """Do one operation on a task; a free slot gets a new task first."""
@@ -184,7 +178,7 @@ class Client:
 
     async def list_tasks(self, user: str) -> bool:
         """Return whether there was an answer."""
-        answer, start, end = await self._send("GET", user, "?limit=100")
+        answer, start, end = await self.sender.send("GET", user, "?limit=100")
         if answer is None:
             return False
         if answer.status != 200:
@@ -202,7 +196,7 @@ class Client:
     async def _create(self, slot: Slot) -> None:
         mark, history = str(next(self.workload.numbers)), self.workload.history
         changes = {"title": f"{mark} new", "description": self.random.choice([None, mark]), "completed": False}
-        answer, start, end = await self._send("POST", slot.user, "", changes)
+        answer, start, end = await self.sender.send("POST", slot.user, "", changes)
         if answer is not None and answer.status != 201:
             self._reject("create", answer)
             return
@@ -221,7 +215,7 @@ class Client:
     async def _operate(self, name: str, slot: Slot, task_id: int) -> None:
         request, mark = REQUESTS[name], slot.mark
         changes = request.changes(self.random, f"{mark} {name} {next(self.workload.numbers)}")
-        answer, start, end = await self._send(request.method, slot.user, f"/{task_id}{request.suffix}", changes)
+        answer, start, end = await self.sender.send(request.method, slot.user, f"/{task_id}{request.suffix}", changes)
         record = self.workload.history.operations[task_id].append
         if answer is None:
             if name not in READS:
@@ -241,48 +235,3 @@ class Client:
 
     def _reject(self, name: str, answer: Answer) -> None:
         self.workload.history.unexpected.append(f"{name}: {answer.status} {answer.content.decode()}")
-
-    async def _send(
-        self, method: str, user: str, path: str, body: Changes | None = None
-    ) -> tuple[Answer | None, int, int]:
-        """Return the answer, or None if it was lost: a 503, or a connection that was cut; with start and end."""
-        headers = {"Host": "localhost", "Authorization": f"Bearer {self.workload.tokens[user]}"}
-        content = orjson.dumps(body) if body else b""
-        if content:
-            headers |= {"Content-Type": "application/json", "Content-Length": str(len(content))}
-        request = method, f"/api/{user}/tasks{path}", headers, content
-        connection = await self._connect()
-        start = time.monotonic_ns()
-        try:
-            if self.random.random() < CUTS:
-                connection.write(*request)
-                await asyncio.sleep(self.random.random() * 0.005)
-                await self.close()
-                return None, start, time.monotonic_ns()
-            async with asyncio.timeout(ANSWER_TIMEOUT):
-                answer = await connection.send(*request)
-            end = time.monotonic_ns()
-        except (OSError, TimeoutError):
-            await self.close()
-        else:
-            if answer.headers.get("connection") == "close":
-                await self.close()
-            if answer.status != 503:
-                return answer, start, end
-        await asyncio.sleep(PAUSE)
-        return None, start, time.monotonic_ns()
-
-    async def _connect(self) -> Connection:
-        """Connect if there is no connection, as soon as the service accepts one."""
-        while self._connection is None:
-            try:
-                self._connection = await self._stack.enter_async_context(http_connection(self.url))
-            except OSError:
-                await asyncio.sleep(PAUSE)
-        return self._connection
-
-    async def close(self) -> None:
-        if self._connection is not None:
-            self._connection.abort()
-            self._connection = None
-            await self._stack.aclose()
