@@ -1,7 +1,7 @@
 # Arguments for the service or for pytest: make run ARGS="--port 8001"
 ARGS =
 
-.PHONY: help run mock check test contract-diff mutate-contract constructs generators fuzz bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
+.PHONY: help run mock check test contract-diff mutate-contract constructs generators fuzz check-history bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ generators: ## generate clients with every generator, compile them, and call a n
 
 fuzz: install ## fuzz a new service, or the one at BASE_URL, for ten minutes; writes reports/
 	.venv/bin/python tests/support/fuzz.py $(ARGS)
+
+check-history: install ## check 50,000 concurrent operations under faults, with a new seed
+	HISTORY_OPERATIONS=50000 HISTORY_SEED=$$(date +%s) .venv/bin/pytest -n 0 tests/history/test_history.py $(ARGS)
 
 bench: ## measure the service next to seven others; writes docs/performance.md
 	@bench/install.sh
