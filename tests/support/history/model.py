@@ -85,6 +85,10 @@ def _delete(state: State, operation: Operation) -> State | None:
     return state._replace(life="deleted") if state.life == "present" else None
 
 
+def _restore(state: State, operation: Operation) -> State | None:
+    return {"unknown": None, "present": state, "deleted": state._replace(life="present")}[state.life]
+
+
 EFFECTS: Mapping[str, Callable[[State, Operation], State | None]] = {
     "get": _read,
     "create": _create,
@@ -93,8 +97,10 @@ EFFECTS: Mapping[str, Callable[[State, Operation], State | None]] = {
     "update": _change,
     "patch": _change,
     "delete": _delete,
+    "restore": _restore,
 }
-"""The state after an operation, without its version. None if the service must answer 404."""
+"""The state after an operation, without its version; the same object if it only reads, and None if the service must
+answer 404."""
 
 READS = {"get"}
 
@@ -109,7 +115,7 @@ def step(state: State, operation: Operation) -> State | None:
     if operation.status == 412:
         seen = _observe(state, operation)
         return seen if seen is not None and seen.version != operation.if_match else None
-    if operation.name in READS:
+    if after is state:
         return _observe(state, operation)
     before = state if operation.if_match is None else _bind(state, operation.if_match)
     return None if before is None else _write(before.version, after, operation)

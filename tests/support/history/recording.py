@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import NamedTuple
 
@@ -87,15 +87,14 @@ class History:
             found[task_id] = [*([] if creation is None else [creation]), *self.operations[task_id]]
             of_user[user].append(task_id)
         for listing in self.listings:
+            absent = Operation("get", listing.start, listing.end, 404)
             for task_id in of_user[listing.user]:
-                found[task_id].append(_read(listing, listing.tasks.get(task_id)))
+                if (seen := listing.tasks.get(task_id)) is not None:
+                    found[task_id].append(replace(absent, status=200, task=seen.task, version=seen.version))
+                # Before its creation, a task is absent in any case.
+                elif found[task_id][0].start < listing.end:
+                    found[task_id].append(absent)
         return found
-
-
-def _read(listing: Listing, seen: Seen | None) -> Operation:
-    if seen is None:
-        return Operation("get", listing.start, listing.end, 404)
-    return Operation("get", listing.start, listing.end, 200, task=seen.task, version=seen.version)
 
 
 def contradiction(operations: list[Operation]) -> str | None:

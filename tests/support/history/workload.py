@@ -8,15 +8,14 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import orjson
 
 from support.history.model import READS, Operation, Task
 from support.history.recording import History, Listing, Seen, mark_of
-from support.history.sender import Sender
+from support.history.sender import Sender, Sent
 from support.http_connection import Answer
 
 CLIENTS = 16
@@ -25,7 +24,17 @@ TASKS = 20
 CUTS = 0.005
 """Share of requests whose answer the client does not wait for."""
 FORMER = 0.02
-"""Share of operations on tasks that may be deleted."""
+"""Share of operations on tasks that have no slot any more."""
+RESTORED, REPLACED = 0.4, 0.15
+"""Shares of operations on a deleted task that restore it, and that create another one in its place."""
+CONDITIONAL = 0.3
+"""Share of changes with If-Match."""
+KEYED = 0.5
+"""Share of creations and completions with Idempotency-Key."""
+ATTEMPTS = 5
+"""Number of times that a request with a key is sent, until it is answered."""
+REPEATED = 0.1
+"""Share of answered requests with a key that are sent again."""
 LIMIT = 120
 """Timeout in seconds of `wait_until`, for a busy machine."""
 
@@ -40,6 +49,10 @@ class Request(NamedTuple):
     suffix: str
     changes: Callable[[random.Random, str], Changes] = lambda random, title: {}
     """The members of the body, of a new title."""
+    conditional: bool = False
+    """Whether it can have If-Match."""
+    keyed: bool = False
+    """Whether it can have Idempotency-Key."""
 
 
 def _completion(random: random.Random, title: str) -> Changes:
@@ -53,11 +66,12 @@ def _update(random: random.Random, title: str) -> Changes:
 
 REQUESTS = {
     "get": Request(30, "GET", ""),
-    "set": Request(10, "PATCH", "/complete", _completion),
-    "toggle": Request(20, "PATCH", "/complete"),
-    "update": Request(14, "PUT", "", _update),
-    "patch": Request(14, "PATCH", "", _update),
-    "delete": Request(2, "DELETE", ""),
+    "set": Request(10, "PATCH", "/complete", _completion, conditional=True, keyed=True),
+    "toggle": Request(20, "PATCH", "/complete", conditional=True, keyed=True),
+    "update": Request(14, "PUT", "", _update, conditional=True),
+    "patch": Request(14, "PATCH", "", _update, conditional=True),
+    "delete": Request(2, "DELETE", "", conditional=True),
+    "restore": Request(2, "POST", "/restore"),
 }
 """The operations on one task, by their names in model.EFFECTS."""
 LIST_SHARE = 4
@@ -67,10 +81,8 @@ _SHARES = [*(request.share for request in REQUESTS.values()), LIST_SHARE]
 
 
 def task_of(body: Mapping[str, Any]) -> Seen:
-    """Return the task of an answer. Its version is `updated_at`, which is later after each write."""
-    task = Task(body["title"], body["description"], body["completed"])
-    moment = datetime.fromisoformat(body["updated_at"])
-    return Seen(task, int(moment.timestamp()) * 1_000_000 + moment.microsecond)
+    """Return the task of an answer."""
+    return Seen(Task(body["title"], body["description"], body["completed"]), int(body["etag"].strip('"')))
 
 
 @dataclass
@@ -80,6 +92,9 @@ class Slot:
     user: str
     task_id: int | None = None
     mark: str = ""
+    version: int = 0
+    """The last one that a client has seen."""
+    is_deleted: bool = False
     creating: bool = False
 
 
@@ -127,11 +142,13 @@ class Workload:
         if task_id in self.known:
             return
         self.known.add(task_id)
-        free = next((slot for slot in self.slots if slot.user == user and slot.task_id is None), None)
-        if free is None:
-            self.former.append(Slot(user, task_id, mark))
-        else:
-            free.task_id, free.mark = task_id, mark
+        new = Slot(user, task_id, mark)
+        for number, slot in enumerate(self.slots):
+            if slot.user == user and (slot.task_id is None or slot.is_deleted):
+                self.slots[number], new = new, slot
+                break
+        if new.task_id is not None:
+            self.former.append(new)
 
     async def _run(self) -> None:
         clients = [self._client(number) for number in range(CLIENTS)]
@@ -161,18 +178,20 @@ class Client:
     sender: Sender
 
     async def act(self) -> None:
-        """Do one operation on a task; a free slot gets a new task first."""
+        """Do one operation on a task."""
         workload = self.workload
-        former = workload.former and self.random.random() < FORMER
-        slot = self.random.choice(workload.former if former else workload.slots)
+        is_former = workload.former and self.random.random() < FORMER
+        slot = self.random.choice(workload.former if is_former else workload.slots)
         name = self.random.choices(_NAMES, _SHARES)[0]
-        if slot.task_id is None:
+        if slot.task_id is None or (slot.is_deleted and not is_former and self.random.random() < REPLACED):
             if not slot.creating:
                 slot.creating = True
                 await self._create(slot)
                 slot.creating = False
         elif name == "list":
             await self.list_tasks(slot.user)
+        elif slot.is_deleted and self.random.random() < RESTORED:
+            await self._operate("restore", slot, slot.task_id)
         else:
             await self._operate(name, slot, slot.task_id)
 
@@ -196,42 +215,71 @@ class Client:
     async def _create(self, slot: Slot) -> None:
         mark, history = str(next(self.workload.numbers)), self.workload.history
         changes = {"title": f"{mark} new", "description": self.random.choice([None, mark]), "completed": False}
-        answer, start, end = await self.sender.send("POST", slot.user, "", changes)
-        if answer is not None and answer.status != 201:
-            self._reject("create", answer)
-            return
-        if answer is None:
-            history.creations[mark] = Operation("create", start, None, None, changes, client=self.number)
-            return
-        body = orjson.loads(answer.content)
-        task, version = task_of(body)
-        history.creations[mark] = Operation(
-            "create", start, end, 201, changes, task=task, version=version, client=self.number
-        )
-        history.created[body["id"]] = slot.user, mark
-        self.workload.answered += 1
-        self.workload.adopt(slot.user, body["id"], mark)
+        sent = await self._send("POST", slot.user, "", changes, {}, keyed=self.random.random() < KEYED)
+        operation = Operation("create", sent.start, None, None, changes, client=self.number)
+        if sent.answer is None:
+            history.creations[mark] = operation
+        elif sent.answer.status == 201:
+            body = orjson.loads(sent.answer.content)
+            task, version = task_of(body)
+            history.creations[mark] = replace(operation, end=sent.end, status=201, task=task, version=version)
+            history.created[body["id"]] = slot.user, mark
+            self.workload.answered += 1
+            self.workload.adopt(slot.user, body["id"], mark)
+        else:
+            self._reject("create", sent.answer)
 
     async def _operate(self, name: str, slot: Slot, task_id: int) -> None:
-        request, mark = REQUESTS[name], slot.mark
-        changes = request.changes(self.random, f"{mark} {name} {next(self.workload.numbers)}")
-        answer, start, end = await self.sender.send(request.method, slot.user, f"/{task_id}{request.suffix}", changes)
-        record = self.workload.history.operations[task_id].append
+        request, chance = REQUESTS[name], self.random.random
+        changes = request.changes(self.random, f"{slot.mark} {name} {next(self.workload.numbers)}")
+        if_match = slot.version if request.conditional and chance() < CONDITIONAL else None
+        headers = {} if if_match is None else {"If-Match": f'"{if_match}"'}
+        path, keyed = f"/{task_id}{request.suffix}", request.keyed and chance() < KEYED
+        answer, start, end = await self._send(request.method, slot.user, path, changes, headers, keyed=keyed)
+        operation = Operation(name, start, None, None, changes, if_match, client=self.number)
         if answer is None:
             if name not in READS:
-                record(Operation(name, start, None, None, changes, client=self.number))
+                self.workload.history.operations[task_id].append(operation)
             return
-        self.workload.answered += 1
-        if answer.status == 404:
-            record(Operation(name, start, end, 404, changes, client=self.number))
-        elif answer.status in (200, 204):
-            task, version = task_of(orjson.loads(answer.content)) if answer.content else (None, None)
-            record(Operation(name, start, end, answer.status, changes, task=task, version=version, client=self.number))
-        else:
+        if answer.status not in (200, 204, 404, 412):
             self._reject(name, answer)
-        if (answer.status == 404 or name == "delete") and slot.task_id == task_id and slot in self.workload.slots:
-            self.workload.former.append(Slot(slot.user, task_id, mark))
-            slot.task_id = None
+            return
+        task = version = None
+        if answer.status in (200, 412):
+            body = orjson.loads(answer.content)
+            task, version = task_of(body["task"] if answer.status == 412 else body)
+            slot.version = version
+        slot.is_deleted = answer.status in (204, 404)
+        self.workload.history.operations[task_id].append(
+            replace(operation, end=end, status=answer.status, task=task, version=version)
+        )
+        self.workload.answered += 1
+
+    async def _send(
+        self, method: str, user: str, path: str, changes: Changes, headers: Mapping[str, str], *, keyed: bool
+    ) -> Sent:
+        """Send a request; with a key, several times if its answer is lost. These are one operation."""
+        if not keyed:
+            return await self.sender.send(method, user, path, changes, headers)
+        headers = {**headers, "Idempotency-Key": str(uuid.uuid4())}
+        first = sent = await self.sender.send(method, user, path, changes, headers)
+        for _ in range(ATTEMPTS - 1):
+            if sent.answer is not None and sent.answer.status != 409:
+                break
+            sent = await self.sender.send(method, user, path, changes, headers)
+        if sent.answer is None or sent.answer.status == 409:
+            return Sent(None, first.start, sent.end)
+        if self.random.random() < REPEATED:
+            again = (await self.sender.send(method, user, path, changes, headers)).answer
+            if again is not None and not _repeats(again, sent.answer):
+                self._reject("repeated request", again)
+        return Sent(sent.answer, first.start, sent.end)
 
     def _reject(self, name: str, answer: Answer) -> None:
         self.workload.history.unexpected.append(f"{name}: {answer.status} {answer.content.decode()}")
+
+
+def _repeats(again: Answer, first: Answer) -> bool:
+    """Whether an answer is the first one again. A problem has another request id."""
+    is_same = again.status == first.status and (again.status >= 400 or again.content == first.content)
+    return is_same and again.headers.get("idempotency-replayed") == "true"
