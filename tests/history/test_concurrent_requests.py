@@ -1,6 +1,7 @@
 """Many requests for one task at once, and pages of a list that changes meanwhile."""
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,6 +19,7 @@ from support.operations import tasks
 from support.service import Service
 
 TOGGLES = 200
+UPDATES = 50
 WRITERS = 4
 STABLE = 60
 """Tasks that exist throughout."""
@@ -65,6 +67,23 @@ def test_200_toggles_at_once_are_executed_one_after_the_other(
     task, version = task_of(created)
     assert not linearize(toggles, State("present", task, version), step).rest
     assert client.get(one).json()["completed"] is False
+
+
+def test_one_of_50_updates_with_the_same_condition_succeeds(service: Service, client: httpx.Client, user: str) -> None:
+    created = client.post(tasks(user), json={"title": "Buy milk"}).json()
+    one, numbers = f"{tasks(user)}/{created['id']}", itertools.count()
+
+    def update(connection: Connection) -> Awaitable[Answer]:
+        content = orjson.dumps({"title": str(next(numbers))})
+        return connection.send("PUT", one, headers(service, user, content) | {"If-Match": created["etag"]}, content)
+
+    answers = [answer for _, answer, _ in asyncio.run(at_once(service.url, UPDATES, update))]
+    assert Counter(answer.status for answer in answers) == {200: 1, 412: UPDATES - 1}
+    (updated,) = (orjson.loads(answer.content) for answer in answers if answer.status == 200)
+    for answer in answers:
+        if answer.status == 412:
+            assert orjson.loads(answer.content)["task"] == updated
+    assert client.get(one).json() == updated
 
 
 class Writers:

@@ -40,9 +40,11 @@ class Damage:
 
 @dataclass
 class RetryingClients:
-    """Each creates tasks, toggles each twice and deletes it. No task has two clients, so each answer is known."""
+    """Each creates tasks, toggles each twice and deletes it. Nobody else changes its tasks."""
 
     urls: list[str]
+    protected: bool
+    """Whether creations and toggles have keys, and deletions a condition."""
     damage: Damage = field(default_factory=Damage)
     _stopping: bool = False
 
@@ -63,16 +65,17 @@ class RetryingClients:
 
     async def _use(self, number: int) -> None:
         chance = random.Random(number)  # noqa: S311
-        client = _Client(f"user-{uuid.uuid4().hex}", Sender(self.urls[number % len(self.urls)], chance, CUTS))
+        sender = Sender(self.urls[number % len(self.urls)], chance, CUTS)
+        client = _Client(f"user-{uuid.uuid4().hex}", sender, self.protected)
         while not self._stopping:
-            task = orjson.loads((await client.send("POST", "", {"title": "Buy milk"})).content)
+            task = orjson.loads((await client.send("POST", "", {"title": "Buy milk"}, keyed=True)).content)
             self.damage.creations += 1
             for _ in range(2):
-                toggled = orjson.loads((await client.send("PATCH", f"/{task['id']}/complete")).content)
+                toggled = orjson.loads((await client.send("PATCH", f"/{task['id']}/complete", keyed=True)).content)
                 self.damage.toggles += 1
                 self.damage.wrong_toggles += toggled["completed"] == task["completed"]
                 task = toggled
-            deleted = await client.send("DELETE", f"/{task['id']}")
+            deleted = await client.send("DELETE", f"/{task['id']}", etag=task["etag"])
             self.damage.deletions += 1
             self.damage.false_404s += deleted.status == 404
         # It has deleted each task that it knows.
@@ -85,9 +88,24 @@ class RetryingClients:
 class _Client:
     user: str
     sender: Sender
+    protected: bool
 
-    async def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        keyed: bool = False,
+        etag: str | None = None,
+    ) -> Answer:
+        """Send a request until it is answered, each time with the same key or condition if they are protected."""
+        headers = {}
+        if self.protected:
+            headers |= {"Idempotency-Key": str(uuid.uuid4())} if keyed else {}
+            headers |= {"If-Match": etag} if etag is not None else {}
         while True:
-            answer = (await self.sender.send(method, self.user, path, body)).answer
-            if answer is not None:
+            answer = (await self.sender.send(method, self.user, path, body, headers)).answer
+            # 409: the lost request is still in progress.
+            if answer is not None and answer.status != 409:
                 return answer
