@@ -160,7 +160,8 @@ export interface paths {
         post?: never;
         /**
          * Delete a task
-         * @description `restoreTask` brings the task back within 30 days; after that it is gone. Deleting the same task again is 404.
+         * @description `restoreTask` brings the task back within 30 days; after that it is gone. Deleting the same task again is 404, or
+         *     with the `If-Match` of its deletion 204, so that a retry is safe (RFC 9110, section 13.1.1).
          */
         delete: operations["deleteTask"];
         options?: never;

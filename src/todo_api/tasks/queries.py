@@ -232,7 +232,7 @@ async def set_completed(
 
 
 async def delete(session: Session, owner: str, task_id: int, *, etags: list[str] | None = None) -> Written:
-    """Leaves a tombstone. As `update` otherwise."""
+    """Leaves a tombstone. It is done already if a deletion with one of `etags` has left it. As `update` otherwise."""
     statement = _delete(conditional=etags is not None)
     return _fresh(await session.fetch_one(statement, owner=owner, task_id=task_id, tags=etags))
 

@@ -49,6 +49,7 @@ is_live = task.c.deleted_at.is_(None)
 by_id = (task.c.id == bindparam("task_id"), of_owner)
 columns = columns_of(task, models.Task, etag=literal_column("'\"' || task.version || '\"'", Text))
 WIDTH = len(columns)
+_previous_etag = literal_column("'\"' || task.version - 1 || '\"'", Text)
 tags = bindparam("tags", type_=ARRAY(Text))
 # Not now(), the start of the transaction: an update that waited for a row lock would set an earlier time than the
 # previous update. If the clock is set back, each write is still a microsecond later, up to the contract's maximum.
@@ -113,10 +114,19 @@ def changed(
 ) -> CompoundSelect[Any]:
     """Sets `values` of a task that has one of `tags`. Returns it, or the task as it is if it has none of them."""
     found = select(*columns).where(*by_id, is_live, *conditions).with_for_update().cte("found")
-    task_after = _written(found, values, counts, *([found.c.etag == any_(tags)] if conditional else []))
+    task_after = _written(found, values, counts, *_has_tag(found, conditional=conditional))
+    return _done_or_as_is(task_after, found, false())
+
+
+def _has_tag(found: CTE, *, conditional: bool) -> list[ColumnElement[bool]]:
+    return [found.c.etag == any_(tags)] if conditional else []
+
+
+def _done_or_as_is(task_after: CTE, found: CTE, is_done: ColumnElement[bool]) -> CompoundSelect[Any]:
+    """Returns the task that was written, or the one that was found with whether that is what the request asks for."""
     return union_all(
         select(*task_after.c, true().label("done")),
-        select(*found.c, false()).where(not_(exists(select(task_after.c.id)))),
+        select(*list(found.c)[:WIDTH], is_done).where(not_(exists(select(task_after.c.id)))),
     )
 
 
@@ -165,13 +175,11 @@ def restored() -> CompoundSelect[Any]:
         is_deleted,
         has_room,
     )
-    return union_all(
-        select(*task_after.c, true().label("done")),
-        select(*list(found.c)[:WIDTH], not_(is_deleted)).where(not_(exists(select(task_after.c.id)))),
-    )
+    return _done_or_as_is(task_after, found, not_(is_deleted))
 
 
 def deleted(*, conditional: bool) -> CompoundSelect[Any]:
+    """Leaves a tombstone. With the tags of an earlier deletion it is done already (RFC 9110, section 13.1.1)."""
     # A common table expression runs once; a subquery of DELETE may run for each row, and then select others.
     old = (
         select(task.c.id)
@@ -181,14 +189,27 @@ def deleted(*, conditional: bool) -> CompoundSelect[Any]:
         .with_for_update(skip_locked=True)
         .cte("old")
     )
-    return changed(
+    found = (
+        select(*columns, task.c.deleted_at)
+        # A tombstone of the version after one of the tags: this deletion was carried out, and its answer was lost.
+        .where(*by_id, or_(is_live, _previous_etag == any_(tags)) if conditional else is_live)
+        .with_for_update()
+        .cte("found")
+    )
+    is_deleted = found.c.deleted_at.is_not(None)
+    task_after = _written(
+        found,
         {"deleted_at": func.clock_timestamp()},
         lambda found: {
             "tasks": task_list.c.tasks - _ONE,
             "completed": task_list.c.completed - cast(found.c.completed, Integer),
         },
-        conditional=conditional,
-    ).add_cte(delete_from(task).where(of_owner, task.c.id.in_(select(old.c.id))).cte("forgotten"))
+        not_(is_deleted),
+        *_has_tag(found, conditional=conditional),
+    )
+    return _done_or_as_is(task_after, found, is_deleted).add_cte(
+        delete_from(task).where(of_owner, task.c.id.in_(select(old.c.id))).cte("forgotten")
+    )
 
 
 def toggled(*conditions: ColumnElement[bool], conditional: bool) -> CompoundSelect[Any]:
