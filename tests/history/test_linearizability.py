@@ -37,6 +37,14 @@ def deleted(start: int, end: int) -> Operation:
     return Operation("delete", start, end, 204)
 
 
+def deletion(start: int, end: int, status: int, if_match: int) -> Operation:
+    return Operation("delete", start, end, status, if_match=if_match)
+
+
+def restored(start: int, end: int, task: Task, version: int) -> Operation:
+    return Operation("restore", start, end, 200, task=task, version=version)
+
+
 def conditional(status: int, if_match: int, task: Task, version: int) -> Operation:
     return Operation("set", 4, 5, status, {"completed": True}, if_match, task, version)
 
@@ -59,6 +67,17 @@ ACCEPTED = {
     "a failed condition": [CREATED, toggle(2, 3, DONE, 2), conditional(412, 1, DONE, 2)],
     "a condition after a lost write": [CREATED, lost("toggle", 2), conditional(200, 2, DONE, 3)],
     "a lost change with its condition": [CREATED, lost("toggle", 2, if_match=1), get(3, 4, DONE, 2)],
+    "the same deletion twice": [CREATED, deletion(2, 3, 204, 1), deletion(4, 5, 204, 1), missing(6, 7)],
+    "a deletion after a lost one with the same condition": [
+        CREATED,
+        lost("delete", 2, if_match=1),
+        deletion(3, 4, 204, 1),
+    ],
+    "another deletion afterwards": [CREATED, deletion(2, 3, 204, 1), deletion(4, 5, 404, 7)],
+    "a restored task": [CREATED, deleted(2, 3), restored(4, 5, NEW, 3), get(6, 7, NEW, 3)],
+    "a restored task that was not deleted": [CREATED, restored(2, 3, NEW, 1), get(4, 5, NEW, 1)],
+    "a restored task of a lost deletion": [CREATED, lost("delete", 2), restored(3, 4, NEW, 3)],
+    "a lost restoration": [CREATED, deleted(2, 3), lost("restore", 4), missing(5, 6), get(7, 8, NEW, 3)],
 }
 REJECTED = {
     "a read of another title": [CREATED, get(2, 3, NEW._replace(title="1 other"), 1)],
@@ -77,6 +96,25 @@ REJECTED = {
     "a change although its condition fails": [CREATED, toggle(2, 3, DONE, 2), conditional(200, 1, DONE, 3)],
     "a failed condition that is true": [CREATED, conditional(412, 1, NEW, 1)],
     "a lost change although its condition fails": [CREATED, lost("toggle", 2, if_match=7), get(3, 4, DONE, 8)],
+    "404 for the same deletion": [CREATED, deletion(2, 3, 204, 1), deletion(4, 5, 404, 1)],
+    "a failed condition of a deleted task": [
+        CREATED,
+        lost("update", 2),
+        lost("delete", 2),
+        missing(3, 4),
+        Operation("delete", 5, 6, 412, {}, 1, NEW, 2),
+    ],
+    "another deletion that succeeds": [CREATED, deletion(2, 3, 204, 1), deletion(4, 5, 204, 7)],
+    "the same deletion of a restored task": [
+        CREATED,
+        deletion(2, 3, 204, 1),
+        restored(4, 5, NEW, 3),
+        deletion(6, 7, 204, 1),
+    ],
+    "a restored task with another title": [CREATED, deleted(2, 3), restored(4, 5, DONE, 3)],
+    "a restored task with its old version": [CREATED, deleted(2, 3), restored(4, 5, NEW, 1)],
+    "404 for the restoration of a deleted task": [CREATED, deleted(2, 3), Operation("restore", 4, 5, 404)],
+    "404 after the restoration": [CREATED, deleted(2, 3), restored(4, 5, NEW, 3), missing(6, 7)],
 }
 
 
@@ -175,7 +213,8 @@ CHANGES = st.fixed_dictionaries(
     {}, optional={"title": st.sampled_from(["1 a", "1 b"]), "completed": st.booleans(), "description": st.none()}
 )
 REQUESTS: st.SearchStrategy[Request] = st.one_of(
-    st.sampled_from([("get", {}), ("toggle", {}), ("delete", {})]), CHANGES.map(lambda changes: ("update", changes))
+    st.sampled_from([("get", {}), ("toggle", {}), ("delete", {}), ("restore", {})]),
+    CHANGES.map(lambda changes: ("update", changes)),
 )
 STEPS = st.lists(
     st.tuples(
@@ -183,7 +222,7 @@ STEPS = st.lists(
         st.integers(0, 60),
         st.integers(0, 60),
         st.sampled_from(["answered", "lost", "never executed"]),
-        st.sampled_from([None, "current", "old"]),
+        st.sampled_from([None, "current", "old", "deleted"]),
     ),
     max_size=25,
 )
@@ -193,18 +232,22 @@ def execute(
     state: State, name: str, changes: dict[str, object], condition: str | None, at: int
 ) -> tuple[State, Operation]:
     """Return the state after an operation, and the operation with the answer that it must have."""
-    if_match = {None: None, "current": state.version, "old": 0}[condition if name not in READS else None]
+    if_match = {None: None, "current": state.version, "old": 0, "deleted": state.deleted_version}[
+        condition if name not in (*READS, "restore") else None
+    ]
     asked = Operation(name, at, at, None, changes, if_match)
+    if state.life != "present" and name == "restore":
+        state = state._replace(life="present", version=at, deleted_version=None)
+        return state, replace(asked, status=200, task=state.task, version=at)
     if state.life != "present":
-        return state, replace(asked, status=404)
-    if if_match == 0:
-        return state, replace(asked, status=412, task=state.task, version=state.version)
-    if name == "get":
-        return state, replace(asked, status=200, task=state.task, version=state.version)
+        is_same = name == "delete" and if_match is not None and if_match == state.deleted_version
+        return state, replace(asked, status=204 if is_same else 404)
+    if (fails := if_match not in (None, state.version)) or name in {"get", "restore"}:
+        return state, replace(asked, status=412 if fails else 200, task=state.task, version=state.version)
     if name == "delete":
-        return state._replace(life="deleted", version=at), replace(asked, status=204)
+        return state._replace(life="deleted", version=at, deleted_version=state.version), replace(asked, status=204)
     members = {"completed": not state.task.completed} if name == "toggle" else changes
-    state = state._replace(task=state.task._replace(**members), version=at)
+    state = state._replace(task=state.task._replace(**members), version=at, deleted_version=None)
     return state, replace(asked, status=200, task=state.task, version=at)
 
 
@@ -252,15 +295,14 @@ def test_random_execution_with_a_wrong_404_is_rejected(steps: list[Executed], da
 def test_random_execution_with_an_old_read_is_rejected(steps: list[Executed], data: st.DataObject) -> None:
     """The read starts after the answer to a write, and has the state before it."""
     operations = executed(steps)
-    states = [
-        (each.task, each.version)
-        for each in operations
-        if each.status in (200, 201) and each.name not in READS and each.task is not None and each.version is not None
-    ]
+    writes = [each for each in operations if each.status in (200, 201) and each.name not in READS]
+    # A restoration of a task that is not deleted repeats its version.
+    states = list({each.version: each.task for each in writes if each.version is not None}.items())
     assume(len(states) > 1)
     number = data.draw(st.integers(1, len(states) - 1))
-    end = next(each.end for each in operations if each.version == states[number][1])
+    end = next(each.end for each in writes if each.version == states[number][0])
+    version, task = states[number - 1]
     assert end is not None
-    task, version = states[number - 1]
+    assert task is not None
     operations.append(get(end + 1, end + 99, task, version))
     assert contradiction(operations) is not None

@@ -24,6 +24,8 @@ class State(NamedTuple):
     version: int = 0
     exact: bool = True
     """False after a write whose answer has no version: then the version is greater than `version`."""
+    deleted_version: int | None = None
+    """The version that was deleted, if it is known."""
 
 
 INITIAL = State("unknown", Task("", None, completed=False))
@@ -107,6 +109,8 @@ READS = {"get"}
 
 def step(state: State, operation: Operation) -> State | None:
     """Return the state after an operation, or None if its answer is not possible in this state."""
+    if operation.name == "delete" and operation.if_match is not None and state.life == "deleted":
+        return _delete_again(state, operation)
     after = EFFECTS[operation.name](state, operation)
     if operation.status == 404:
         return state if after is None else None
@@ -118,16 +122,27 @@ def step(state: State, operation: Operation) -> State | None:
     if after is state:
         return _observe(state, operation)
     before = state if operation.if_match is None else _bind(state, operation.if_match)
-    return None if before is None else _write(before.version, after, operation)
+    return None if before is None else _write(before, after, operation)
 
 
-def _write(version: int, after: State, operation: Operation) -> State | None:
-    """Return the state after a write to a task of this version, if it can have its answer."""
+def _delete_again(state: State, operation: Operation) -> State | None:
+    """A deletion with the condition of an earlier one succeeds again."""
+    if operation.end is None:
+        return state
+    possible = (
+        {204, 404} if state.deleted_version is None else {204 if operation.if_match == state.deleted_version else 404}
+    )
+    return state if operation.status in possible else None
+
+
+def _write(before: State, after: State, operation: Operation) -> State | None:
+    """Return the state after a write to a task in the state `before`, if it can have its answer."""
     if operation.version is None:
-        return after._replace(version=version, exact=False)
-    if operation.version <= version or operation.task != after.task:
+        deleted_version = before.version if after.life == "deleted" and before.exact else None
+        return after._replace(version=before.version, exact=False, deleted_version=deleted_version)
+    if operation.version <= before.version or operation.task != after.task:
         return None
-    return after._replace(version=operation.version, exact=True)
+    return after._replace(version=operation.version, exact=True, deleted_version=None)
 
 
 def _observe(state: State, operation: Operation) -> State | None:

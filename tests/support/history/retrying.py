@@ -100,7 +100,7 @@ class _Client:
         etag: str | None = None,
     ) -> Answer:
         """Send a request until it is answered, each time with the same key or condition if they are protected."""
-        headers = {}
+        headers: dict[str, str] = {}
         if self.protected:
             headers |= {"Idempotency-Key": str(uuid.uuid4())} if keyed else {}
             headers |= {"If-Match": etag} if etag is not None else {}
