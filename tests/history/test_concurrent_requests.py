@@ -2,10 +2,8 @@
 
 import asyncio
 import itertools
-import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import httpx
@@ -14,7 +12,7 @@ import orjson
 from support.history.linearizability import linearize
 from support.history.model import Operation, State, step
 from support.history.workload import task_of
-from support.http_connection import Answer, Connection, http_connection
+from support.http_connection import Answer, Connection, at_once, http_connection
 from support.operations import tasks
 from support.service import Service
 
@@ -34,21 +32,6 @@ def headers(service: Service, user: str, content: bytes = b"") -> dict[str, str]
     return found | ({"Content-Type": "application/json", "Content-Length": str(len(content))} if content else {})
 
 
-async def at_once(
-    url: str, count: int, send: Callable[[Connection], Awaitable[Answer]]
-) -> list[tuple[int, Answer, int]]:
-    """Send a request on each of `count` connections at once. Return the answers, with start and end."""
-
-    async def timed(connection: Connection) -> tuple[int, Answer, int]:
-        start = time.monotonic_ns()
-        answer = await send(connection)
-        return start, answer, time.monotonic_ns()
-
-    async with asyncio.timeout(LIMIT), AsyncExitStack() as stack:
-        connections = [await stack.enter_async_context(http_connection(url)) for _ in range(count)]
-        return await asyncio.gather(*map(timed, connections))
-
-
 def test_200_toggles_at_once_are_executed_one_after_the_other(
     service: Service, client: httpx.Client, user: str
 ) -> None:
@@ -58,9 +41,9 @@ def test_200_toggles_at_once_are_executed_one_after_the_other(
     answers = asyncio.run(
         at_once(service.url, TOGGLES, lambda connection: connection.send("PATCH", f"{one}/complete", sent))
     )
-    assert {answer.status for _, answer, _ in answers} == {200}
+    assert {answer.status for answer, _, _ in answers} == {200}
     toggles = []
-    for start, answer, end in answers:
+    for answer, start, end in answers:
         task, version = task_of(orjson.loads(answer.content))
         toggles.append(Operation("toggle", start, end, 200, task=task, version=version))
     assert len({each.version for each in toggles}) == TOGGLES, "no answer repeats"
@@ -77,7 +60,7 @@ def test_one_of_50_updates_with_the_same_condition_succeeds(service: Service, cl
         content = orjson.dumps({"title": str(next(numbers))})
         return connection.send("PUT", one, headers(service, user, content) | {"If-Match": created["etag"]}, content)
 
-    answers = [answer for _, answer, _ in asyncio.run(at_once(service.url, UPDATES, update))]
+    answers = [answer for answer, _, _ in asyncio.run(at_once(service.url, UPDATES, update))]
     assert Counter(answer.status for answer in answers) == {200: 1, 412: UPDATES - 1}
     (updated,) = (orjson.loads(answer.content) for answer in answers if answer.status == 200)
     for answer in answers:

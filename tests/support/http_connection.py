@@ -1,10 +1,14 @@
 """A minimal HTTP client, because httpx is so slow that few requests would run at the same time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+LIMIT = 60
+"""Timeout of `at_once` in seconds."""
 
 
 class Answer(NamedTuple):
@@ -52,3 +56,18 @@ async def http_connection(url: str) -> AsyncIterator[Connection]:
         yield Connection(reader, writer)
     finally:
         writer.close()
+
+
+async def at_once(
+    url: str, count: int, send: Callable[[Connection], Awaitable[Answer]]
+) -> list[tuple[Answer, int, int]]:
+    """Send a request on each of `count` connections at once. Return the answers, with their starts and ends: times of
+    time.monotonic_ns()."""
+
+    async def timed(connection: Connection) -> tuple[Answer, int, int]:
+        start = time.monotonic_ns()
+        return await send(connection), start, time.monotonic_ns()
+
+    async with asyncio.timeout(LIMIT), AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(http_connection(url)) for _ in range(count)]
+        return await asyncio.gather(*map(timed, connections))

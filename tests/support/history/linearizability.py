@@ -32,9 +32,9 @@ class Operation(Protocol):
 
 
 S = TypeVar("S", bound=Hashable)
-O = TypeVar("O", bound=Operation)  # noqa: E741
+Op = TypeVar("Op", bound=Operation)
 
-Step = Callable[[S, O], S | None]
+Step = Callable[[S, Op], S | None]
 """Returns the state after an operation, or None if its answer is not possible in this state."""
 
 
@@ -43,16 +43,16 @@ class SearchLimitError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Result(Generic[O]):
-    order: Sequence[O]
+class Result(Generic[Op]):
+    order: Sequence[Op]
     """The order that was found, or the longest one that fits."""
-    rest: Sequence[O] = ()
+    rest: Sequence[Op] = ()
     """Empty if the operations are linearizable. Otherwise those of which none can follow the longest order: those that
     have started, and those that have the next version."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Node(Generic[S, O]):
+class _Node(Generic[S, Op]):
     """Operations that are placed, and what can follow. Numbers are positions in the operations by start."""
 
     state: S
@@ -66,26 +66,26 @@ class _Node(Generic[S, O]):
     """Number of placed answers."""
     versions: int = 0
     """Number of placed answers with a version."""
-    operation: O | None = None
+    operation: Op | None = None
     """The last one that was placed."""
-    before: "_Node[S, O] | None" = None
+    before: "_Node[S, Op] | None" = None
 
-    def order(self) -> list[O]:
-        found: list[O] = []
-        node: _Node[S, O] | None = self
+    def order(self) -> list[Op]:
+        found: list[Op] = []
+        node: _Node[S, Op] | None = self
         while node is not None and node.operation is not None:
             found.append(node.operation)
             node = node.before
         return found[::-1]
 
 
-def linearize(operations: Sequence[O], initial: S, step: Step[S, O], limit: int = 100_000) -> Result[O]:
+def linearize(operations: Sequence[Op], initial: S, step: Step[S, Op], limit: int = 100_000) -> Result[Op]:
     """Search an order of all answered operations. Raises SearchLimitError after `limit` states."""
     search = _Search(sorted(operations, key=lambda operation: operation.start), step)
     first = longest = search.open(_Node(initial, 0))
     # The longest order first, then the one with the fewest lost operations; the number makes entries comparable.
     numbers = itertools.count()
-    queue: list[tuple[int, int, int, bool, _Node[S, O]]] = [(0, 0, next(numbers), False, first)]
+    queue: list[tuple[int, int, int, bool, _Node[S, Op]]] = [(0, 0, next(numbers), False, first)]
     while queue:
         _, lost, number, is_second_visit, node = heapq.heappop(queue)
         if node.placed == search.answers:
@@ -106,8 +106,8 @@ def linearize(operations: Sequence[O], initial: S, step: Step[S, O], limit: int 
     return Result(longest.order(), search.impossible_after(longest))
 
 
-class _Search(Generic[S, O]):
-    def __init__(self, operations: Sequence[O], step: Step[S, O]) -> None:
+class _Search(Generic[S, Op]):
+    def __init__(self, operations: Sequence[Op], step: Step[S, Op]) -> None:
         self.operations = operations
         self._step = step
         self.answers = sum(operation.end is not None for operation in operations)
@@ -117,7 +117,7 @@ class _Search(Generic[S, O]):
         )
         self._known: dict[tuple[int, tuple[int, ...], S], list[set[int]]] = {}
 
-    def after_answered(self, node: _Node[S, O]) -> tuple[list[_Node[S, O]], bool]:
+    def after_answered(self, node: _Node[S, Op]) -> tuple[list[_Node[S, Op]], bool]:
         """Return the nodes after each operation whose answer is possible, and whether there is only one: an operation
         that changes nothing, because in each order that has it later it can be moved here."""
         found = []
@@ -133,7 +133,7 @@ class _Search(Generic[S, O]):
                     return found[-1:], True
         return found, False
 
-    def after_lost(self, node: _Node[S, O]) -> list[_Node[S, O]]:
+    def after_lost(self, node: _Node[S, Op]) -> list[_Node[S, Op]]:
         """Return the nodes after each operation whose answer was lost, and which changes the state."""
         found = {}
         for number in node.lost:
@@ -145,7 +145,7 @@ class _Search(Generic[S, O]):
                 found[operation.effect] = self._place(node, number, state)
         return list(found.values())
 
-    def is_known(self, node: _Node[S, O]) -> bool:
+    def is_known(self, node: _Node[S, Op]) -> bool:
         """Return whether the search has been here: with the same answers left, the same state, and the same lost
         operations left, or more of them."""
         known = self._known.setdefault((node.started, node.answered, node.state), [])
@@ -154,17 +154,17 @@ class _Search(Generic[S, O]):
         known.append(set(node.lost))
         return False
 
-    def impossible_after(self, node: _Node[S, O]) -> list[O]:
+    def impossible_after(self, node: _Node[S, Op]) -> list[Op]:
         version = self._next_version(node)
         later = self.operations[node.started :]
         return [self.operations[number] for number in node.answered] + [
             each for each in later if version is not None and each.version == version
         ]
 
-    def _next_version(self, node: _Node[S, O]) -> int | None:
+    def _next_version(self, node: _Node[S, Op]) -> int | None:
         return self._versions[node.versions] if node.versions < len(self._versions) else None
 
-    def _place(self, node: _Node[S, O], number: int, state: S) -> _Node[S, O]:
+    def _place(self, node: _Node[S, Op], number: int, state: S) -> _Node[S, Op]:
         operation = self.operations[number]
         is_answered = operation.end is not None
         return self.open(
@@ -180,7 +180,7 @@ class _Search(Generic[S, O]):
             )
         )
 
-    def open(self, node: _Node[S, O]) -> _Node[S, O]:
+    def open(self, node: _Node[S, Op]) -> _Node[S, Op]:
         """Add the operations that start before one of the answered ones must have ended."""
         answered, lost, started = list(node.answered), list(node.lost), node.started
         horizon = min(self._ends(answered), default=None)
