@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from support.operations import SECURED, create_things, send
+from support.operations import SECURED, create_things, send, tasks
 from support.relay import Relay
 from support.service import running, settings_for
 from todo_api.app import create_app
@@ -35,7 +35,12 @@ def relayed(database_url: str) -> Iterator[Relay]:
         thread.join(30)
 
 
-@pytest.mark.parametrize(("pooler", "trips"), [("", 1), ("&pgbouncer=true", 2)], ids=["direct", "pooled"])
+direct_and_pooled = pytest.mark.parametrize(
+    ("pooler", "trips"), [("", 1), ("&pgbouncer=true", 2)], ids=["direct", "pooled"]
+)
+
+
+@direct_and_pooled
 def test_each_statement_takes_one_round_trip_or_two_through_a_pooler(
     database_url: str, user: str, pooler: str, trips: int
 ) -> None:
@@ -59,3 +64,29 @@ def test_each_statement_takes_one_round_trip_or_two_through_a_pooler(
         assert relay.round_trips == before
     assert counted == {operation: trips * count for operation, count in statements.items()}
     assert set(statements.values()) == {1}
+
+
+@direct_and_pooled
+def test_conditional_and_repeated_requests_take_no_further_round_trip(
+    database_url: str, user: str, pooler: str, trips: int
+) -> None:
+    counted = {}
+    with relayed(database_url) as relay, running(create_app(settings_for(relay.url + pooler))) as service:
+        client = service.client(user)
+        url = client.post(tasks(user), json={"title": "x"}).headers["Location"]
+        # The first time, the service also connects and prepares the statements.
+        for number in range(2):
+            key = {"Idempotency-Key": f"key-{number}"}
+            requests: list[tuple[str, int, str, str, dict[str, str] | None, dict[str, str]]] = [
+                ("create with a key", 201, "POST", tasks(user), {"title": "x"}, key),
+                ("create again", 201, "POST", tasks(user), {"title": "x"}, key),
+                ("toggle with a key", 200, "PATCH", f"{url}/complete", None, key),
+                ("known list", 304, "GET", tasks(user), None, {"If-None-Match": "*"}),
+                ("known task", 304, "GET", url, None, {"If-None-Match": "*"}),
+                ("changed task", 412, "PUT", url, {"title": "x"}, {"If-Match": '"0"'}),
+            ]
+            for name, status, method, path, body, headers in requests:
+                before = relay.round_trips
+                assert client.request(method, path, json=body, headers=headers).status_code == status
+                counted[name] = relay.round_trips - before
+    assert counted == dict.fromkeys(counted, trips)
