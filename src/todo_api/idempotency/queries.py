@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     ClauseElement,
     ColumnElement,
+    DateTime,
     LargeBinary,
     bindparam,
     cast,
@@ -36,6 +37,7 @@ from todo_api.idempotency.table import kept_answer
 LIFETIME = "24 hours"
 """How long an answer is kept at least. It is forgotten by later requests with keys, FORGOTTEN at a time."""
 FORGOTTEN = 10
+_RFC_3339 = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
 
 Conditional: TypeAlias = Callable[[ColumnElement[bool]], SelectBase]
 """Makes a statement that changes and returns nothing unless the condition holds."""
@@ -65,7 +67,8 @@ def keyed(statement: Conditional) -> ClauseElement:
         .where(not_(exists(select(known.c.request))))
         .cte("free")
     )
-    answer = statement(exists(select(free.c.free).where(free.c.free))).cte("answer")
+    written = statement(exists(select(free.c.free).where(free.c.free))).cte("written")
+    answer = select(*map(_as_json, written.c)).cte("answer")
     kept = (
         insert(kept_answer)
         .from_select(
@@ -88,6 +91,14 @@ def keyed(statement: Conditional) -> ClauseElement:
         select(literal_column("false"), kept.c.request, kept.c.answer),
         select(literal_column("false"), cast(null(), LargeBinary), null()).where(not_(free.c.free)),
     ).add_cte(_forgotten())
+
+
+def _as_json(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Returns what `to_jsonb` writes as the contract does: it would write times in the time zone of the session."""
+    if not isinstance(column.type, DateTime):
+        return column
+    text = func.to_char(func.timezone(literal_column("'UTC'"), column), literal_column(_RFC_3339))
+    return text.label(column.key)
 
 
 def _forgotten() -> Any:
