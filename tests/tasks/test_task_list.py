@@ -93,7 +93,8 @@ def test_counts_are_right_after_each_write_and_the_change_rises(
             written = answer.is_success and "Idempotency-Replayed" not in answer.headers and kind != "restore"
         else:
             write_old(database_url, kind.removeprefix("old "), user, task)
-            written = bool(ids)
+            # A tombstone that an old process deletes is forgotten, and nothing else changes.
+            written = kind != "old delete" and (bool(ids) or "insert" in kind)
         after = change_of(database_url, user)
         assert after > before if written else after >= before
         assert asyncio.run(wrong_lists(database_url, user)) == []

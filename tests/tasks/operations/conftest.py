@@ -17,3 +17,9 @@ def task(client: httpx.Client, user: str) -> dict[str, object]:
     created = client.post(tasks(user), json={"title": "Buy milk", "description": "Two litres"})
     assert created.status_code == 201
     return dict(created.json())
+
+
+@pytest.fixture
+def url(user: str, task: dict[str, object]) -> str:
+    """The URL of `task`."""
+    return f"{tasks(user)}/{task['id']}"

@@ -31,11 +31,6 @@ CHANGES: dict[str, Callable[[httpx.Client, str, dict[str, str]], httpx.Response]
 each_change = pytest.mark.parametrize("change", CHANGES)
 
 
-@pytest.fixture
-def url(user: str, task: dict[str, object]) -> str:
-    return f"{tasks(user)}/{task['id']}"
-
-
 def list_etag(client: httpx.Client, user: str) -> str:
     return client.get(tasks(user)).headers["ETag"]
 

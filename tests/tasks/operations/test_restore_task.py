@@ -13,11 +13,6 @@ from todo_api.app import create_app
 
 
 @pytest.fixture
-def url(user: str, task: dict[str, object]) -> str:
-    return f"{tasks(user)}/{task['id']}"
-
-
-@pytest.fixture
 def deleted(client: httpx.Client, url: str) -> str:
     """The URL of a deleted task."""
     client.patch(f"{url}/complete")
