@@ -144,6 +144,26 @@ def test_migration_that_was_interrupted_succeeds_when_run_again(
     asyncio.run(run())
 
 
+def test_downgrade_that_was_interrupted_succeeds_when_run_again(empty_database_url: str) -> None:
+    async def run() -> None:
+        url = empty_database_url
+        await prepare(url)
+        await asyncio.to_thread(upgrade, url)
+        async with old_writers(url, USERS), connected(url) as observer:
+            async with while_indexing(url) as holder:
+                migrating = asyncio.create_task(asyncio.to_thread(downgrade, url, "0001"))
+                pid = await blocked_by(holder, observer, "CREATE INDEX CONCURRENTLY")
+                await observer.fetchval("SELECT pg_terminate_backend($1)", pid)
+                with pytest.raises(PermanentDatabaseError, match="terminating connection due to administrator command"):
+                    await migrating
+            await asyncio.to_thread(downgrade, url, "0001")
+            assert await value(url, INDEXES) == ["task_list", "task_list_completed", "task_pkey"]
+            await asyncio.to_thread(upgrade, url)
+        await check(url)
+
+    asyncio.run(run())
+
+
 def test_downgrade_and_upgrade_keep_tasks_and_drop_tombstones(empty_database_url: str) -> None:
     async def run() -> None:
         url = empty_database_url
