@@ -52,7 +52,7 @@ def _without(pooler: PgBouncer) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _in_thread(context: AbstractContextManager[None]) -> AsyncIterator[None]:
+async def _in_thread(context: AbstractContextManager[object]) -> AsyncIterator[None]:
     """Enters and leaves in a thread, because both run an event loop of their own."""
     await asyncio.to_thread(context.__enter__)
     try:
@@ -92,7 +92,7 @@ async def unanswered(relay: Relay) -> AsyncIterator[None]:
         relay.answering = True
 
 
-Outage = Callable[[], AbstractContextManager[None]]
+Outage = Callable[[], AbstractContextManager[object]]
 
 
 @pytest.fixture(params=["stopped", "killed", "black hole", "stopped behind a pooler", "pooler killed"])

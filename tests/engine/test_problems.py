@@ -7,13 +7,12 @@ from typing import Never
 import httpx
 import pytest
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
 
 from fastapi_contract.contract import Operation
-from fastapi_contract.problems import TooManyRequests, ValidationFailed, problem_response, problem_types
+from fastapi_contract.problems import ValidationFailed, problem_types
 from fastapi_contract.responses.negotiation import NotAcceptable
 from fastapi_contract.validation.input_errors import MAX_DETAIL, InputError
-from support.operations import every_operation, owned, secured, send, tasks
+from support.operations import owned, secured, send, tasks
 from support.service import WATCH, Service, comparable, running, settings_for
 from todo_api.app import create_app
 from todo_api.database.session import Session
@@ -103,26 +102,6 @@ class TestInternalError:
             "request_id": failed.headers["X-Request-ID"],
         }
         assert failed.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
-
-
-class TestTooManyRequests:
-    """A layer that limits requests answers with a problem of the engine, which keeps the contract."""
-
-    @pytest.fixture(params=[1, 3600], ids=["the least seconds", "the most seconds"])
-    def limited(self, request: pytest.FixtureRequest, service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
-        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            await problem_response(TooManyRequests(request.param))(scope, receive, send)
-
-        monkeypatch.setattr(service.app.middleware_stack, "app", answer)
-        return service
-
-    @every_operation
-    def test_request_above_a_limit_is_429_with_the_seconds_to_wait(
-        self, limited: Service, operation: Operation
-    ) -> None:
-        rejected = send(limited.client("a"), operation, "a")
-        assert (rejected.status_code, rejected.json()["type"]) == (429, "/problems/too-many-requests")
-        assert rejected.headers["Retry-After"] in {"1", "3600"}
 
 
 class TestLongDetail:
