@@ -21,6 +21,7 @@ from todo_api.app import create_app
 from todo_api.auth.bearer import Owner
 from todo_api.database.failures import DatabaseUnavailableError
 from todo_api.tasks import handlers
+from todo_api.tasks.dependencies import IfMatch
 from todo_api.tasks.problems import TaskNotFound
 
 HEALTHY = models.Health(status="ok")
@@ -172,7 +173,9 @@ async def with_model(request: Request, response: Response) -> Any:
     return _outcome(request, response)
 
 
-async def without_model(task_id: models.TaskId, owner: Owner, request: Request, response: Response) -> Any:
+async def without_model(
+    task_id: models.TaskId, owner: Owner, if_match: IfMatch, request: Request, response: Response
+) -> Any:
     return _outcome(request, response)
 
 
