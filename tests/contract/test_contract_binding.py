@@ -202,9 +202,8 @@ def test_wrong_body_model_is_rejected() -> None:
             raise NotImplementedError
 
     found = rebound("updateTask", edit)
-    assert "updateTask / body / application/json / required title: openapi.yaml says false, the code true" in "".join(
-        found
-    )
+    expected = "updateTask / body / application/json / required title: openapi.yaml says false, the code true"
+    assert expected in "".join(found)
     assert all(each.endswith("Use models.TaskUpdate in update_task().") for each in found)
 
 
@@ -215,9 +214,8 @@ def test_missing_parameter_is_rejected() -> None:
             raise NotImplementedError
 
     (found,) = rebound("getTask", edit)
-    assert (
-        'getTask / path task_id: openapi.yaml says {"$ref": "#/components/schemas/TaskId"}, the code nothing' in found
-    )
+    expected = 'getTask / path task_id: openapi.yaml says {"$ref": "#/components/schemas/TaskId"}, the code nothing'
+    assert expected in found
     assert found.endswith("Add it to get_task().")
 
 
@@ -230,9 +228,8 @@ def test_wrong_bound_is_rejected() -> None:
             raise NotImplementedError
 
     (found,) = rebound("getTask", edit)
-    assert (
-        "getTask / path task_id / minimum: openapi.yaml says 1, the code 0. Use models.TaskId in get_task()." in found
-    )
+    expected = "getTask / path task_id / minimum: openapi.yaml says 1, the code 0. Use models.TaskId in get_task()."
+    assert expected in found
 
 
 def test_undocumented_parameter_is_rejected() -> None:
