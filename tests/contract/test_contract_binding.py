@@ -20,8 +20,7 @@ from todo_api.tasks.dependencies import IfMatch, IfNoneMatch
 
 
 def test_code_as_written_implements_the_contract() -> None:
-    whole = contract()
-    contract_app(whole, bound(whole))
+    contract_app(whole := contract(), bound(whole))
 
 
 def test_create_app_publishes_the_contract() -> None:
