@@ -27,10 +27,10 @@ def test_operations_of_a_changed_contract_are_found(old: str, new: str, operatio
 
 
 def test_operation_that_refers_to_a_changed_schema_is_found() -> None:
-    """Title is a schema of a request body; the body of deleteTask has none."""
-    found = changed(contract(), contract("    Title:\n", "    Title:\n      deprecated: true\n"), [])
-    assert {"createTask", "updateTask"} <= set(found)
-    assert not {"deleteTask", "getHealth"} & set(found)
+    """TaskUpdate is a schema of two request bodies."""
+    found = changed(contract(), contract("    TaskUpdate:\n", "    TaskUpdate:\n      deprecated: true\n"), [])
+    assert {"updateTask", "patchTask"} <= set(found)
+    assert not {"createTask", "deleteTask", "getHealth"} & set(found)
 
 
 def test_operations_whose_code_changed_are_found() -> None:

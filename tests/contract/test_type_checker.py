@@ -15,12 +15,12 @@ from todo_contract import models, operations
 
 def answers(task: models.Task) -> list[operations.CreateTask201]:
     return [
-        operations.CreateTask201(task, location="/api/alex/tasks/1"),
-        operations.CreateTask201(task),  # call-arg
-        operations.CreateTask201(task, location=None),  # arg-type
-        operations.CreateTask201(task, location="/", etag="1"),  # call-arg
-        operations.CreateTask201(models.TaskCompletion(completed=True), location="/"),  # arg-type
-        operations.ListTasks200(models.TaskPage(items=[task], next_cursor=None)),  # list-item
+        operations.CreateTask201(task, location="/api/alex/tasks/1", etag=task.etag),
+        operations.CreateTask201(task, etag=task.etag),  # call-arg
+        operations.CreateTask201(task, location=None, etag=task.etag),  # arg-type
+        operations.CreateTask201(task, location="/", etag=task.etag, link="/"),  # call-arg
+        operations.CreateTask201(models.TaskCompletion(completed=True), location="/", etag="1"),  # arg-type
+        operations.ListTasks200(models.TaskPage(items=[task], next_cursor=None), etag="1"),  # list-item
     ]
 
 

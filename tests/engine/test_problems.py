@@ -203,7 +203,7 @@ def test_fault_is_the_same_problem_with_and_without_the_shortcut(
 def test_app_that_sends_no_response_is_a_500_problem(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     async def silent(*_: object) -> None: ...
 
-    monkeypatch.setattr(service.app.middleware_stack, "app", silent)
+    monkeypatch.setattr(service.app.middleware_stack, "_choose_responder", lambda *_: silent)
     failed = service.client().get("/nothing")
     assert (failed.status_code, failed.json()["type"]) == (500, "/problems/internal-error")
 

@@ -53,12 +53,11 @@ def test_check_finds_no_difference_and_leaves_nothing_behind(tmp_path: Path) -> 
 def test_check_prints_every_difference_in_one_message(copy: Path) -> None:
     replace(copy / "openapi.yaml", "maximum: 2147483647", "maximum: 1000")
     replace(copy / "openapi.yaml", "operationId: getHealth", "operationId: getLiveness")
-    handler = "async def get_task(task_id: models.TaskId, owner: Owner, session: DbSession) -> "
-    replace(copy / "src/todo_api/tasks/handlers.py", f"{handler}models.Task:", f"{handler}None:")
+    replace(copy / "src/todo_api/tasks/handlers.py", "-> models.TaskChanges:", "-> None:")
     summary, *differences = failure(copy, "check")
     assert summary == "The code does not implement openapi.yaml, 4 differences:"
     for part in (
-        "getTask returns 200 with models.Task: annotate get_task() with -> models.Task.",
+        "listTaskChanges returns 200 with models.TaskChanges: annotate list_task_changes() with -> models.TaskChanges.",
         "getHealth is not in openapi.yaml.",
         "not implemented: getLiveness (GET /health).",
         "listTasks / query offset / maximum: openapi.yaml says 1000, the code 2147483647. Run ./codegen.sh.",
@@ -76,7 +75,7 @@ def test_check_names_the_use_of_a_model_that_is_not_generated(copy: Path) -> Non
 @pytest.mark.parametrize(
     ("file", "old", "new", "difference"),
     [
-        pytest.param("handlers.py", "_after(owner, query)\n", "(\n", "SyntaxError: ", id="syntax"),
+        pytest.param("handlers.py", "_after(owner, query),\n", "(\n", "SyntaxError: ", id="syntax"),
         pytest.param("handlers.py", "import cursor, queries", "import queries, cursors", "ImportError: ", id="import"),
         pytest.param("queries.py", "_get = prepare(", "_get = prepare(0, ", "TypeError: ", id="call"),
         pytest.param("queries.py", "literal_column(", "literal(", "NameError: name 'literal' is not", id="name"),
@@ -113,7 +112,7 @@ def test_routes_lists_each_operation(tmp_path: Path) -> None:
     assert headings == ["operation", "method", "path", "security", "statuses", "request", "response", "shortcut"]
     assert " ".join(next(row for row in rows if row[0] == "createTask")) == (
         "createTask POST /api/{user_id}/tasks bearerAuth (BearerAuth, UrlOwnership) "
-        "201 400 401 403 413 414 415 422 429 431 500 503 application/json application/json yes"
+        "201 400 401 403 409 413 414 415 422 429 431 500 503 application/json application/json yes"
     )
     assert " ".join(next(row for row in rows if row[0] == "getHealth")).startswith("getHealth GET /health public 200")
     assert {row[0] for row in rows} == CONTRACT.operations.keys()

@@ -67,7 +67,7 @@ def test_failed_statement_is_logged_by_sqlstate_and_sql(url: str, tmp_path: Path
 
 
 def _has_line(service: Serving, message: str) -> bool:
-    return any(message in line and "statement INSERT INTO task" in line for line in service.output.splitlines())
+    return any(message in line and "statement WITH list AS" in line for line in service.output.splitlines())
 
 
 def _create(port: int, title: str) -> httpx.Response:

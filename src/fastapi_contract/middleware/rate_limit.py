@@ -146,8 +146,8 @@ class ClientAddress:
         self._read = lru_cache(10_000)(self._parse)
 
     def __call__(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str | None:
-        client = scope["client"]
         # A Unix socket has none.
+        client = scope.get("client")
         address, is_proxy = self._read(client[0]) if client else (None, True)
         if not is_proxy or b"x-forwarded-for" not in headers:
             return None if is_proxy else address
