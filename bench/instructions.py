@@ -11,8 +11,8 @@ import httpx
 
 from database import Cluster, seeded_cluster
 from report import conditions, main, number, progress, publish, table
-from servers import BY_NAME, SERVERS, Server, ServerError, running
-from workload import CALLERS, MIX, calls, verify
+from servers import BY_NAME, PRODUCT, SERVERS, Server, ServerError, running
+from workload import CALLERS, MIX, calls, own_calls, verify
 
 WARM_UP = 2 * CALLERS
 """Requests that are not counted; afterwards the server has cached each token."""
@@ -65,12 +65,12 @@ def count(server: Server, cluster: Cluster, requests: int) -> dict[str, float]:
         verify(service.url)
         counter = Counter(service.pid, output)
         counts = {}
-        for operation, call in calls(client).items():
+        for operation, call in (calls(client) | (own_calls(client) if server is PRODUCT else {})).items():
             for _ in range(WARM_UP):
-                call().raise_for_status()
+                call()
             counter.restart()
             for _ in range(requests):
-                call().raise_for_status()
+                call()
             counts[operation] = counter.read() / requests / 1000
     return counts
 
@@ -88,15 +88,23 @@ def run(arguments: Namespace) -> None:
             progress(f"{name}: {mix:,.0f} thousand instructions a request")
         least = min(counts["mix"] for counts in counted.values())
         rows = [
-            [BY_NAME[name].title, *(number(value) for value in counts.values()), number(counts["mix"] / least)]
+            [BY_NAME[name].title, *(number(counts[each]) for each in (*MIX, "mix")), number(counts["mix"] / least)]
             for name, counts in counted.items()
         ]
+        measured = f"{arguments.requests} requests of each operation one after another"
         text = (
-            f"Thousand instructions per request of the server's process, {arguments.requests} requests of each "
-            f"operation one after another; the mix is weighted.\n\n"
+            f"Thousand instructions per request of the server's process, {measured}; the mix is weighted.\n\n"
             f"{table(['server', *MIX, 'mix', '× least'], rows)}\n{conditions(cluster.version)}"
         )
+        own = [[each, number(value)] for each, value in counted.get(PRODUCT.name, {}).items()]
+        own_text = (
+            f"Thousand instructions per request of todo-api, {measured}. Keys and conditions are not in the mix, "
+            "because the other servers have none.\n\n"
+            f"{table(['operation', 'instructions'], own)}\n{conditions(cluster.version)}"
+        )
     publish(arguments.write, "instructions", text)
+    if own:
+        publish(arguments.write, "own instructions", own_text)
 
 
 def parser() -> ArgumentParser:

@@ -81,7 +81,9 @@ def load(url: str, tokens: Path, seconds: int, seed: int, mix: Mapping[str, int]
 
 
 def calls(client: httpx.Client) -> dict[str, Call]:
-    """Returns functions that send one request of an operation, by name. CALLERS users take turns."""
+    """Returns functions that send one request of an operation, by name. CALLERS users take turns.
+
+    Each raises httpx.HTTPStatusError for a response that is not 2xx."""
     users = [(user, {"Authorization": f"Bearer {token(user)}"}) for user in range(1, CALLERS + 1)]
     turn = count()
 
@@ -89,7 +91,7 @@ def calls(client: httpx.Client) -> dict[str, Call]:
         index = next(turn)
         user, headers = users[index % CALLERS]
         url = f"/api/user-{user}/tasks{path.format(task=index % TASKS * USERS + user)}"
-        return client.request(method, url, headers=headers, json=body)
+        return client.request(method, url, headers=headers, json=body).raise_for_status()
 
     return {
         "get": partial(send, "GET", "/{task}"),
@@ -97,6 +99,52 @@ def calls(client: httpx.Client) -> dict[str, Call]:
         "create": partial(send, "POST", "", CREATE),
         "update": partial(send, "PUT", "/{task}", UPDATE),
         "complete": partial(send, "PATCH", "/{task}/complete", COMPLETE),
+    }
+
+
+def own_calls(client: httpx.Client) -> dict[str, Call]:
+    """Returns functions as `calls` does, for what only todo-api has: idempotency keys and conditional requests. Each
+    raises WorkloadError unless its key or condition has the intended effect."""
+    users = [(f"/api/user-{user}/tasks", {"Authorization": f"Bearer {token(user)}"}) for user in range(1, CALLERS + 1)]
+    turn = count()
+    etags: dict[str, str] = {}
+
+    def known(url: str, headers: Mapping[str, str]) -> str:
+        """Returns the entity tag of the last response; only the first request with it needs one more."""
+        if url not in etags:
+            etags[url] = client.get(url, headers=headers).raise_for_status().headers["ETag"]
+        return etags[url]
+
+    def create() -> httpx.Response:
+        index = next(turn)
+        tasks, headers = users[index % CALLERS]
+        response = client.post(tasks, headers={**headers, "Idempotency-Key": f'"action-{index}"'}, json=CREATE)
+        _ok(response, 201)
+        return response
+
+    def update() -> httpx.Response:
+        index = next(turn) % CALLERS
+        tasks, headers = users[index]
+        url = f"{tasks}/{index + 1}"
+        response = client.put(url, headers={**headers, "If-Match": known(url, headers)}, json=UPDATE)
+        _ok(response, 200)
+        etags[url] = response.headers["ETag"]
+        return response
+
+    def read(path: str) -> httpx.Response:
+        index = next(turn) % CALLERS
+        tasks, headers = users[index]
+        url = tasks + path.format(task=index + 1)
+        response = client.get(url, headers={**headers, "If-None-Match": known(url, headers)})
+        if response.status_code != 304:
+            raise WorkloadError(f"{url} with If-None-Match: {response.status_code} {response.text[:200]}")
+        return response
+
+    return {
+        "create with Idempotency-Key": create,
+        "update with If-Match": update,
+        "get, 304": partial(read, "/{task}"),
+        "list of 50, 304": partial(read, "?limit=50"),
     }
 
 
