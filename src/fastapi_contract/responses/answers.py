@@ -62,7 +62,8 @@ class Answer(Response):
             self.raw_headers = [(b"content-length", b"%d" % len(self.body)), (b"content-type", self._content_type)]
         elif self._status not in {204, 304}:
             self.raw_headers = [(b"content-length", b"0")]
-        self.raw_headers += raw_headers(headers or {})
+        if headers:
+            self.raw_headers += raw_headers(headers)
 
 
 def raw_headers(headers: Mapping[str, str | None]) -> list[tuple[bytes, bytes]]:

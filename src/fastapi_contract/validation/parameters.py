@@ -81,6 +81,7 @@ class Parameters:
             found[where][name] = _Parameter(document, spec)
         self._path, self._query = found["path"], found["query"]
         self._headers, self._cookies = found["header"], found["cookie"]
+        self.has_headers, self.has_cookies = bool(self._headers), bool(self._cookies)
         self._header_names = frozenset(name.encode("latin-1") for name in self._headers)
         self._has_required_headers = any(parameter.is_required for parameter in self._headers.values())
         self._required_in_query = [parameter for parameter in self._query.values() if parameter.is_required]
@@ -141,16 +142,6 @@ class Parameters:
     def read_cookies(self, cookies: Mapping[str, str], errors: list[InputError]) -> dict[str, Any]:
         """Converts the cookies that are parameters of the operation; others stay text."""
         return _without_null(_read(self._cookies, cookies, errors))
-
-    @property
-    def has_headers(self) -> bool:
-        """Whether the operation has header parameters."""
-        return bool(self._headers)
-
-    @property
-    def has_cookies(self) -> bool:
-        """Whether the operation has cookie parameters."""
-        return bool(self._cookies)
 
     def _read_arrays(self, query: str, errors: list[InputError]) -> dict[str, Any]:
         """Percent-encoded commas are part of an item, so the items are split before they are decoded."""
