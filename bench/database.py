@@ -47,10 +47,14 @@ class Cluster:
     version: str
 
     @contextmanager
-    def copy(self) -> Iterator[str]:
-        """Yields the URL of a copy of the seeded database, and drops the copy afterwards."""
+    def copy(self, revision: str = "head") -> Iterator[str]:
+        """Yields the URL of a copy of the seeded database, with this revision of the schema, and drops the copy
+        afterwards."""
         name = f"copy_{next(_number)}"
         execute(self.admin_url, f"CREATE DATABASE {name} TEMPLATE seeded OWNER {urlsplit(self.url).username}")
+        if revision != "head":
+            migrate.downgrade(_with_database(self.url, name), revision)
+            execute(_with_database(self.url, name), "VACUUM ANALYZE task")
         # Write the copy's pages now, so that the first measurement does not pay for it.
         execute(self.admin_url, "CHECKPOINT")
         try:

@@ -50,7 +50,7 @@ def count(server: Server, cluster: Cluster, requests: int) -> dict[str, float]:
     output = cluster.directory / f"{server.name}-callgrind"
     prefix = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={output}"]
     with (
-        cluster.copy() as url,
+        cluster.copy(server.revision) as url,
         running(
             server,
             url,

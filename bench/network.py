@@ -96,7 +96,7 @@ def measure(
     server: Server, parameters: str, cluster: Cluster, tokens: Path, arguments: Namespace, delay: float
 ) -> Load:
     with (
-        cluster.copy() as near,
+        cluster.copy(server.revision) as near,
         delayed(near, delay) as url,
         running(server, url + parameters, cluster.directory / f"{server.name}.log") as service,
     ):

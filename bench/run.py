@@ -35,7 +35,10 @@ class Sample:
 
 def measure(server: Server, cluster: Cluster, tokens: Path, seconds: int, seed: int) -> Sample:
     """Starts a new server on a new copy of the database, verifies it, warms it up and measures it for `seconds`."""
-    with cluster.copy() as url, running(server, url, cluster.directory / f"{server.name}.log") as service:
+    with (
+        cluster.copy(server.revision) as url,
+        running(server, url, cluster.directory / f"{server.name}.log") as service,
+    ):
         verify(service.url)
         load(service.url, tokens, WARM_UP, seed)
         before = cpu_seconds(service.pid), cpu_seconds(cluster.pid)

@@ -34,13 +34,16 @@ class Server:
     name: str
     title: str
     command: tuple[str | Path, ...]
+    revision: str = "0001"
+    """Revision of the database's schema. The first has no columns and triggers that only todo-api needs, which would
+    make each row and write of a peer slower."""
 
 
 def _peer(name: str, title: str) -> Server:
     return Server(name, title, (PEER_PYTHON, PEERS / f"{name}.py"))
 
 
-PRODUCT = Server("todo-api", "todo-api", (BENCH / ".product/bin/todo-api", "serve", "--port", "{port}"))
+PRODUCT = Server("todo-api", "todo-api", (BENCH / ".product/bin/todo-api", "serve", "--port", "{port}"), "head")
 SERVERS = [
     _peer("sync_sqlmodel", "FastAPI, SQLModel's synchronous Session in `async def`"),
     _peer("async_sqlmodel", "FastAPI, SQLModel's AsyncSession"),
