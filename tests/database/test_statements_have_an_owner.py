@@ -24,8 +24,8 @@ from sqlalchemy import (
     Delete,
     Insert,
     Join,
-    Lateral,
     Select,
+    Subquery,
     Table,
     Update,
     and_,
@@ -171,7 +171,7 @@ def is_of_parts(part: Select[Any] | Update | Delete | Insert) -> bool:
 def reads_no_table(clause: object) -> bool:
     if isinstance(clause, Join):
         return reads_no_table(clause.left) and reads_no_table(clause.right)
-    return isinstance(clause, CTE | Lateral)
+    return isinstance(clause, CTE | Subquery)
 
 
 def forgets(part: Select[Any] | Update | Delete | Insert) -> bool:
