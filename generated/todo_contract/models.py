@@ -104,7 +104,7 @@ EntityTag = TypeAliasType(
         Field(
             description="Identifies a state. Compare it, and do not read it (RFC 9110, section 8.8.3).",
             examples=['"3"'],
-            max_length=22,
+            max_length=21,
             min_length=3,
             pattern='^"[0-9]+"$',
         ),
@@ -135,7 +135,6 @@ IdempotencyKey = TypeAliasType(
             description="Identifies one action of a client, over all its retries.",
             examples=['"8e03978e-40d5-43e8-bc93-6894a57f9324"'],
             max_length=255,
-            min_length=1,
             pattern='^("[ !#-\\[\\]-~]+"|[A-Za-z0-9._~:/+=-]+)$',
         ),
     ],

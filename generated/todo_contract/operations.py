@@ -6,7 +6,7 @@
 from fastapi_contract.responses.answers import Answer
 from todo_contract import models
 
-CONTRACT = "47624ff102cf8e9e"
+CONTRACT = "28be1c4e15e5618b"
 """Digest of the contract that all of generated/ is from."""
 
 

@@ -10,6 +10,7 @@ from todo_contract import models
 
 from fastapi_contract.contract import Operation
 from fastapi_contract.validation.input_errors import CODES
+from support.databases import execute
 from support.operations import CONTRACT, owned, resolve, send, tasks
 from support.schema_values import Wrong, wrong
 from support.service import Service
@@ -130,3 +131,24 @@ def test_own_user_id_against_its_pattern_is_422(service: Service, operation: Ope
 def test_codes_are_those_of_the_contract() -> None:
     assert resolve({"$ref": "#/components/schemas/InputError"})["properties"]["code"]["enum"] == list(CODES)
     assert get_args(models.InputError.model_fields["code"].annotation) == CODES
+
+
+def test_longest_entity_tag_of_a_list_is_returned(client: httpx.Client, user: str, database_url: str) -> None:
+    client.post(tasks(user), json={"title": "x"})
+    execute(database_url, f"UPDATE task_list SET change = {2**63 - 1} WHERE user_id = '{user}'")  # noqa: S608
+    assert client.get(tasks(user)).headers["ETag"] == f'"{2**63 - 1}"'
+
+
+def test_longest_list_of_entity_tags_is_accepted(client: httpx.Client, user: str) -> None:
+    tag = f'"{"x" * (resolve({"$ref": "#/components/schemas/EntityTags"})["maxLength"] - 2)}"'
+    assert client.get(tasks(user), headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_longest_page_of_changes_is_returned(client: httpx.Client, user: str, database_url: str) -> None:
+    fill = "INSERT INTO task (user_id, title) SELECT '{}', 'x' FROM generate_series(1, 100)"
+    execute(database_url, fill.format(user))
+    page = client.get(f"{tasks(user)}/changes", params={"limit": 100}).json()
+    assert (len(page["changed"]), page["has_more"]) == (100, False)
+    execute(database_url, f"UPDATE task SET deleted_at = now() WHERE user_id = '{user}'")  # noqa: S608
+    page = client.get(f"{tasks(user)}/changes", params={"limit": 100, "since": page["next_since"]}).json()
+    assert (len(page["deleted"]), page["has_more"]) == (100, False)

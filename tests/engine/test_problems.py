@@ -7,12 +7,13 @@ from typing import Never
 import httpx
 import pytest
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from fastapi_contract.contract import Operation
-from fastapi_contract.problems import ValidationFailed, problem_types
+from fastapi_contract.problems import TooManyRequests, ValidationFailed, problem_response, problem_types
 from fastapi_contract.responses.negotiation import NotAcceptable
 from fastapi_contract.validation.input_errors import MAX_DETAIL, InputError
-from support.operations import owned, secured, send, tasks
+from support.operations import every_operation, owned, secured, send, tasks
 from support.service import WATCH, Service, comparable, running, settings_for
 from todo_api.app import create_app
 from todo_api.database.session import Session
@@ -102,6 +103,39 @@ class TestInternalError:
             "request_id": failed.headers["X-Request-ID"],
         }
         assert failed.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+
+
+MAX_QUOTA = 1_000_000
+"""The largest that can be set."""
+
+
+class TestTooManyRequests:
+    @pytest.fixture
+    def rejection(self, request: pytest.FixtureRequest, service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
+        """The service behind a layer that rejects all requests."""
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            problem = TooManyRequests("address", MAX_QUOTA, 60, 60)
+            problem.headers = {name: text for name, text in (problem.headers | request.param).items() if text}
+            await problem_response(problem)(scope, receive, send)
+
+        monkeypatch.setattr(service.app.middleware_stack, "_choose_responder", lambda *_: answer)
+        return service
+
+    @pytest.mark.parametrize(
+        "rejection", [{"RateLimit": "", "RateLimit-Policy": "", "Retry-After": "3600"}], indirect=True, ids=["proxy"]
+    )
+    @every_operation
+    def test_rejection_of_a_proxy_keeps_the_contract(self, rejection: Service, operation: Operation) -> None:
+        """It has no RateLimit, may reject health checks, and may let the client wait for longer."""
+        rejected = send(rejection.client("a"), operation, "a")
+        assert (rejected.status_code, rejected.headers["Retry-After"]) == (429, "3600")
+
+    @pytest.mark.parametrize("rejection", [{}], indirect=True, ids=["service"])
+    def test_longest_headers_of_a_limit_keep_the_contract(self, rejection: Service) -> None:
+        rejected = rejection.client("a").get(tasks("a"))
+        assert rejected.headers["RateLimit-Policy"] == f'"address";q={MAX_QUOTA};w=60'
+        assert rejected.headers["RateLimit"] == '"address";r=0;t=60'
 
 
 class TestLongDetail:
