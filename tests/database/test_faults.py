@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 from support.pgbouncer import PgBouncer, pgbouncer
-from support.postgres import Postgres, new_postgres
+from support.postgres import Postgres
 from support.service import SECRET
 from support.serving import serving
 from support.traffic import Traffic
-from todo_api.database import migrate
 
 BEFORE, AFTER = 300, 300
 """Requests that must succeed before the fault, and after the recovery."""
@@ -25,13 +24,6 @@ RECOVERY = 1
 """Seconds for which requests may still fail after the database answers again."""
 
 Survive = Callable[[str, Callable[[], object]], Traffic]
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with new_postgres() as server:
-        migrate.upgrade(server.url)
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,13 @@ import pytest
 
 from support.neon_front import neon_front
 from support.pgbouncer import PgBouncer, pgbouncer
-from support.postgres import Postgres, new_postgres
+from support.postgres import Postgres
 from support.relay import Relay
 from support.service import running, settings_for
 from support.serving import wait_for
 from support.sessions import ONE, SLEEP, run, until, wait_for_sleepers
 from todo_api.app import create_app
 from todo_api.database import database as module
-from todo_api.database import migrate
 from todo_api.database.database import Database, retry_delay
 from todo_api.database.failures import DatabaseUnavailableError
 from todo_api.database.limits import Limits
@@ -27,13 +26,6 @@ WAIT = 0.5
 """Seconds that a request waits for a connection."""
 LONG = 3600
 """Seconds that no test takes: a request that waits for so long would not end."""
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with new_postgres() as server:
-        migrate.upgrade(server.url)
-        yield server
 
 
 @pytest.fixture(scope="module")

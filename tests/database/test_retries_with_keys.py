@@ -16,21 +16,13 @@ import httpx
 import pytest
 
 from support.operations import tasks
-from support.postgres import Postgres, new_postgres
+from support.postgres import Postgres
 from support.service import SECRET, Service, running, settings_for
 from support.serving import serving
 from todo_api.app import create_app
-from todo_api.database import migrate
 
 Answer = TypeVar("Answer")
 Fault = Callable[[Postgres], None]
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with new_postgres() as server:
-        migrate.upgrade(server.url)
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -23,6 +24,19 @@ def execute(url: str, statement: str) -> None:
             await connection.close()
 
     asyncio.run(run())
+
+
+def fetch(url: str, statement: str, *arguments: object) -> list[Any]:
+    """Return the first column of the rows."""
+
+    async def run() -> list[Any]:
+        connection = await asyncpg.connect(url)
+        try:
+            return [row[0] for row in await connection.fetch(statement, *arguments)]
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
 
 
 @contextmanager

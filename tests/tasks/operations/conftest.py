@@ -1,5 +1,7 @@
 """Each test runs twice: directly on PostgreSQL, and through PgBouncer."""
 
+import uuid
+
 import httpx
 import pytest
 
@@ -23,3 +25,9 @@ def task(client: httpx.Client, user: str) -> dict[str, object]:
 def url(user: str, task: dict[str, object]) -> str:
     """The URL of `task`."""
     return f"{tasks(user)}/{task['id']}"
+
+
+@pytest.fixture
+def key() -> str:
+    """A new Idempotency-Key."""
+    return str(uuid.uuid4())

@@ -1,15 +1,12 @@
 """A request with an Idempotency-Key is carried out once: each retry gets the first answer."""
 
-import asyncio
-import uuid
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import asyncpg
 import httpx
 import pytest
 
-from support.databases import execute
+from support.databases import execute, fetch
 from support.keys import complete, keyed, same
 from support.operations import tasks
 from support.service import Service, running, settings_for
@@ -17,22 +14,6 @@ from todo_api.app import create_app
 from todo_api.database import migrate
 
 MILK = {"title": "Buy milk"}
-
-
-@pytest.fixture
-def key() -> str:
-    return str(uuid.uuid4())
-
-
-def fetch(url: str, sql: str, *arguments: object) -> list[object]:
-    async def run() -> list[object]:
-        connection = await asyncpg.connect(url)
-        try:
-            return [row[0] for row in await connection.fetch(sql, *arguments)]
-        finally:
-            await connection.close()
-
-    return asyncio.run(run())
 
 
 in_each_form = pytest.mark.parametrize("body", [None, {"completed": True}], ids=["toggle", "set"])

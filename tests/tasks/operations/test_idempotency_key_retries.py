@@ -11,27 +11,12 @@ import asyncpg
 import httpx
 import pytest
 
+from support.databases import fetch
 from support.keys import complete, keyed, same
 from support.operations import tasks
 from support.service import Service
 
 MILK = {"title": "Buy milk"}
-
-
-@pytest.fixture
-def key() -> str:
-    return str(uuid.uuid4())
-
-
-def fetch(url: str, sql: str, *arguments: object) -> list[object]:
-    async def run() -> list[object]:
-        connection = await asyncpg.connect(url)
-        try:
-            return [row[0] for row in await connection.fetch(sql, *arguments)]
-        finally:
-            await connection.close()
-
-    return asyncio.run(run())
 
 
 def until_done(send: Callable[[], httpx.Response]) -> httpx.Response:

@@ -1,12 +1,11 @@
 """A client that applies every page of changes has the tasks as the service has them."""
 
-import asyncio
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
+from support.databases import fetch
 from support.operations import tasks
 from support.service import Service
 from support.task_changes import Copy
@@ -23,17 +22,6 @@ def created(client: httpx.Client, user: str) -> list[Task]:
 @pytest.fixture
 def copy(client: httpx.Client, user: str) -> Copy:
     return Copy(client, user)
-
-
-def fetch(url: str, sql: str, *arguments: object) -> list[Any]:
-    async def run() -> list[Any]:
-        connection = await asyncpg.connect(url)
-        try:
-            return [row[0] for row in await connection.fetch(sql, *arguments)]
-        finally:
-            await connection.close()
-
-    return asyncio.run(run())
 
 
 class TestPages:
