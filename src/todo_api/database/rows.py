@@ -28,13 +28,13 @@ def reader(model: type[Model]) -> Callable[[Any], Model]:
     9: `model_construct` would look for defaults and aliases.
     """
     names = tuple(model.model_fields)
-    names_set = set(names)
+    fields_set = set(names)
     new, assign = model.__new__, object.__setattr__
 
     def read(row: Any) -> Model:
         instance = new(model)
         assign(instance, "__dict__", dict(zip(names, row, strict=False)))
-        assign(instance, "__pydantic_fields_set__", names_set)
+        assign(instance, "__pydantic_fields_set__", fields_set)
         return instance
 
     return read

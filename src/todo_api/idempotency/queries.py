@@ -14,7 +14,6 @@ from sqlalchemy import (
     LargeBinary,
     bindparam,
     cast,
-    delete,
     exists,
     func,
     insert,
@@ -23,11 +22,11 @@ from sqlalchemy import (
     null,
     select,
     true,
-    tuple_,
     union_all,
 )
 from sqlalchemy.sql.selectable import SelectBase
 
+from todo_api.database import expiry
 from todo_api.database.session import Session
 from todo_api.database.statement import Statement
 from todo_api.idempotency.key import Key
@@ -35,8 +34,7 @@ from todo_api.idempotency.problems import IdempotencyKeyReused, RequestInProgres
 from todo_api.idempotency.table import kept_answer
 
 LIFETIME = "24 hours"
-"""How long an answer is kept at least. It is forgotten by later requests with keys, FORGOTTEN at a time."""
-FORGOTTEN = 10
+"""How long an answer is kept at least. Later requests with keys remove it."""
 _RFC_3339 = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
 
 Conditional: TypeAlias = Callable[[ColumnElement[bool]], SelectBase]
@@ -90,7 +88,7 @@ def keyed(statement: Conditional) -> ClauseElement:
         select(literal_column("true").label("replayed"), known.c.request, known.c.answer),
         select(literal_column("false"), kept.c.request, kept.c.answer),
         select(literal_column("false"), cast(null(), LargeBinary), null()).where(not_(free.c.free)),
-    ).add_cte(_forgotten())
+    ).add_cte(expiry.removal(kept_answer, kept_answer.c.created_at, LIFETIME))
 
 
 def _as_json(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -99,20 +97,6 @@ def _as_json(column: ColumnElement[Any]) -> ColumnElement[Any]:
         return column
     text = func.to_char(func.timezone(literal_column("'UTC'"), column), literal_column(_RFC_3339))
     return text.label(column.key)
-
-
-def _forgotten() -> Any:
-    old = (
-        select(kept_answer.c.user_id, kept_answer.c.operation, kept_answer.c.key)
-        .where(kept_answer.c.created_at < func.now() - literal_column(f"interval '{LIFETIME}'"))
-        .order_by(kept_answer.c.created_at)
-        .limit(literal_column(str(FORGOTTEN)))
-        .with_for_update(skip_locked=True)
-        # It runs once; a subquery of DELETE may run for each row, and then select others.
-        .cte("old")
-    )
-    primary_key = tuple_(kept_answer.c.user_id, kept_answer.c.operation, kept_answer.c.key)
-    return delete(kept_answer).where(primary_key.in_(select(*old.c))).cte("forgotten")
 
 
 async def run(

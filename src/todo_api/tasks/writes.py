@@ -30,17 +30,16 @@ from sqlalchemy import (
     true,
     union_all,
 )
-from sqlalchemy import delete as delete_from
 from sqlalchemy import update as update_of
 from sqlalchemy.dialects.postgresql import insert as insert_into
 from todo_contract import models
 
+from todo_api.database import expiry
 from todo_api.database.rows import columns_of
 from todo_api.tasks.table import task, task_list
 
 TOMBSTONE_LIFETIME = "30 days"
-"""How long a deleted task can be restored. Its tombstone is forgotten by later deletions, FORGOTTEN at a time."""
-FORGOTTEN = 10
+"""How long a deleted task can be restored. Later deletions of the user remove its tombstone."""
 
 _ONE = literal_column("1", Integer)
 of_owner = task.c.user_id == bindparam("owner")
@@ -59,7 +58,6 @@ _next_updated_at = func.least(
     ),
     literal_column("timestamptz '9999-12-31 23:59:59.999999+00'"),
 )
-_forgotten_before = func.now() - literal_column(f"interval '{TOMBSTONE_LIFETIME}'")
 
 
 def created(*conditions: ColumnElement[bool]) -> Select[Any]:
@@ -159,7 +157,7 @@ def restored() -> CompoundSelect[Any]:
     """Brings a deleted task back, unless the user has `max_tasks`."""
     found = (
         select(*columns, task.c.deleted_at)
-        .where(*by_id, or_(is_live, task.c.deleted_at > _forgotten_before))
+        .where(*by_id, or_(is_live, task.c.deleted_at > expiry.before(TOMBSTONE_LIFETIME)))
         .with_for_update()
         .cte("found")
     )
@@ -180,15 +178,6 @@ def restored() -> CompoundSelect[Any]:
 
 def deleted(*, conditional: bool) -> CompoundSelect[Any]:
     """Leaves a tombstone. With the tags of an earlier deletion it is done already (RFC 9110, section 13.1.1)."""
-    # A common table expression runs once; a subquery of DELETE may run for each row, and then select others.
-    old = (
-        select(task.c.id)
-        .where(of_owner, task.c.deleted_at < _forgotten_before)
-        .order_by(task.c.deleted_at)
-        .limit(literal_column(str(FORGOTTEN)))
-        .with_for_update(skip_locked=True)
-        .cte("old")
-    )
     found = (
         select(*columns, task.c.deleted_at)
         # A tombstone of the version after one of the tags: this deletion was carried out, and its answer was lost.
@@ -208,7 +197,7 @@ def deleted(*, conditional: bool) -> CompoundSelect[Any]:
         *_has_tag(found, conditional=conditional),
     )
     return _done_or_as_is(task_after, found, is_deleted).add_cte(
-        delete_from(task).where(of_owner, task.c.id.in_(select(old.c.id))).cte("forgotten")
+        expiry.removal(task, task.c.deleted_at, TOMBSTONE_LIFETIME, of_owner)
     )
 
 
