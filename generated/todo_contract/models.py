@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import MISSING, AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
@@ -61,6 +62,83 @@ Description = TypeAliasType(
 )
 
 
+DueDate = TypeAliasType(
+    "DueDate",
+    Annotated[
+        date,
+        Field(
+            description="A calendar date, which begins and ends by the clock of the person.", examples=["2026-12-24"]
+        ),
+    ],
+)
+
+
+Priority = TypeAliasType(
+    "Priority",
+    Annotated[
+        Literal["low", "normal", "high", "urgent"], Field(description="How important a task is.", examples=["high"])
+    ],
+)
+
+
+Label = TypeAliasType(
+    "Label",
+    Annotated[
+        StrictStr,
+        Field(
+            description="What a task is about. Two labels are the same if they differ only in case; a task has each only once. Returned in\nUnicode's normal form NFC.\n",
+            examples=["home"],
+            max_length=50,
+            min_length=1,
+            pattern="^[^\\x00-\\x20\\x7F-\\xA0\\xAD\\s\\u180E\\u200B-\\u200F\\u202A-\\u202E\\u2060-\\u206F\\uFEFF]([^\\x00-\\x1F\\x7F-\\x9F]*[^\\x00-\\x20\\x7F-\\xA0\\xAD\\s\\u180E\\u200B-\\u200F\\u202A-\\u202E\\u2060-\\u206F\\uFEFF])?$",
+        ),
+    ],
+)
+
+
+Labels = TypeAliasType(
+    "Labels",
+    Annotated[
+        list[Label],
+        Field(
+            description="What the task is about, in the order of the client.",
+            examples=[["home", "shopping"]],
+            max_length=20,
+        ),
+    ],
+)
+
+
+TimeZone = TypeAliasType(
+    "TimeZone",
+    Annotated[
+        StrictStr,
+        Field(
+            description="Name of a time zone in the IANA database.",
+            examples=["Europe/Berlin"],
+            max_length=64,
+            min_length=1,
+            pattern="^[A-Za-z0-9_+/-]+$",
+        ),
+    ],
+)
+
+
+Search = TypeAliasType(
+    "Search",
+    Annotated[
+        StrictStr,
+        Field(
+            description="Words between white space.",
+            examples=["oat mi"],
+            max_length=100,
+            min_length=1,
+            pattern="^[^\\x00]*$",
+        ),
+    ],
+)
+
+
 Timestamp = TypeAliasType(
     "Timestamp",
     Annotated[AwareDatetime, Field(description="Time in UTC (RFC 3339).", examples=["2026-11-22T09:30:00.123456Z"])],
@@ -74,7 +152,7 @@ Cursor = TypeAliasType(
         Field(
             description="Opaque position in the task list of one user.",
             examples=["AAZg4T72SSAAAAAAAAAAK1Ke0dY"],
-            max_length=27,
+            max_length=550,
             min_length=27,
             pattern="^[A-Za-z0-9_-]+$",
         ),
@@ -226,6 +304,22 @@ class Task(BaseModel):
         Description | None, Field(description="Notes on the task; null if there are none.", examples=["Two litres"])
     ]
     completed: Annotated[StrictBool, Field(description="Whether the task is done.", examples=[True])]
+    due_date: Annotated[
+        DueDate | None,
+        Field(
+            description="The day on which the task is due; null if it is due at a time, or never.",
+            examples=["2026-12-24"],
+        ),
+    ]
+    due_at: Annotated[
+        Timestamp | None,
+        Field(
+            description="The time at which the task is due; null if it is due on a day, or never.",
+            examples=["2026-12-24T17:30:00Z"],
+        ),
+    ]
+    priority: Priority
+    labels: Labels
     created_at: Timestamp
     updated_at: Timestamp
     etag: EntityTag
@@ -242,6 +336,22 @@ class TaskCreate(BaseModel):
         Field(description="Notes on the task; null if there are none.", examples=["Two litres"]),
     ] = MISSING
     completed: Annotated[StrictBool, Field(description="Whether the task is done already.", examples=[False])] = False
+    due_date: Annotated[
+        DueDate | MISSING | None,
+        Field(
+            description="The day on which the task is due. With `due_at` it is 422; null is no day.",
+            examples=["2026-12-24"],
+        ),
+    ] = MISSING
+    due_at: Annotated[
+        Timestamp | MISSING | None,
+        Field(
+            description="The time at which the task is due. With `due_date` it is 422; null is no time.",
+            examples=["2026-12-24T17:30:00Z"],
+        ),
+    ] = MISSING
+    priority: Priority = "normal"
+    labels: Annotated[Labels, Field(description="What the task is about, in the order of the client.")] = []
 
 
 class TaskUpdate(BaseModel):
@@ -257,6 +367,22 @@ class TaskUpdate(BaseModel):
     completed: Annotated[StrictBool | MISSING, Field(description="Whether the task is done.", examples=[True])] = (
         MISSING
     )
+    due_date: Annotated[
+        DueDate | MISSING | None,
+        Field(
+            description="The day on which the task is due, which clears `due_at`; null is no day.",
+            examples=["2026-12-24"],
+        ),
+    ] = MISSING
+    due_at: Annotated[
+        Timestamp | MISSING | None,
+        Field(
+            description="The time at which the task is due, which clears `due_date`; null is no time.",
+            examples=["2026-12-24T17:30:00Z"],
+        ),
+    ] = MISSING
+    priority: Priority | MISSING = MISSING
+    labels: Labels | MISSING = MISSING
 
 
 class TaskCompletion(BaseModel):
@@ -271,7 +397,7 @@ class TaskPage(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
     )
-    items: Annotated[list[Task], Field(description="The tasks of the page, newest first.", max_length=100)]
+    items: Annotated[list[Task], Field(description="The tasks of the page.", max_length=100)]
     next_cursor: Annotated[
         Cursor | None,
         Field(
@@ -717,6 +843,26 @@ class ListTasksParametersQuery(BaseModel):
         validate_by_name=True,
     )
     completed: StrictBool | MISSING = MISSING
+    label: Annotated[list[Label] | MISSING, Field(max_length=5)] = MISSING
+    priority: Annotated[list[Priority] | MISSING, Field(max_length=4)] = MISSING
+    due_after: DueDate | MISSING = MISSING
+    due_before: DueDate | MISSING = MISSING
+    overdue: StrictBool | MISSING = MISSING
+    time_zone: TimeZone = "UTC"
+    updated_since: Timestamp | MISSING = MISSING
+    q: Search | MISSING = MISSING
+    sort: Literal[
+        "created_at",
+        "-created_at",
+        "updated_at",
+        "-updated_at",
+        "due",
+        "-due",
+        "priority",
+        "-priority",
+        "title",
+        "-title",
+    ] = "-created_at"
     limit: Annotated[StrictInt, Field(ge=1, le=100)] = 50
     cursor: Cursor | MISSING = MISSING
     offset: Annotated[StrictInt | MISSING, Field(ge=0, le=2147483647)] = MISSING

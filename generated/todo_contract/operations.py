@@ -6,7 +6,7 @@
 from fastapi_contract.responses.answers import Answer
 from todo_contract import models
 
-CONTRACT = "28be1c4e15e5618b"
+CONTRACT = "e88a89aed745df94"
 """Digest of the contract that all of generated/ is from."""
 
 

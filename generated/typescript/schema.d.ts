@@ -80,9 +80,14 @@ export interface paths {
         };
         /**
          * List the tasks of a user
-         * @description Newest first. Follow `next_cursor` until it is null: a page by cursor costs the same at any depth, and no task
-         *     is missed or repeated while tasks are added, changed or deleted. A cursor belongs to the filter of its page: with
-         *     another `completed` it is 422. It does not expire. `cursor` and `offset` cannot be combined (422).
+         * @description Newest first, unless `sort` is another order. All filters can be combined, also with each order.
+         *
+         *     Follow `next_cursor` until it is null: in the order of `created_at` a page by cursor costs the same at any depth,
+         *     and no task is missed or repeated while tasks are added, changed or deleted. A cursor belongs to the filters and the
+         *     order of its page: with others it is 422. It does not expire. `cursor` and `offset` cannot be combined (422).
+         *
+         *     Open tasks in the order of `due`, those that are overdue, those of a label and those with the words of `q` are found
+         *     by indexes. Another filter or order reads all tasks of the user, and is 503 if that takes too long.
          */
         get: operations["listTasks"];
         put?: never;
@@ -153,8 +158,8 @@ export interface paths {
         get: operations["getTask"];
         /**
          * Update a task
-         * @description Changes only the members that are present: an absent member keeps its value, and null clears `description`.
-         *     Idempotent. The same as `patchTask`.
+         * @description Changes only the members that are present: an absent member keeps its value, and null clears `description`,
+         *     `due_date` and `due_at`. Idempotent. The same as `patchTask`.
          */
         put: operations["updateTask"];
         post?: never;
@@ -168,8 +173,8 @@ export interface paths {
         head?: never;
         /**
          * Change members of a task
-         * @description Changes only the members that are present: an absent member keeps its value, and null clears `description`
-         *     (RFC 7396). Idempotent.
+         * @description Changes only the members that are present: an absent member keeps its value, and null clears `description`,
+         *     `due_date` and `due_at` (RFC 7396). `labels` are replaced as a whole. Idempotent.
          */
         patch: operations["patchTask"];
         trace?: never;
@@ -263,6 +268,42 @@ export interface components {
          */
         Description: string;
         /**
+         * Format: date
+         * @description A calendar date, which begins and ends by the clock of the person.
+         * @example 2026-12-24
+         */
+        DueDate: string;
+        /**
+         * @description How important a task is.
+         * @example high
+         * @enum {string}
+         */
+        Priority: "low" | "normal" | "high" | "urgent";
+        /**
+         * @description What a task is about. Two labels are the same if they differ only in case; a task has each only once. Returned in
+         *     Unicode's normal form NFC.
+         * @example home
+         */
+        Label: string;
+        /**
+         * @description What the task is about, in the order of the client.
+         * @example [
+         *       "home",
+         *       "shopping"
+         *     ]
+         */
+        Labels: components["schemas"]["Label"][];
+        /**
+         * @description Name of a time zone in the IANA database.
+         * @example Europe/Berlin
+         */
+        TimeZone: string;
+        /**
+         * @description Words between white space.
+         * @example oat mi
+         */
+        Search: string;
+        /**
          * Format: date-time
          * @description Time in UTC (RFC 3339).
          * @example 2026-11-22T09:30:00.123456Z
@@ -339,6 +380,18 @@ export interface components {
              * @example true
              */
             completed: boolean;
+            /**
+             * @description The day on which the task is due; null if it is due at a time, or never.
+             * @example 2026-12-24
+             */
+            due_date: components["schemas"]["DueDate"] | null;
+            /**
+             * @description The time at which the task is due; null if it is due on a day, or never.
+             * @example 2026-12-24T17:30:00Z
+             */
+            due_at: components["schemas"]["Timestamp"] | null;
+            priority: components["schemas"]["Priority"];
+            labels: components["schemas"]["Labels"];
             created_at: components["schemas"]["Timestamp"];
             updated_at: components["schemas"]["Timestamp"];
             etag: components["schemas"]["EntityTag"];
@@ -357,6 +410,23 @@ export interface components {
              * @example false
              */
             completed?: boolean;
+            /**
+             * @description The day on which the task is due. With `due_at` it is 422; null is no day.
+             * @example 2026-12-24
+             */
+            due_date?: components["schemas"]["DueDate"] | null;
+            /**
+             * @description The time at which the task is due. With `due_date` it is 422; null is no time.
+             * @example 2026-12-24T17:30:00Z
+             */
+            due_at?: components["schemas"]["Timestamp"] | null;
+            /** @default normal */
+            priority?: components["schemas"]["Priority"];
+            /**
+             * @description What the task is about, in the order of the client.
+             * @default []
+             */
+            labels?: components["schemas"]["Labels"];
         };
         /** @description The members of a task to change; at least one. */
         TaskUpdate: {
@@ -371,6 +441,18 @@ export interface components {
              * @example true
              */
             completed?: boolean;
+            /**
+             * @description The day on which the task is due, which clears `due_at`; null is no day.
+             * @example 2026-12-24
+             */
+            due_date?: components["schemas"]["DueDate"] | null;
+            /**
+             * @description The time at which the task is due, which clears `due_date`; null is no time.
+             * @example 2026-12-24T17:30:00Z
+             */
+            due_at?: components["schemas"]["Timestamp"] | null;
+            priority?: components["schemas"]["Priority"];
+            labels?: components["schemas"]["Labels"];
         };
         /** @description The completion of a task. */
         TaskCompletion: {
@@ -382,7 +464,7 @@ export interface components {
         };
         /** @description A page of a list of tasks. */
         TaskPage: {
-            /** @description The tasks of the page, newest first. */
+            /** @description The tasks of the page. */
             items: components["schemas"]["Task"][];
             /**
              * @description The `cursor` of the next page; null on the last page.
@@ -978,7 +1060,7 @@ export interface components {
                 "application/json": components["schemas"]["TaskChanges"];
             };
         };
-        /** @description A page of tasks, newest first. */
+        /** @description A page of tasks. */
         TaskPageResponse: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestIdHeader"];
@@ -1273,6 +1355,61 @@ export interface components {
          */
         CompletedParam: boolean;
         /**
+         * @description Returns only tasks with this label; sent several times, only those with all of them.
+         * @example [
+         *       "home"
+         *     ]
+         */
+        LabelParam: components["schemas"]["Label"][];
+        /**
+         * @description Returns only tasks of this priority; sent several times, those of any of them.
+         * @example [
+         *       "high",
+         *       "urgent"
+         *     ]
+         */
+        PriorityParam: components["schemas"]["Priority"][];
+        /**
+         * @description Returns only tasks that are due after this day, by the clock of `time_zone`.
+         * @example 2026-12-20
+         */
+        DueAfterParam: components["schemas"]["DueDate"];
+        /**
+         * @description Returns only tasks that are due before this day, by the clock of `time_zone`.
+         * @example 2026-12-25
+         */
+        DueBeforeParam: components["schemas"]["DueDate"];
+        /**
+         * @description Returns only tasks that are overdue (true) or not (false): not completed, and the time at which they were due has
+         *     passed, or the day by the clock of `time_zone`.
+         * @example true
+         */
+        OverdueParam: boolean;
+        /**
+         * @description The time zone in which `due_after`, `due_before` and `overdue` count days.
+         * @example Europe/Berlin
+         */
+        TimeZoneParam: components["schemas"]["TimeZone"];
+        /**
+         * @description Returns only tasks that were changed at this time or later. To keep a copy of the tasks, use `listTaskChanges`,
+         *     which misses nothing and has deletions.
+         * @example 2026-11-22T09:30:00Z
+         */
+        UpdatedSinceParam: components["schemas"]["Timestamp"];
+        /**
+         * @description Returns only tasks that have each of these words in their title, description or labels, without regard to case and
+         *     accents. The last word may be the beginning of a word.
+         * @example oat mi
+         */
+        SearchParam: components["schemas"]["Search"];
+        /**
+         * @description The order, descending with `-`. Tasks that are equal in it are in the order of their ids. With `due`, a day counts
+         *     as its end in UTC, and tasks that are never due are last. With `title`, its first 100 characters count, without
+         *     regard to case and accents.
+         * @example due
+         */
+        SortParam: "created_at" | "-created_at" | "updated_at" | "-updated_at" | "due" | "-due" | "priority" | "-priority" | "title" | "-title";
+        /**
          * @description Maximum number of tasks in a page.
          * @example 20
          */
@@ -1353,7 +1490,7 @@ export interface components {
          */
         IdempotencyReplayedHeader: "true";
         /**
-         * @description Link to the next page (`rel="next"`), with the same cursor as `next_cursor`. Absent on the last page.
+         * @description Link to the next page (`rel="next"`), with the same cursor as `next_cursor`. Absent on the last page, and if it would be too long.
          * @example </api/pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf/tasks?limit=2&cursor=AAZg4T72SSAAAAAAAAAAK1Ke0dY>; rel="next"
          */
         NextPageHeader: string;
@@ -1394,6 +1531,12 @@ export type UserId = components['schemas']['UserId'];
 export type TaskId = components['schemas']['TaskId'];
 export type Title = components['schemas']['Title'];
 export type Description = components['schemas']['Description'];
+export type DueDate = components['schemas']['DueDate'];
+export type Priority = components['schemas']['Priority'];
+export type Label = components['schemas']['Label'];
+export type Labels = components['schemas']['Labels'];
+export type TimeZone = components['schemas']['TimeZone'];
+export type Search = components['schemas']['Search'];
 export type Timestamp = components['schemas']['Timestamp'];
 export type Cursor = components['schemas']['Cursor'];
 export type ChangeToken = components['schemas']['ChangeToken'];
@@ -1480,6 +1623,15 @@ export type ResponseServiceUnavailableResponse = components['responses']['Servic
 export type ParameterUserIdParam = components['parameters']['UserIdParam'];
 export type ParameterTaskIdParam = components['parameters']['TaskIdParam'];
 export type ParameterCompletedParam = components['parameters']['CompletedParam'];
+export type ParameterLabelParam = components['parameters']['LabelParam'];
+export type ParameterPriorityParam = components['parameters']['PriorityParam'];
+export type ParameterDueAfterParam = components['parameters']['DueAfterParam'];
+export type ParameterDueBeforeParam = components['parameters']['DueBeforeParam'];
+export type ParameterOverdueParam = components['parameters']['OverdueParam'];
+export type ParameterTimeZoneParam = components['parameters']['TimeZoneParam'];
+export type ParameterUpdatedSinceParam = components['parameters']['UpdatedSinceParam'];
+export type ParameterSearchParam = components['parameters']['SearchParam'];
+export type ParameterSortParam = components['parameters']['SortParam'];
 export type ParameterLimitParam = components['parameters']['LimitParam'];
 export type ParameterCursorParam = components['parameters']['CursorParam'];
 export type ParameterOffsetParam = components['parameters']['OffsetParam'];
@@ -1567,6 +1719,61 @@ export interface operations {
                  * @example false
                  */
                 completed?: components["parameters"]["CompletedParam"];
+                /**
+                 * @description Returns only tasks with this label; sent several times, only those with all of them.
+                 * @example [
+                 *       "home"
+                 *     ]
+                 */
+                label?: components["parameters"]["LabelParam"];
+                /**
+                 * @description Returns only tasks of this priority; sent several times, those of any of them.
+                 * @example [
+                 *       "high",
+                 *       "urgent"
+                 *     ]
+                 */
+                priority?: components["parameters"]["PriorityParam"];
+                /**
+                 * @description Returns only tasks that are due after this day, by the clock of `time_zone`.
+                 * @example 2026-12-20
+                 */
+                due_after?: components["parameters"]["DueAfterParam"];
+                /**
+                 * @description Returns only tasks that are due before this day, by the clock of `time_zone`.
+                 * @example 2026-12-25
+                 */
+                due_before?: components["parameters"]["DueBeforeParam"];
+                /**
+                 * @description Returns only tasks that are overdue (true) or not (false): not completed, and the time at which they were due has
+                 *     passed, or the day by the clock of `time_zone`.
+                 * @example true
+                 */
+                overdue?: components["parameters"]["OverdueParam"];
+                /**
+                 * @description The time zone in which `due_after`, `due_before` and `overdue` count days.
+                 * @example Europe/Berlin
+                 */
+                time_zone?: components["parameters"]["TimeZoneParam"];
+                /**
+                 * @description Returns only tasks that were changed at this time or later. To keep a copy of the tasks, use `listTaskChanges`,
+                 *     which misses nothing and has deletions.
+                 * @example 2026-11-22T09:30:00Z
+                 */
+                updated_since?: components["parameters"]["UpdatedSinceParam"];
+                /**
+                 * @description Returns only tasks that have each of these words in their title, description or labels, without regard to case and
+                 *     accents. The last word may be the beginning of a word.
+                 * @example oat mi
+                 */
+                q?: components["parameters"]["SearchParam"];
+                /**
+                 * @description The order, descending with `-`. Tasks that are equal in it are in the order of their ids. With `due`, a day counts
+                 *     as its end in UTC, and tasks that are never due are last. With `title`, its first 100 characters count, without
+                 *     regard to case and accents.
+                 * @example due
+                 */
+                sort?: components["parameters"]["SortParam"];
                 /**
                  * @description Maximum number of tasks in a page.
                  * @example 20

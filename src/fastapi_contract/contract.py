@@ -1,7 +1,7 @@
 """Parses the contract, `openapi.yaml`, into operations: their paths, parameters, responses, security and URLs."""
 
 import functools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from fastapi_contract.openapi.bundle import bundle, dump
 from fastapi_contract.openapi.document import Line, Place, UnreadableError, line_of, place_of, read, resolve
 from fastapi_contract.openapi.openapi_objects import IGNORED_PARAMETERS, METHODS, parameter_key
 from fastapi_contract.openapi.servers import base_path, is_path, mounted
-from fastapi_contract.paths import Paths, PathTemplate, percent_encoded
+from fastapi_contract.paths import Paths, PathTemplate, Value, percent_encoded
 
 Schema = dict[str, Any]
 Alternatives = Sequence[Mapping[str, Sequence[str]]]
@@ -69,11 +69,11 @@ class Operation:
     def is_deprecated(self) -> bool:
         return bool(self.spec.get("deprecated"))
 
-    def url(self, /, **values: str | int) -> str:
+    def url(self, /, **values: Value | list[Value]) -> str:
         """Returns the operation's URL, without scheme and host.
 
         `values` are those of path and query parameters, by name. Each is percent-encoded as a whole, so that a value in
-        the path is always one segment.
+        the path is always one segment. An array is written as the contract says (`explode`).
 
         Raises ValueError for an unknown parameter, and for a path parameter that is missing or empty.
 
@@ -87,13 +87,20 @@ class Operation:
         if len(values) == len(self.template.names):
             return url
         query = {name: value for name, value in values.items() if name not in self.template.names}
-        if unknown := query.keys() - self._query_names:
+        if unknown := query.keys() - self._explode.keys():
             raise ValueError(f"{self.id} has no parameter named {', '.join(sorted(unknown))}.")
-        return f"{url}?" + "&".join([f"{name}={percent_encoded(value)}" for name, value in query.items()])
+        return f"{url}?" + "&".join([part for name, value in query.items() for part in self._query_parts(name, value)])
+
+    def _query_parts(self, name: str, value: Value | list[Value]) -> list[str]:
+        if not isinstance(value, list):
+            return [f"{name}={percent_encoded(value)}"]
+        items = [percent_encoded(item) for item in value]
+        return [f"{name}={item}" for item in (items if self._explode[name] else [",".join(items)])]
 
     @functools.cached_property
-    def _query_names(self) -> Collection[str]:
-        return {parameter["name"] for parameter in self.parameters if parameter["in"] == "query"}
+    def _explode(self) -> Mapping[str, bool]:
+        """Whether an array is written as one parameter for each item, by the names of query parameters."""
+        return {each["name"]: each.get("explode", True) for each in self.parameters if each["in"] == "query"}
 
 
 @dataclass

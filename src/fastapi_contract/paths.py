@@ -7,9 +7,11 @@ there, although `POST /tasks/{task_id}` exists.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
+from uuid import UUID
 
 # Clients remove these segments from a URL (RFC 3986, section 5.2.4), at least if they are not percent-encoded.
 _DOT_SEGMENTS = {".": "%2E", "..": "%2E%2E"}
@@ -56,7 +58,7 @@ class PathTemplate:
             values.update(zip(names, match.groups(), strict=True))
         return values if all(values.values()) else None
 
-    def url(self, values: Mapping[str, str | int]) -> str:
+    def url(self, values: Mapping[str, Any]) -> str:
         """Returns the path with `values`, each of them percent-encoded as a whole. Raises KeyError if one is missing or
         empty."""
         encoded = {}
@@ -89,9 +91,13 @@ class Paths:
         return None
 
 
-def percent_encoded(value: str | int) -> str:
+Value: TypeAlias = str | int | float | date | UUID
+"""Of a parameter in a URL; a `datetime` is a `date`."""
+
+
+def percent_encoded(value: Value) -> str:
     """The text of a value in a URL, as one segment of a path or one value of a query."""
-    text = str(value)
+    text = value.isoformat().replace("+00:00", "Z") if isinstance(value, date) else str(value)
     if value is True or value is False:
         return text.lower()
     # Skip quote() if it changes nothing: most values are ids, numbers and cursors.

@@ -67,7 +67,8 @@ class Scene:
         """List the tasks of the examples of pages. They are created and completed in the order of their times."""
         items = [*value("FirstPageExample")["items"], *value("LastPageExample")["items"]]
         for item in sorted(items, key=lambda item: item["created_at"]):
-            things = self.create({name: item[name] for name in ("title", "description")})
+            members = ("title", "description", "due_date", "due_at", "priority", "labels")
+            things = self.create({name: item[name] for name in members})
             if item["completed"]:
                 assert self.send(COMPLETE, {"completed": True}, things=things).status_code == 200
         return self.client.get(tasks(self.user), params={"limit": 2, **query})
@@ -178,6 +179,7 @@ CAUSES: dict[str, Cause] = {
     "ReadinessExample": Scene.send,
     "TaskExample": task,
     "TaskUpdatedExample": lambda scene, operation: scene.change(operation, "TaskUpdateExample"),
+    "TaskPostponedExample": lambda scene, operation: scene.change(operation, "TaskPostponeExample"),
     "TaskClearedExample": lambda scene, operation: scene.change(operation, "TaskUpdateClearExample"),
     "TaskCompletedExample": lambda scene, operation: scene.change(operation, "TaskCompletionExample"),
     "TaskReopenedExample": lambda scene, operation: scene.change(

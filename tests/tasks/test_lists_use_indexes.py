@@ -16,9 +16,10 @@ from todo_api.database.session import Session, SessionStats
 from todo_api.database.statement import Statement
 from todo_api.tasks import queries
 from todo_api.tasks.cursor import ChangePosition, Position
+from todo_api.tasks.filters import Filters
 
 OWNER = "with-many-tasks"
-NO_TASK = (*[None] * len(models.Task.model_fields), '"0"', 0, 0)
+NO_TASK = (*[None] * len(models.Task.model_fields), '"0"', 0)
 """What the statement of a page returns for an empty list."""
 NO_CHANGE = (*[None] * (len(models.Task.model_fields) + 2), 0, 0)
 MIDDLE = Position(datetime(2026, 1, 1, tzinfo=UTC), 50_000)
@@ -99,7 +100,7 @@ def test_page_of_a_list_is_read_from_an_index_in_order(empty_database_url: str) 
             for completed in None, False, True:
                 for after in None, MIDDLE:
                     session = kind(database, SessionStats())
-                    await queries.list_page(session, OWNER, completed=completed, limit=50, offset=None, after=after)
+                    await queries.list_page(session, OWNER, Filters(completed=completed), limit=50, after=after)
                     limit, scan = list(nodes(session.plan))[-2:]
                     assert (limit["Node Type"], scan["Node Type"]) == ("Limit", "Index Scan"), scan
                     # The scan starts at the position instead of reading the rows before it.
@@ -116,7 +117,7 @@ def test_page_of_a_list_is_read_from_an_index_in_order(empty_database_url: str) 
         """The entity tag decides before a task is read."""
         session = AnalyzingSession(database, SessionStats())
         for known, loops in (["9", '"100000"'], 0), (['"99999"'], 1):
-            await queries.list_page(session, OWNER, completed=None, limit=50, offset=None, after=None, known=known)
+            await queries.list_page(session, OWNER, Filters(), limit=50, known=known)
             assert list(nodes(session.plan))[-1]["Actual Loops"] == loops, session.plan
 
     migrate.upgrade(empty_database_url)

@@ -15,11 +15,17 @@ from fastapi_contract.openapi.directions import Direction
 from fastapi_contract.validation import formats
 
 _OPEN = re.compile(r"\bis\s+a\s+minor\s+version\b")
+_OPAQUE = re.compile(r"opaque\b", re.IGNORECASE)
 
 
 def says_open(text: str) -> bool:
     """Whether a description announces further values: "A new type is a minor version." """
     return _OPEN.search(text) is not None
+
+
+def says_opaque(text: str) -> bool:
+    """Whether a description begins with "Opaque": a client must not read the text, and so not rely on its length."""
+    return _OPAQUE.match(text) is not None
 
 
 class Loss(NamedTuple):
@@ -31,7 +37,7 @@ class Loss(NamedTuple):
     outer: Any
     sources: tuple[Branch, Branch] | None = None
     is_open: bool = False
-    """Whether the list of the outer schema's values may grow."""
+    """Whether the outer schema announces further values: a list that grows, or an opaque text of another length."""
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -166,7 +172,8 @@ _ANY_NAME = {"type": "string"}
 
 
 def _text_losses(inner: Branch, outer: Branch) -> Iterator[Loss]:
-    yield from _counts(inner, outer, "Length")
+    is_opaque = any(says_opaque(str(each.get("description", ""))) for each in outer.sources)
+    yield from (loss._replace(is_open=is_opaque) for loss in _counts(inner, outer, "Length"))
     yield from _sets(inner, outer, "pattern")
     yield from _sets(inner, outer, "format")
 

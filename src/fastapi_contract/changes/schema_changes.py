@@ -72,7 +72,7 @@ class SchemaChanges:
             is_open = self._direction is Direction.RESPONSE and widened is not None and widened.is_open
             breaks = narrowed if self._direction is Direction.REQUEST else widened
             verdict = Verdict.BREAKING if breaks and not is_open else Verdict.ADDITIVE
-            meaning = "The contract announces that this list grows." if is_open else self._meaning(loss, verdict)
+            meaning = _announced(loss.keyword) if is_open else self._meaning(loss, verdict)
             text = f"{_described(loss.keyword, old, new)} {meaning}"
         return SchemaChange(loss.path[:-1] if loss.keyword == "member" else loss.path, verdict, text, source)
 
@@ -99,6 +99,12 @@ class SchemaChanges:
             return fewer if verdict is Verdict.BREAKING else "Every request that was valid stays valid."
         more = "A client can receive what it could not before."
         return more if verdict is Verdict.BREAKING else "Everything that a client can receive it could before."
+
+
+def _announced(keyword: str) -> str:
+    if keyword == "enum":
+        return "The contract announces that this list grows."
+    return "The text is opaque, so no client relies on its length."
 
 
 def _described(keyword: str, old: Any, new: Any) -> str:

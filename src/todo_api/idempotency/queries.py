@@ -106,7 +106,7 @@ async def run(
 
     Raises RequestInProgress and IdempotencyKeyReused.
     """
-    request = blake2b(json.dumps(parameters, sort_keys=True).encode(), digest_size=16).digest()
+    request = blake2b(json.dumps(parameters, sort_keys=True, default=str).encode(), digest_size=16).digest()
     arguments = {
         **parameters,
         **settings,

@@ -13,11 +13,14 @@ from todo_api import contract
 from todo_api.auth.bearer import Owner, bearer, owns_url
 from todo_api.database.dependency import DbSession
 from todo_api.idempotency.key import IdempotencyKey
-from todo_api.tasks import cursor, queries
+from todo_api.tasks import cursor, lists, queries, rules
 from todo_api.tasks.dependencies import IfMatch, IfNoneMatch, MaxTasks
+from todo_api.tasks.filters import filters_of, scope_of
 from todo_api.tasks.problems import ChangesExpired, TaskChanged, TaskNotFound, TooManyTasks
 
 router = contract.router(bearerAuth=[bearer, owns_url])
+MAX_LINK = 2048
+"""Characters of a Link header. A query may be longer."""
 urls = {operation_id: operation.url for operation_id, operation in router.contract.operations.items()}
 
 ListTasksQuery = Annotated[models.ListTasksParametersQuery, Query()]
@@ -31,18 +34,19 @@ async def list_tasks(
     page = await queries.list_page(
         session,
         owner,
-        completed=None if query.completed is MISSING else query.completed,
+        filters_of(query),
         limit=query.limit,
-        offset=None if query.offset is MISSING else query.offset,
+        offset=0 if query.offset is MISSING else query.offset,
         after=_after(owner, query),
         known=None if if_none_match is None else tags(if_none_match, weak=True),
+        counted=query.include_total,
     )
     if if_none_match is not None and matches(if_none_match, page.etag):
         return operations.ListTasks304(etag=page.etag)
     found = models.TaskPage(
-        items=page.tasks, next_cursor=page.last and cursor.encode(owner, page.last, _filters(query))
+        items=page.tasks, next_cursor=page.last and cursor.encode(owner, page.last, scope_of(query))
     )
-    if query.include_total:
+    if query.include_total and page.total is not None:
         found.total = page.total
     return operations.ListTasks200(found, etag=page.etag, link=_next_page(owner, query, found.next_cursor))
 
@@ -65,7 +69,7 @@ async def list_task_changes(query: ListTaskChangesQuery, owner: Owner, session: 
 async def create_task(
     task: models.TaskCreate, owner: Owner, session: DbSession, max_tasks: MaxTasks, key: IdempotencyKey
 ) -> operations.CreateTask201:
-    written = await queries.create(session, owner, task.model_dump(), max_tasks=max_tasks, key=key)
+    written = await queries.create(session, owner, rules.checked(task.model_dump()), max_tasks=max_tasks, key=key)
     if written.task is None:
         raise TooManyTasks(max_tasks, _replayed(written))
     location = urls["getTask"](user_id=owner, task_id=written.task.id)
@@ -93,7 +97,8 @@ async def get_task(
 async def update_task(
     task_id: models.TaskId, changes: models.TaskUpdate, owner: Owner, session: DbSession, if_match: IfMatch
 ) -> operations.UpdateTask200:
-    written = await queries.update(session, owner, task_id, changes.model_dump(exclude_unset=True), etags=if_match)
+    values = rules.checked(changes.model_dump(exclude_unset=True))
+    written = await queries.update(session, owner, task_id, values, etags=if_match)
     task = _done(written)
     return operations.UpdateTask200(task, etag=task.etag)
 
@@ -102,7 +107,8 @@ async def update_task(
 async def patch_task(
     task_id: models.TaskId, changes: models.TaskUpdate, owner: Owner, session: DbSession, if_match: IfMatch
 ) -> operations.PatchTask200:
-    written = await queries.update(session, owner, task_id, changes.model_dump(exclude_unset=True), etags=if_match)
+    values = rules.checked(changes.model_dump(exclude_unset=True))
+    written = await queries.update(session, owner, task_id, values, etags=if_match)
     task = _done(written)
     return operations.PatchTask200(task, etag=task.etag)
 
@@ -162,9 +168,12 @@ def _after(owner: str, query: models.ListTasksParametersQuery) -> cursor.Positio
         fault = "cursor and offset cannot be combined. Send only one of them."
         raise ValidationFailed([InputError("invalid", fault, parameter="offset")])
     try:
-        return cursor.decode(owner, query.cursor, _filters(query))
+        kind = lists.SORTS[query.sort.removeprefix("-")].kind
+        return cursor.decode(owner, query.cursor, scope_of(query), kind)
     except ValueError:
-        fault = "Not a cursor of this list with this filter. Send the next_cursor of the previous page."
+        fault = (
+            "Not a cursor of this list with these filters and this order. Send the next_cursor of the previous page."
+        )
         raise ValidationFailed([InputError("invalid", fault, parameter="cursor")]) from None
 
 
@@ -176,14 +185,10 @@ def _since(owner: str, token: str) -> cursor.ChangePosition:
         raise ValidationFailed([InputError("invalid", fault, parameter="since")]) from None
 
 
-def _filters(query: models.ListTasksParametersQuery) -> str:
-    """The filters that a cursor belongs to."""
-    return "" if query.completed is MISSING else f"completed={query.completed}"
-
-
 def _next_page(owner: str, query: models.ListTasksParametersQuery, next_cursor: str | None) -> str | None:
-    """The Link header of a page; None on the last one."""
+    """The Link header of a page; None on the last one, and if it would be too long."""
     if next_cursor is None:
         return None
     kept = {name: getattr(query, name) for name in sorted(query.model_fields_set - {"offset", "cursor"})}
-    return f'<{urls["listTasks"](user_id=owner, **kept, cursor=next_cursor)}>; rel="next"'
+    link = f'<{urls["listTasks"](user_id=owner, **kept, cursor=next_cursor)}>; rel="next"'
+    return link if len(link) <= MAX_LINK else None

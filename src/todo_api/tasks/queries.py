@@ -2,24 +2,11 @@
 another user is not found. Each function runs one statement in one round trip."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from datetime import UTC, datetime
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    CTE,
-    BigInteger,
-    CompoundSelect,
-    Subquery,
-    Text,
-    all_,
-    bindparam,
-    func,
-    literal_column,
-    null,
-    select,
-    tuple_,
-    union_all,
-)
+from sqlalchemy import select
 from todo_contract import models
 
 from todo_api.database.rows import reader
@@ -27,10 +14,11 @@ from todo_api.database.session import Session
 from todo_api.database.statement import Statement, prepare
 from todo_api.idempotency import queries as idempotency
 from todo_api.idempotency.key import Key
-from todo_api.tasks import writes
+from todo_api.tasks import lists, writes
 from todo_api.tasks.cursor import ChangePosition, Position
-from todo_api.tasks.table import task, task_list
-from todo_api.tasks.writes import by_id, columns, is_live, list_of_owner, of_owner, tags
+from todo_api.tasks.filters import NO_FILTERS, Filters
+from todo_api.tasks.lists import Shape
+from todo_api.tasks.writes import by_id, columns, is_live
 
 _read_task = reader(models.Task)
 _WIDTH = len(columns)
@@ -44,8 +32,8 @@ class Page(NamedTuple):
     """The position after which the next page starts; None on the last page."""
     etag: str
     """Of the whole list."""
-    total: int
-    """Number of all matching tasks."""
+    total: int | None
+    """Number of all tasks of the list; None if it was not counted."""
 
 
 class Changes(NamedTuple):
@@ -72,67 +60,12 @@ class Written(NamedTuple):
 _get = prepare(select(*columns).where(*by_id, is_live))
 
 
-def _with_head(head: CTE, page: Subquery) -> CompoundSelect[Any]:
-    """Returns the rows of a page after one that has only the columns of the head. UNION ALL keeps their order; a join
-    would return the head in each row, which asyncpg would read 50 times."""
-    return union_all(
-        select(*(null().label(each.name) for each in page.c), *head.c),
-        select(*page.c, *(null() for _ in head.c)),
-    )
+@lru_cache(1000)
+def _page(shape: Shape, *, after: bool, undated: bool, conditional: bool, counted: bool) -> Statement:
+    return prepare(lists.page(shape, after=after, undated=undated, conditional=conditional, counted=counted))
 
 
-@cache
-def _page(*, filtered: bool, after: bool, conditional: bool) -> Statement:
-    head = (
-        select(
-            literal_column("'\"' || coalesce(max(change), 0) || '\"'", Text).label("list_etag"),
-            func.coalesce(func.max(task_list.c.tasks), literal_column("0")).label("tasks"),
-            func.coalesce(func.max(task_list.c.completed), literal_column("0")).label("done"),
-        )
-        .where(list_of_owner)
-        .cte("head")
-    )
-    page = select(*columns).where(of_owner, is_live)
-    if filtered:
-        page = page.where(task.c.completed == bindparam("completed"))
-    if after:
-        # A comparison of rows can use the index at any depth; the equivalent with OR cannot.
-        page = page.where(
-            tuple_(task.c.created_at, task.c.id)
-            < tuple_(bindparam("created_at", type_=task.c.created_at.type), bindparam("id", type_=task.c.id.type))
-        )
-    if conditional:
-        # The client has this list: no task is read.
-        page = page.where(select(head.c.list_etag).scalar_subquery() != all_(tags))
-    tasks = (
-        page.order_by(task.c.created_at.desc(), task.c.id.desc())
-        .limit(bindparam("limit", type_=BigInteger))
-        .offset(bindparam("offset", type_=BigInteger))
-        .subquery("page")
-    )
-    return prepare(_with_head(head, tasks))
-
-
-_changes_head = (
-    select(
-        func.coalesce(func.max(task_list.c.change), literal_column("0")).label("list_change"),
-        func.coalesce(func.max(task_list.c.forgotten), literal_column("0")).label("forgotten"),
-    )
-    .where(list_of_owner)
-    .cte("head")
-)
-_changes_page = (
-    select(*columns, task.c.change, task.c.deleted_at.is_not(None).label("is_deleted"))
-    .where(
-        of_owner,
-        tuple_(task.c.change, task.c.id)
-        > tuple_(bindparam("change", type_=BigInteger), bindparam("id", type_=BigInteger)),
-    )
-    .order_by(task.c.change, task.c.id)
-    .limit(bindparam("limit", type_=BigInteger))
-    .subquery("page")
-)
-_changes = prepare(_with_head(_changes_head, _changes_page))
+_changes = prepare(lists.changes)
 
 
 async def get(session: Session, owner: str, task_id: int) -> models.Task | None:
@@ -143,28 +76,37 @@ async def get(session: Session, owner: str, task_id: int) -> models.Task | None:
 async def list_page(
     session: Session,
     owner: str,
+    filters: Filters,
     *,
-    completed: bool | None,
     limit: int,
-    offset: int | None,
-    after: Position | None,
+    offset: int = 0,
+    after: Position | None = None,
     known: Sequence[str] | None = None,
+    counted: bool = False,
 ) -> Page:
-    """Returns at most `limit` tasks, newest first. `completed` None selects both. `offset` reads and drops that many
-    tasks; `after` costs the same at any depth. If the list's entity tag is one of `known`, no task is read."""
+    """Returns at most `limit` tasks in the order of the filters. `offset` reads and drops that many tasks; `after`
+    costs the same at any depth. If the list's entity tag is one of `known`, no task is read. `counted` is whether the
+    total is needed."""
+    shape = lists.shape_of(filters)
+    statement = _page(
+        shape,
+        after=after is not None,
+        undated=after is not None and after.value is None,
+        conditional=known is not None,
+        counted=counted and not shape.is_counted,
+    )
     # One more task than requested shows whether there is a next page.
-    parameters: dict[str, Any] = {"owner": owner, "limit": limit + 1, "offset": offset or 0, "tags": known}
-    if completed is not None:
-        parameters["completed"] = completed
+    parameters: dict[str, Any] = {"owner": owner, "limit": limit + 1, "offset": offset, "tags": known}
+    if filters is not NO_FILTERS:
+        parameters |= lists.values_of(filters, datetime.now(UTC))
     if after is not None:
         parameters |= after._asdict()
-    statement = _page(filtered=completed is not None, after=after is not None, conditional=known is not None)
     head, *rows = await session.fetch_all(statement, **parameters)
-    etag, number, done = head[_WIDTH:]
-    total = number if completed is None else done if completed else number - done
-    tasks = [_read_task(row) for row in rows[:limit]]
-    last = Position(tasks[-1].created_at, tasks[-1].id) if len(rows) > limit else None
-    return Page(tasks, last, etag, total)
+    etag, total = head[-2:]
+    last = None
+    if len(rows) > limit:
+        last = Position(rows[limit - 1][shape.by.column], rows[limit - 1]["id"])
+    return Page([_read_task(row) for row in rows[:limit]], last, etag, total)
 
 
 async def list_changes(session: Session, owner: str, *, since: ChangePosition | None, limit: int) -> Changes:
@@ -190,6 +132,7 @@ async def list_changes(session: Session, owner: str, *, since: ChangePosition | 
 _create = prepare(writes.created())
 _create_once = prepare(idempotency.keyed(writes.created), idempotent=True)
 _restore = prepare(writes.restored())
+_ABSENT = dict.fromkeys(("description", "due_date", "due_at"))
 
 
 @cache
@@ -217,7 +160,7 @@ async def create(
     session: Session, owner: str, values: Mapping[str, Any], *, max_tasks: int, key: Key | None = None
 ) -> Written:
     """Stores the members of `TaskCreate` in `values`. It is not done if the user has `max_tasks`."""
-    parameters = {"description": None, **values}
+    parameters = {**_ABSENT, **values}
     if key is not None:
         answer = await idempotency.run(session, _create_once, owner, key, parameters, max_tasks=max_tasks)
         return _replayed(answer)

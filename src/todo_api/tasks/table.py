@@ -1,22 +1,28 @@
 """The tables of tasks, from which statements are built. `migrations/` creates them; a test compares the two."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     Column,
     DateTime,
     Identity,
     Index,
+    String,
     Table,
     false,
     func,
+    literal_column,
     text,
 )
 from sqlmodel import Field, SQLModel
 
 _LIVE = text("deleted_at IS NULL")
+_END_OF_DAY = "(due_date + time '23:59:59.999999') AT TIME ZONE 'UTC'"
+due = literal_column(f"coalesce(due_at, {_END_OF_DAY})", DateTime(timezone=True))
+"""By which tasks are sorted: a day counts as its end in UTC."""
 
 
 class TaskTable(SQLModel, table=True):
@@ -26,11 +32,15 @@ class TaskTable(SQLModel, table=True):
     __tablename__ = "task"
     __table_args__ = (
         CheckConstraint("title <> ''", name="task_title_not_empty"),
+        CheckConstraint("due_date IS NULL OR due_at IS NULL", name="task_due_once"),
+        CheckConstraint("priority IN ('low', 'normal', 'high', 'urgent')", name="task_priority"),
         # Scanned backwards, they return the newest tasks first, and start a page at any position. Both are necessary:
         # without `completed` in the index, a list of a few open tasks would read all completed ones too. Tombstones are
         # in neither, and cost a list nothing.
         Index("task_newest", "user_id", "created_at", "id", postgresql_where=_LIVE),
         Index("task_newest_completed", "user_id", "completed", "created_at", "id", postgresql_where=_LIVE),
+        # Open tasks by when they are due, and those that are overdue.
+        Index("task_due", "user_id", due, "id", postgresql_where=text("deleted_at IS NULL AND NOT completed")),
         # The changes after a token.
         Index("task_change", "user_id", "change", "id"),
         # The tombstones to forget.
@@ -42,6 +52,11 @@ class TaskTable(SQLModel, table=True):
     title: str = Field(max_length=200)
     description: str | None = Field(default=None, max_length=2000)
     completed: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    due_date: date | None
+    """At most one of `due_date` and `due_at` is set."""
+    due_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    priority: str = Field(max_length=6, sa_column_kwargs={"server_default": text("'normal'")})
+    labels: list[str] = Field(sa_type=ARRAY(String(50)), sa_column_kwargs={"server_default": text("'{}'")})
     created_at: datetime = Field(
         sa_type=DateTime(timezone=True),
         sa_column_kwargs={"server_default": func.now()},
@@ -55,6 +70,32 @@ class TaskTable(SQLModel, table=True):
     change: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
     """The change of the list that wrote this row last."""
     deleted_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+
+
+class TaskLabelTable(SQLModel, table=True):
+    """A label of a task that is not deleted. Triggers of `task` write it."""
+
+    __tablename__ = "task_label"
+
+    user_id: str = Field(max_length=255, primary_key=True)
+    key: str = Field(max_length=150, primary_key=True)
+    """The label without regard to case: `label_key` in SQL."""
+    created_at: datetime = Field(sa_type=DateTime(timezone=True), primary_key=True)
+    task_id: int = Field(sa_type=BigInteger, primary_key=True)
+    completed: bool
+
+
+class TaskLabelCountTable(SQLModel, table=True):
+    """A label in use. Triggers of `task` write it."""
+
+    __tablename__ = "task_label_count"
+
+    user_id: str = Field(max_length=255, primary_key=True)
+    key: str = Field(max_length=150, primary_key=True)
+    name: str = Field(max_length=50)
+    """As it was written last."""
+    tasks: int
+    completed: int
 
 
 class TaskListTable(SQLModel, table=True):
@@ -75,3 +116,5 @@ class TaskListTable(SQLModel, table=True):
 task: Table = TaskTable.__table__  # type: ignore[attr-defined]
 """The table of SQLAlchemy Core."""
 task_list: Table = TaskListTable.__table__  # type: ignore[attr-defined]
+task_label: Table = TaskLabelTable.__table__  # type: ignore[attr-defined]
+task_label_count: Table = TaskLabelCountTable.__table__  # type: ignore[attr-defined]

@@ -84,7 +84,7 @@ def created(*conditions: ColumnElement[bool]) -> Select[Any]:
         .returning(task_list.c.user_id, task_list.c.change)
         .cte("list")
     )
-    names = ("title", "description", "completed")
+    names = ("title", "description", "completed", "due_date", "due_at", "priority", "labels")
     values = [bindparam(name, type_=task.c[name].type) for name in names]
     created = (
         insert_into(task)

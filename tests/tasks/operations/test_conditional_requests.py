@@ -20,6 +20,7 @@ from todo_api.database.database import Database
 from todo_api.database.session import Session, SessionStats
 from todo_api.database.statement import Statement
 from todo_api.tasks import queries
+from todo_api.tasks.filters import Filters
 
 CHANGES: dict[str, Callable[[httpx.Client, str, dict[str, str]], httpx.Response]] = {
     "PUT": lambda client, url, headers: client.put(url, json={"title": "Buy oat milk"}, headers=headers),
@@ -205,7 +206,7 @@ def nodes(plan: Any) -> Iterator[Any]:
 async def plans_of(database_url: str, user: str, etags: list[str] | None) -> list[Any]:
     async with Database(database_url) as database:
         session = ExplainingSession(database, SessionStats())
-        page = await queries.list_page(session, user, completed=None, limit=50, offset=None, after=None, known=etags)
+        page = await queries.list_page(session, user, Filters(), limit=50, known=etags)
     assert page.tasks == []
     return list(nodes(session.plan))
 

@@ -1,0 +1,274 @@
+"""The SQL of lists, which queries.py prepares.
+
+A page follows an index in the order of the list, if there is one, and starts at the position of its cursor. The
+statement of a page depends on which filters are given (`Shape`), and not on their values.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Date,
+    DateTime,
+    Select,
+    String,
+    Subquery,
+    Text,
+    all_,
+    and_,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    not_,
+    null,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.types import TypeEngine
+
+from todo_api.tasks.filters import Filters
+from todo_api.tasks.table import due, task, task_label, task_list
+from todo_api.tasks.writes import columns, is_live, list_of_owner, of_owner, tags
+
+_RANK = "array_position('{low,normal,high,urgent}'::varchar[], task.priority)"
+# As bytes, because the order of a language depends on the version of the operating system.
+_TITLE = """left(task_fold(task.title), 100) COLLATE "C" """
+
+
+class Sort(NamedTuple):
+    """By what a list is sorted, the type of its values, and the column of a row that has the value."""
+
+    key: ColumnElement[Any]
+    kind: type[datetime | int | str]
+    column: str = "position"
+
+
+SORTS: Mapping[str, Sort] = {
+    "created_at": Sort(task.c.created_at, datetime, "created_at"),
+    "updated_at": Sort(task.c.updated_at, datetime, "updated_at"),
+    "due": Sort(due, datetime),
+    "priority": Sort(literal_column(_RANK, BigInteger), int),
+    "title": Sort(literal_column(_TITLE, Text), str),
+}
+_ZERO: ColumnElement[int] = literal_column("0")
+_limit = bindparam("limit", type_=BigInteger)
+_offset = bindparam("offset", type_=BigInteger)
+_id = bindparam("id", type_=task.c.id.type)
+
+
+class Shape(NamedTuple):
+    """What a list has of `Filters`."""
+
+    completed: bool | None
+    labels: int
+    priorities: bool
+    due_after: bool
+    due_before: bool
+    overdue: bool | None
+    updated_since: bool
+    words: bool
+    sort: str
+
+    @property
+    def by(self) -> Sort:
+        return SORTS[self.sort.removeprefix("-")]
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the row of the list has the number of the tasks."""
+        return not any(self[1:-1]) and self.overdue is None
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether all tasks of the list are due at some time."""
+        return self.due_after or self.due_before or self.overdue is True
+
+
+def shape_of(filters: Filters) -> Shape:
+    return Shape(
+        filters.completed,
+        len(filters.labels),
+        bool(filters.priorities),
+        filters.due_after is not None,
+        filters.due_before is not None,
+        filters.overdue,
+        filters.updated_since is not None,
+        filters.words is not None,
+        filters.sort,
+    )
+
+
+def values_of(filters: Filters, now: datetime) -> dict[str, Any]:
+    """Returns the parameters of a statement for its filters. `now` tells what is overdue."""
+    found: dict[str, Any] = {f"label_{number}": label for number, label in enumerate(filters.labels)}
+    days: dict[str, tuple[date, datetime]] = {}
+    if filters.due_after is not None:
+        following = min(filters.due_after, date.max - timedelta(1)) + timedelta(1)
+        days["after"] = following, filters.midnight(following)
+    if filters.due_before is not None:
+        days["before"] = filters.due_before, filters.midnight(filters.due_before)
+    if filters.overdue is not None:
+        days["overdue"] = filters.today(now), now
+    for name, (day, moment) in days.items():
+        # `due` is compared, too, so that the index can be used. A day counts as its end in UTC.
+        midnight = datetime.combine(day, time(), UTC)
+        key = min(midnight, moment) if name == "after" else max(midnight, moment)
+        found |= {f"{name}_day": day, f"{name}_at": moment, f"{name}_key": key}
+    return found | {
+        "priorities": list(filters.priorities),
+        "updated_since": filters.updated_since,
+        "words": filters.words,
+    }
+
+
+def page(
+    shape: Shape, *, after: bool = False, undated: bool = False, conditional: bool = False, counted: bool = False
+) -> CompoundSelect[Any]:
+    """Returns the rows of a page, after one that has only the columns of the head: the entity tag of the list, and the
+    number of its tasks.
+
+    `after` is whether the page starts at a position; with `undated` at one without a time, in the order of `due`. If
+    the list is `conditional`, no task is read if its entity tag is one of `tags`. If it is not `counted`, the number
+    may be null.
+    """
+    tasks = _Tasks(shape)
+    head = _head(tasks, counted=counted).cte("head")
+    known = [select(head.c.list_etag).scalar_subquery() != all_(tags)] if conditional else []
+    rows: Select[Any] | CompoundSelect[Any]
+    if shape.by.key is not due:
+        rows = tasks.sorted(*known, after=after).limit(_limit)
+    else:
+        # In both directions, tasks that are never due are last, which is not the order of one index.
+        parts = [] if undated else [tasks.sorted(due.is_not(None), *known, after=after)]
+        if not shape.is_dated:
+            parts.append(tasks.never_due(*known, after=undated))
+        limited = [part.limit(_limit + _offset).subquery(f"part_{n}") for n, part in enumerate(parts)]
+        rows = union_all(*map(select, limited)).limit(_limit)
+    return with_head(head, rows.offset(_offset).subquery("page"))
+
+
+def with_head(head: CTE, page: Subquery) -> CompoundSelect[Any]:
+    """Returns the rows of a page after one that has only the columns of the head. UNION ALL keeps their order; a join
+    would return the head in each row, which asyncpg would read 50 times."""
+    return union_all(
+        select(*(null().label(each.name) for each in page.c), *head.c),
+        select(*page.c, *(null() for _ in head.c)),
+    )
+
+
+def _head(tasks: "_Tasks", *, counted: bool) -> Select[Any]:
+    shape = tasks.shape
+    etag = literal_column("'\"' || coalesce(max(change), 0) || '\"'", Text)
+    if shape.overdue is not None:
+        # What is overdue changes without a change of a task, so the list is another one at each time.
+        etag = literal_column("'\"' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || '\"'", Text)
+    number: ColumnElement[Any] = null()
+    if shape.is_counted:
+        all_tasks, completed = (func.coalesce(func.max(task_list.c[name]), _ZERO) for name in ("tasks", "completed"))
+        number = all_tasks if shape.completed is None else completed if shape.completed else all_tasks - completed
+    elif counted:
+        number = tasks.selected().with_only_columns(func.count(), maintain_column_froms=True).scalar_subquery()
+    return select(etag.label("list_etag"), number.label("total")).where(list_of_owner)
+
+
+class _Tasks:
+    """The tasks of a list."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self._labels = [task_label.alias(f"label_{number}") for number in range(shape.labels)]
+        self._key, self._id = shape.by.key, task.c.id
+        if self._labels and self._key is task.c.created_at:
+            # The index of labels has this order.
+            self._key, self._id = self._labels[0].c.created_at, self._labels[0].c.task_id
+
+    def selected(self) -> Select[Any]:
+        """Selects the tasks, not sorted."""
+        position = [self.shape.by.key.label("position")] if self.shape.by.column == "position" else []
+        joined: Any = task
+        for number, label in enumerate(self._labels):
+            joined = joined.join(label, and_(*self._has(label, number)))
+        return select(*columns, *position).select_from(joined).where(of_owner, is_live, *_conditions(self.shape))
+
+    def sorted(self, *conditions: ColumnElement[bool], after: bool) -> Select[Any]:
+        tasks = self.selected().where(*conditions)
+        if after:
+            # A comparison of rows can use the index at any depth; the equivalent with OR cannot.
+            position = tuple_(bindparam("value", type_=self.shape.by.key.type), _id)
+            tasks = tasks.where(self._beyond(tuple_(self._key, self._id), position))
+        return tasks.order_by(self._directed(self._key), self._directed(self._id))
+
+    def never_due(self, *conditions: ColumnElement[bool], after: bool) -> Select[Any]:
+        tasks = self.selected().where(due.is_(None), *conditions)
+        if after:
+            tasks = tasks.where(self._beyond(task.c.id, _id))
+        return tasks.order_by(self._directed(task.c.id))
+
+    def _has(self, label: Any, number: int) -> Iterator[ColumnElement[bool]]:
+        yield label.c.user_id == bindparam("owner")
+        yield label.c.key == func.label_key(bindparam(f"label_{number}", type_=Text))
+        yield label.c.created_at == task.c.created_at
+        yield label.c.task_id == task.c.id
+        if self.shape.completed is not None:
+            # The index of labels has it, too: tasks of the other state are not read.
+            yield label.c.completed if self.shape.completed else not_(label.c.completed)
+
+    def _directed(self, key: ColumnElement[Any]) -> ColumnElement[Any]:
+        return key.desc() if self.shape.sort.startswith("-") else key
+
+    def _beyond(self, key: ColumnElement[Any], position: ColumnElement[Any]) -> ColumnElement[bool]:
+        return key < position if self.shape.sort.startswith("-") else key > position
+
+
+def _conditions(shape: Shape) -> Iterator[ColumnElement[bool]]:
+    if shape.completed is not None:
+        # Not a parameter, so that all plans can use partial indexes.
+        yield task.c.completed if shape.completed else not_(task.c.completed)
+    if shape.priorities:
+        yield task.c.priority == any_(bindparam("priorities", type_=ARRAY(String)))
+    if shape.due_after:
+        at, day, key = _due_parameters("after")
+        yield and_(due >= key, or_(task.c.due_at >= at, task.c.due_date >= day))
+    if shape.due_before:
+        at, day, key = _due_parameters("before")
+        yield and_(due < key, or_(task.c.due_at < at, task.c.due_date < day))
+    if shape.overdue is not None:
+        at, day, key = _due_parameters("overdue")
+        if shape.overdue:
+            yield and_(not_(task.c.completed), due < key, or_(task.c.due_at < at, task.c.due_date < day))
+        else:
+            yield or_(task.c.completed, due.is_(None), task.c.due_at >= at, task.c.due_date >= day)
+    if shape.updated_since:
+        yield task.c.updated_at >= bindparam("updated_since", type_=DateTime(timezone=True))
+
+
+def _due_parameters(name: str) -> Iterator[ColumnElement[Any]]:
+    types: dict[str, TypeEngine[Any]] = {"at": DateTime(timezone=True), "day": Date(), "key": DateTime(timezone=True)}
+    return (bindparam(f"{name}_{each}", type_=kind) for each, kind in types.items())
+
+
+_changes_head = (
+    select(
+        func.coalesce(func.max(task_list.c.change), _ZERO).label("list_change"),
+        func.coalesce(func.max(task_list.c.forgotten), _ZERO).label("forgotten"),
+    )
+    .where(list_of_owner)
+    .cte("head")
+)
+_changes_page = (
+    select(*columns, task.c.change, task.c.deleted_at.is_not(None).label("is_deleted"))
+    .where(of_owner, tuple_(task.c.change, task.c.id) > tuple_(bindparam("change", type_=BigInteger), _id))
+    .order_by(task.c.change, task.c.id)
+    .limit(_limit)
+    .subquery("page")
+)
+changes = with_head(_changes_head, _changes_page)

@@ -1,0 +1,51 @@
+"""The rules of a task's members that JSON Schema cannot express."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi_contract.problems import ValidationFailed
+from fastapi_contract.validation.input_errors import InputError
+
+MAX_LABEL = 50
+"""Characters of a label. In normal form it may have more than in the request."""
+
+
+def checked(values: Mapping[str, Any], pointer: str = "#") -> dict[str, Any]:
+    """Returns the members of a request as they are stored: labels in normal form, and due on a day or at a time.
+
+    Setting one of `due_date` and `due_at` clears the other one. `pointer` is the place of the members in the body.
+    Raises ValidationFailed.
+    """
+    stored, errors = dict(values), []
+    if stored.get("due_date") is not None:
+        if stored.get("due_at") is not None:
+            detail = "due_date and due_at cannot be combined. Send only one of them."
+            errors.append(InputError("invalid", detail, pointer=f"{pointer}/due_at"))
+        stored["due_at"] = None
+    elif stored.get("due_at") is not None:
+        stored["due_date"] = None
+    if "labels" in stored:
+        stored["labels"] = [normalized(label) for label in stored["labels"]]
+        errors += _label_errors(stored["labels"], f"{pointer}/labels")
+    if errors:
+        raise ValidationFailed(errors)
+    return stored
+
+
+def normalized(label: str) -> str:
+    return label if label.isascii() else unicodedata.normalize("NFC", label)
+
+
+def _label_errors(labels: Sequence[str], pointer: str) -> list[InputError]:
+    errors, seen = [], set()
+    for number, label in enumerate(labels):
+        key = label.lower()
+        if key in seen:
+            detail = "Is there already. Labels that differ only in case are the same."
+            errors.append(InputError("duplicate_items", detail, pointer=f"{pointer}/{number}"))
+        if len(label) > MAX_LABEL:
+            detail = f"Must have at most {MAX_LABEL} characters."
+            errors.append(InputError("too_long", detail, limit=MAX_LABEL, pointer=f"{pointer}/{number}"))
+        seen.add(key)
+    return errors
