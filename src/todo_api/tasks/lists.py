@@ -124,6 +124,7 @@ def values_of(filters: Filters, now: datetime) -> dict[str, Any]:
         key = min(midnight, moment) if name == "after" else max(midnight, moment)
         found |= {f"{name}_day": day, f"{name}_at": moment, f"{name}_key": key}
     return found | {
+        "completed": filters.completed,
         "priorities": list(filters.priorities),
         "updated_since": filters.updated_since,
         "words": filters.words,
@@ -220,7 +221,7 @@ class _Tasks:
         yield label.c.task_id == task.c.id
         if self.shape.completed is not None:
             # The index of labels has it, too: tasks of the other state are not read.
-            yield label.c.completed if self.shape.completed else not_(label.c.completed)
+            yield label.c.completed == bindparam("completed", type_=label.c.completed.type)
 
     def _directed(self, key: ColumnElement[Any]) -> ColumnElement[Any]:
         return key.desc() if self.shape.sort.startswith("-") else key
@@ -231,8 +232,10 @@ class _Tasks:
 
 def _conditions(shape: Shape) -> Iterator[ColumnElement[bool]]:
     if shape.completed is not None:
-        # Not a parameter, so that all plans can use partial indexes.
-        yield task.c.completed if shape.completed else not_(task.c.completed)
+        # A parameter keeps plans for any value from the partial index of `due`, of which they would sort all tasks. In
+        # the order of `due` they must use it.
+        in_order = shape.by.key is due and not shape.completed
+        yield not_(task.c.completed) if in_order else task.c.completed == bindparam("completed")
     if shape.priorities:
         yield task.c.priority == any_(bindparam("priorities", type_=ARRAY(String)))
     if shape.due_after:
