@@ -430,6 +430,93 @@ class TaskChanges(BaseModel):
     ]
 
 
+CommandId = TypeAliasType(
+    "CommandId",
+    Annotated[
+        StrictStr,
+        Field(
+            description="Identifies a command in its batch. The client chooses it.",
+            examples=["a"],
+            max_length=64,
+            min_length=1,
+            pattern="^[A-Za-z0-9._:-]+$",
+        ),
+    ],
+)
+
+
+class CreateTaskCommand(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_by_name=True,
+    )
+    type: Annotated[Literal["create"], Field(description="The kind of the command.")]
+    id: CommandId
+    task: TaskCreate
+
+
+class UpdateTaskCommand(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_by_name=True,
+    )
+    type: Annotated[Literal["update"], Field(description="The kind of the command.")]
+    id: CommandId
+    task_id: TaskId
+    if_match: Annotated[
+        EntityTag | MISSING, Field(description="The `etag` that the task must have, as `If-Match`.")
+    ] = MISSING
+    changes: TaskUpdate
+
+
+class CompleteTaskCommand(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_by_name=True,
+    )
+    type: Annotated[Literal["complete"], Field(description="The kind of the command.")]
+    id: CommandId
+    task_id: TaskId
+    if_match: Annotated[
+        EntityTag | MISSING, Field(description="The `etag` that the task must have, as `If-Match`.")
+    ] = MISSING
+    completed: Annotated[StrictBool, Field(description="Whether the task is done.", examples=[True])] = True
+
+
+class DeleteTaskCommand(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_by_name=True,
+    )
+    type: Annotated[Literal["delete"], Field(description="The kind of the command.")]
+    id: CommandId
+    task_id: TaskId
+    if_match: Annotated[
+        EntityTag | MISSING, Field(description="The `etag` that the task must have, as `If-Match`.")
+    ] = MISSING
+
+
+class CommandProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal[
+            "/problems/task-not-found",
+            "/problems/too-many-tasks",
+            "/problems/task-changed",
+            "/problems/command-stopped",
+            "/problems/precondition-required",
+        ],
+        Field(
+            description="Identifies the problem type, as that of an error response. A new type is a minor version.",
+            examples=["/problems/task-not-found"],
+        ),
+    ]
+    title: ProblemTitle
+    detail: ProblemDetail
+
+
 class ServiceInfo(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
@@ -877,6 +964,36 @@ class ListTaskChangesParametersQuery(BaseModel):
     limit: Annotated[StrictInt, Field(ge=1, le=100)] = 50
 
 
+TaskCommand = TypeAliasType(
+    "TaskCommand",
+    Annotated[
+        CreateTaskCommand | UpdateTaskCommand | CompleteTaskCommand | DeleteTaskCommand,
+        Field(description="One command of a batch.", discriminator="type"),
+    ],
+)
+
+
+class CommandResult(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    id: CommandId
+    status: Annotated[
+        Literal[200, 201, 204, 404, 409, 412, 424, 428],
+        Field(
+            description="The status that the command alone would have had as a request; 424 if another one has stopped it.",
+            examples=[200],
+        ),
+    ]
+    task: Annotated[
+        Task | None,
+        Field(
+            description="The task after the command; with 412 as it is now, and null if it is deleted or there is none."
+        ),
+    ]
+    problem: Annotated[CommandProblem | None, Field(description="Why the command was not carried out; null if it was.")]
+
+
 class ValidationFailedProblem(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
@@ -918,3 +1035,27 @@ UnprocessableProblem = TypeAliasType(
     "UnprocessableProblem",
     Annotated[ValidationFailedProblem | IdempotencyKeyReusedProblem, Field(description="A problem of the status 422.")],
 )
+
+
+class TaskBatch(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_by_name=True,
+    )
+    atomic: Annotated[
+        StrictBool, Field(description="Whether no command is carried out if one of them fails.", examples=[True])
+    ] = False
+    commands: Annotated[
+        list[TaskCommand], Field(description="The commands, each with another `id`.", max_length=100, min_length=1)
+    ]
+
+
+class TaskBatchResult(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    done: Annotated[StrictBool, Field(description="Whether all commands were carried out.", examples=[True])]
+    results: Annotated[
+        list[CommandResult],
+        Field(description="One result for each command, in their order.", max_length=100, min_length=1),
+    ]

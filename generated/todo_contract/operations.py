@@ -6,7 +6,7 @@
 from fastapi_contract.responses.answers import Answer
 from todo_contract import models
 
-CONTRACT = "e88a89aed745df94"
+CONTRACT = "d5625940feb9d4d8"
 """Digest of the contract that all of generated/ is from."""
 
 
@@ -26,6 +26,11 @@ ListTasks = ListTasks200 | ListTasks304
 class CreateTask201(Answer, status=201, media_type="application/json", model=models.Task):
     def __init__(self, content: models.Task, *, etag: str, location: str, idempotency_replayed: str | None = None) -> None:
         super().__init__(content, {"ETag": etag, "Idempotency-Replayed": idempotency_replayed, "Location": location})
+
+
+class RunTaskBatch200(Answer, status=200, media_type="application/json", model=models.TaskBatchResult):
+    def __init__(self, content: models.TaskBatchResult, *, idempotency_replayed: str | None = None) -> None:
+        super().__init__(content, {"Idempotency-Replayed": idempotency_replayed})
 
 
 class GetTask200(Answer, status=200, media_type="application/json", model=models.Task):

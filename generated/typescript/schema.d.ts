@@ -102,6 +102,37 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/{user_id}/tasks/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run several commands
+         * @description Carries out up to 100 commands in their order: creates, updates, completes and deletes tasks. Each has a result with
+         *     its own status. An atomic batch carries out all commands, or none if one of them fails; otherwise those that fail
+         *     are left out.
+         *
+         *     All of it is one transaction, and with an `Idempotency-Key` the answer is kept as a whole: after a lost answer, send
+         *     the same batch again.
+         */
+        post: operations["runTaskBatch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/{user_id}/tasks/changes": {
         parameters: {
             query?: never;
@@ -491,6 +522,112 @@ export interface components {
              * @example false
              */
             has_more: boolean;
+        };
+        /**
+         * @description Identifies a command in its batch. The client chooses it.
+         * @example a
+         */
+        CommandId: string;
+        /** @description Commands that are carried out in their order. */
+        TaskBatch: {
+            /**
+             * @description Whether no command is carried out if one of them fails.
+             * @default false
+             * @example true
+             */
+            atomic?: boolean;
+            /** @description The commands, each with another `id`. */
+            commands: components["schemas"]["TaskCommand"][];
+        };
+        /** @description One command of a batch. */
+        TaskCommand: components["schemas"]["CreateTaskCommand"] | components["schemas"]["UpdateTaskCommand"] | components["schemas"]["CompleteTaskCommand"] | components["schemas"]["DeleteTaskCommand"];
+        /** @description Creates a task, as `createTask`. */
+        CreateTaskCommand: {
+            /**
+             * @description The kind of the command. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "create";
+            id: components["schemas"]["CommandId"];
+            task: components["schemas"]["TaskCreate"];
+        };
+        /** @description Changes members of a task, as `patchTask`. */
+        UpdateTaskCommand: {
+            /**
+             * @description The kind of the command. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "update";
+            id: components["schemas"]["CommandId"];
+            task_id: components["schemas"]["TaskId"];
+            /** @description The `etag` that the task must have, as `If-Match`. */
+            if_match?: components["schemas"]["EntityTag"];
+            changes: components["schemas"]["TaskUpdate"];
+        };
+        /** @description Sets the completion of a task, as `toggleTaskCompletion` with a body. */
+        CompleteTaskCommand: {
+            /**
+             * @description The kind of the command. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "complete";
+            id: components["schemas"]["CommandId"];
+            task_id: components["schemas"]["TaskId"];
+            /** @description The `etag` that the task must have, as `If-Match`. */
+            if_match?: components["schemas"]["EntityTag"];
+            /**
+             * @description Whether the task is done.
+             * @default true
+             * @example true
+             */
+            completed?: boolean;
+        };
+        /** @description Deletes a task, as `deleteTask`. */
+        DeleteTaskCommand: {
+            /**
+             * @description The kind of the command. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "delete";
+            id: components["schemas"]["CommandId"];
+            task_id: components["schemas"]["TaskId"];
+            /** @description The `etag` that the task must have, as `If-Match`. */
+            if_match?: components["schemas"]["EntityTag"];
+        };
+        /** @description The results of a batch. */
+        TaskBatchResult: {
+            /**
+             * @description Whether all commands were carried out.
+             * @example true
+             */
+            done: boolean;
+            /** @description One result for each command, in their order. */
+            results: components["schemas"]["CommandResult"][];
+        };
+        /** @description What became of a command. */
+        CommandResult: {
+            id: components["schemas"]["CommandId"];
+            /**
+             * @description The status that the command alone would have had as a request; 424 if another one has stopped it.
+             * @example 200
+             * @enum {integer}
+             */
+            status: 200 | 201 | 204 | 404 | 409 | 412 | 424 | 428;
+            /** @description The task after the command; with 412 as it is now, and null if it is deleted or there is none. */
+            task: components["schemas"]["Task"] | null;
+            /** @description Why the command was not carried out; null if it was. */
+            problem: components["schemas"]["CommandProblem"] | null;
+        };
+        /** @description Why a command was not carried out. */
+        CommandProblem: {
+            /**
+             * @description Identifies the problem type, as that of an error response. A new type is a minor version.
+             * @example /problems/task-not-found
+             * @enum {string}
+             */
+            type: "/problems/task-not-found" | "/problems/too-many-tasks" | "/problems/task-changed" | "/problems/command-stopped" | "/problems/precondition-required";
+            title: components["schemas"]["ProblemTitle"];
+            detail: components["schemas"]["ProblemDetail"];
         };
         /** @description What this service is. */
         ServiceInfo: {
@@ -1073,6 +1210,18 @@ export interface components {
                 "application/json": components["schemas"]["TaskPage"];
             };
         };
+        /** @description What became of each command. */
+        TaskBatchResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                "Idempotency-Replayed": components["headers"]["IdempotencyReplayedHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["TaskBatchResult"];
+            };
+        };
         /** @description The task is deleted. */
         TaskDeletedResponse: {
             headers: {
@@ -1555,6 +1704,16 @@ export type TaskUpdate = components['schemas']['TaskUpdate'];
 export type TaskCompletion = components['schemas']['TaskCompletion'];
 export type TaskPage = components['schemas']['TaskPage'];
 export type TaskChanges = components['schemas']['TaskChanges'];
+export type CommandId = components['schemas']['CommandId'];
+export type TaskBatch = components['schemas']['TaskBatch'];
+export type TaskCommand = components['schemas']['TaskCommand'];
+export type CreateTaskCommand = components['schemas']['CreateTaskCommand'];
+export type UpdateTaskCommand = components['schemas']['UpdateTaskCommand'];
+export type CompleteTaskCommand = components['schemas']['CompleteTaskCommand'];
+export type DeleteTaskCommand = components['schemas']['DeleteTaskCommand'];
+export type TaskBatchResult = components['schemas']['TaskBatchResult'];
+export type CommandResult = components['schemas']['CommandResult'];
+export type CommandProblem = components['schemas']['CommandProblem'];
 export type ServiceInfo = components['schemas']['ServiceInfo'];
 export type Health = components['schemas']['Health'];
 export type Readiness = components['schemas']['Readiness'];
@@ -1597,6 +1756,7 @@ export type ResponseTaskNotModifiedResponse = components['responses']['TaskNotMo
 export type ResponseTasksNotModifiedResponse = components['responses']['TasksNotModifiedResponse'];
 export type ResponseTaskChangesResponse = components['responses']['TaskChangesResponse'];
 export type ResponseTaskPageResponse = components['responses']['TaskPageResponse'];
+export type ResponseTaskBatchResponse = components['responses']['TaskBatchResponse'];
 export type ResponseTaskDeletedResponse = components['responses']['TaskDeletedResponse'];
 export type ResponseInvalidRequestResponse = components['responses']['InvalidRequestResponse'];
 export type ResponseBadRequestResponse = components['responses']['BadRequestResponse'];
@@ -1858,6 +2018,48 @@ export interface operations {
             401: components["responses"]["UnauthorizedResponse"];
             403: components["responses"]["ForbiddenResponse"];
             409: components["responses"]["TaskNotCreatedResponse"];
+            413: components["responses"]["ContentTooLargeResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            415: components["responses"]["UnsupportedMediaTypeResponse"];
+            422: components["responses"]["ValidationFailedOrKeyReusedResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
+        };
+    };
+    runTaskBatch: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes a retry safe: a request with a key that was answered before gets the first answer again. A UUID is best. The
+                 *     quotes of a structured field (RFC 9651) are optional. A key that is not as described is 400.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKeyParam"];
+            };
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+            };
+            cookie?: never;
+        };
+        /** @description The commands. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TaskBatch"];
+            };
+        };
+        responses: {
+            200: components["responses"]["TaskBatchResponse"];
+            400: components["responses"]["BadRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            409: components["responses"]["RequestInProgressResponse"];
             413: components["responses"]["ContentTooLargeResponse"];
             414: components["responses"]["UriTooLongResponse"];
             415: components["responses"]["UnsupportedMediaTypeResponse"];

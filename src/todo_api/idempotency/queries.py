@@ -28,7 +28,7 @@ from sqlalchemy.sql.selectable import SelectBase
 
 from todo_api.database import expiry
 from todo_api.database.session import Session
-from todo_api.database.statement import Statement
+from todo_api.database.statement import Statement, prepare
 from todo_api.idempotency.key import Key
 from todo_api.idempotency.problems import IdempotencyKeyReused, RequestInProgress
 from todo_api.idempotency.table import kept_answer
@@ -39,6 +39,13 @@ _RFC_3339 = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
 
 Conditional: TypeAlias = Callable[[ColumnElement[bool]], SelectBase]
 """Makes a statement that changes and returns nothing unless the condition holds."""
+
+
+_is_key = (
+    kept_answer.c.user_id == bindparam("owner"),
+    kept_answer.c.operation == bindparam("operation"),
+    kept_answer.c.key == bindparam("key"),
+)
 
 
 class Answer(NamedTuple):
@@ -54,12 +61,7 @@ def keyed(statement: Conditional) -> ClauseElement:
     A lock of the transaction tells whether the first request is in progress. The primary key of the kept answer is what
     excludes a second one: it makes the whole statement fail.
     """
-    is_key = (
-        kept_answer.c.user_id == bindparam("owner"),
-        kept_answer.c.operation == bindparam("operation"),
-        kept_answer.c.key == bindparam("key"),
-    )
-    known = select(kept_answer.c.request, kept_answer.c.answer).where(*is_key).cte("known")
+    known = select(kept_answer.c.request, kept_answer.c.answer).where(*_is_key).cte("known")
     free = (
         select(func.pg_try_advisory_xact_lock(bindparam("lock", type_=BigInteger)).label("free"))
         .where(not_(exists(select(known.c.request))))
@@ -106,16 +108,8 @@ async def run(
 
     Raises RequestInProgress and IdempotencyKeyReused.
     """
-    request = blake2b(json.dumps(parameters, sort_keys=True, default=str).encode(), digest_size=16).digest()
-    arguments = {
-        **parameters,
-        **settings,
-        "owner": owner,
-        "operation": key.operation,
-        "key": key.text,
-        "request": request,
-        "lock": lock_of(owner, key),
-    }
+    request = _digest(parameters)
+    arguments = {**parameters, **settings, **_names(owner, key), "request": request, "lock": lock_of(owner, key)}
     try:
         row = await session.fetch_one(statement, **arguments)
     except asyncpg.UniqueViolationError:
@@ -126,6 +120,48 @@ async def run(
     if row["request"] != request:
         raise IdempotencyKeyReused
     return Answer(json.loads(row["answer"]) if row["answer"] else None, row["replayed"])
+
+
+_lock = prepare(select(func.pg_try_advisory_xact_lock(bindparam("lock", type_=BigInteger)).label("free")))
+_known = prepare(select(kept_answer.c.request, kept_answer.c.answer).where(*_is_key))
+_KEPT = {"user_id": "owner", "operation": "operation", "key": "key", "request": "request", "answer": "answer"}
+_keep = prepare(
+    insert(kept_answer)
+    .values({column: bindparam(name, type_=kept_answer.c[column].type) for column, name in _KEPT.items()})
+    .add_cte(expiry.removal(kept_answer, kept_answer.c.created_at, LIFETIME))
+)
+
+
+async def claim(transaction: Session, owner: str, key: Key, parameters: Mapping[str, Any]) -> Any:
+    """Returns the answer that was kept for a key, None if there is none: then the key is claimed until the end of the
+    transaction, in which `keep` keeps the answer. `parameters` are what tells one request from another.
+
+    Raises RequestInProgress and IdempotencyKeyReused.
+    """
+    free = await transaction.fetch_one(_lock, lock=lock_of(owner, key))
+    # A later statement than that of the lock, so that it sees what the first request has committed.
+    row = await transaction.fetch_one(_known, **_names(owner, key))
+    if row is None:
+        if free is None or not free["free"]:
+            raise RequestInProgress
+        return None
+    if row["request"] != _digest(parameters):
+        raise IdempotencyKeyReused
+    return json.loads(row["answer"])
+
+
+async def keep(transaction: Session, owner: str, key: Key, parameters: Mapping[str, Any], answer: Any) -> None:
+    """Keeps the answer to a request whose key was claimed in this transaction."""
+    names = _names(owner, key)
+    await transaction.fetch_one(_keep, **names, request=_digest(parameters), answer=json.dumps(answer))
+
+
+def _names(owner: str, key: Key) -> dict[str, str]:
+    return {"owner": owner, "operation": key.operation, "key": key.text}
+
+
+def _digest(parameters: Mapping[str, Any]) -> bytes:
+    return blake2b(json.dumps(parameters, sort_keys=True, default=str).encode(), digest_size=16).digest()
 
 
 def lock_of(owner: str, key: Key) -> int:

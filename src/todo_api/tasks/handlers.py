@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Request
 from pydantic import MISSING
 from todo_contract import models, operations
 
@@ -13,10 +13,12 @@ from todo_api import contract
 from todo_api.auth.bearer import Owner, bearer, owns_url
 from todo_api.database.dependency import DbSession
 from todo_api.idempotency.key import IdempotencyKey
+from todo_api.services import services
 from todo_api.tasks import cursor, lists, queries, rules
+from todo_api.tasks.batch import Batch
 from todo_api.tasks.dependencies import IfMatch, IfNoneMatch, MaxTasks
 from todo_api.tasks.filters import filters_of, scope_of
-from todo_api.tasks.problems import ChangesExpired, TaskChanged, TaskNotFound, TooManyTasks
+from todo_api.tasks.problems import ChangesExpired, TaskNotFound, TooManyTasks
 
 router = contract.router(bearerAuth=[bearer, owns_url])
 MAX_LINK = 2048
@@ -71,7 +73,7 @@ async def create_task(
 ) -> operations.CreateTask201:
     written = await queries.create(session, owner, rules.checked(task.model_dump()), max_tasks=max_tasks, key=key)
     if written.task is None:
-        raise TooManyTasks(max_tasks, _replayed(written))
+        raise TooManyTasks(max_tasks, written.headers)
     location = urls["getTask"](user_id=owner, task_id=written.task.id)
     return operations.CreateTask201(
         written.task,
@@ -79,6 +81,16 @@ async def create_task(
         location=location,
         idempotency_replayed="true" if written.replayed else None,
     )
+
+
+@router.operation("runTaskBatch")
+async def run_task_batch(
+    batch: models.TaskBatch, owner: Owner, session: DbSession, request: Request, key: IdempotencyKey
+) -> operations.RunTaskBatch200:
+    settings = services(request.scope)
+    checked = Batch.of(owner, batch, max_tasks=settings.max_tasks, require_if_match=settings.require_if_match)
+    result, is_replayed = await checked.run(session, key)
+    return operations.RunTaskBatch200(result, idempotency_replayed="true" if is_replayed else None)
 
 
 @router.operation("getTask")
@@ -99,7 +111,7 @@ async def update_task(
 ) -> operations.UpdateTask200:
     values = rules.checked(changes.model_dump(exclude_unset=True))
     written = await queries.update(session, owner, task_id, values, etags=if_match)
-    task = _done(written)
+    task = written.outcome()
     return operations.UpdateTask200(task, etag=task.etag)
 
 
@@ -109,13 +121,13 @@ async def patch_task(
 ) -> operations.PatchTask200:
     values = rules.checked(changes.model_dump(exclude_unset=True))
     written = await queries.update(session, owner, task_id, values, etags=if_match)
-    task = _done(written)
+    task = written.outcome()
     return operations.PatchTask200(task, etag=task.etag)
 
 
 @router.operation("deleteTask")
 async def delete_task(task_id: models.TaskId, owner: Owner, session: DbSession, if_match: IfMatch) -> None:
-    _done(await queries.delete(session, owner, task_id, etags=if_match))
+    (await queries.delete(session, owner, task_id, etags=if_match)).outcome()
 
 
 @router.operation("toggleTaskCompletion")
@@ -129,7 +141,7 @@ async def toggle_task_completion(
 ) -> operations.ToggleTaskCompletion200:
     completed = completion.completed if completion else None
     written = await queries.set_completed(session, owner, task_id, completed, etags=if_match, key=key)
-    task = _done(written)
+    task = written.outcome()
     return operations.ToggleTaskCompletion200(
         task, etag=task.etag, idempotency_replayed="true" if written.replayed else None
     )
@@ -145,20 +157,6 @@ async def restore_task(
     if not written.done:
         raise TooManyTasks(max_tasks)
     return operations.RestoreTask200(written.task, etag=written.task.etag)
-
-
-def _done(written: queries.Written) -> models.Task:
-    """Returns the task that was written. Raises TaskNotFound and TaskChanged."""
-    if written.task is None:
-        raise TaskNotFound(_replayed(written))
-    if not written.done:
-        raise TaskChanged(written.task, _replayed(written))
-    return written.task
-
-
-def _replayed(written: queries.Written) -> dict[str, str]:
-    """The header of an answer that is repeated."""
-    return {"Idempotency-Replayed": "true"} if written.replayed else {}
 
 
 def _after(owner: str, query: models.ListTasksParametersQuery) -> cursor.Position | None:

@@ -71,3 +71,15 @@ class PreconditionRequired(Problem):
 
     def __init__(self) -> None:
         super().__init__("This change requires the header If-Match. Send the etag of the task.")
+
+
+class CommandStopped(Problem):
+    """Another command of an atomic batch failed, so none of its commands was carried out. The result of that command
+    says why: mend it, and send the batch again with a new Idempotency-Key."""
+
+    type = "/problems/command-stopped"
+    title = "Command stopped"
+    status = 424
+
+    def __init__(self) -> None:
+        super().__init__("Another command of the atomic batch failed, so nothing was changed. See the other results.")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import any_, select
 from todo_contract import models
 
 from todo_api.database.rows import reader
@@ -18,7 +18,9 @@ from todo_api.tasks import lists, writes
 from todo_api.tasks.cursor import ChangePosition, Position
 from todo_api.tasks.filters import NO_FILTERS, Filters
 from todo_api.tasks.lists import Shape
-from todo_api.tasks.writes import by_id, columns, is_live
+from todo_api.tasks.problems import TaskChanged, TaskNotFound
+from todo_api.tasks.table import task, task_list
+from todo_api.tasks.writes import by_id, columns, is_live, of_owner
 
 _read_task = reader(models.Task)
 _WIDTH = len(columns)
@@ -53,6 +55,19 @@ class Written(NamedTuple):
     done: bool
     """Whether the write was carried out; False if a condition did not hold."""
     replayed: bool = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header of an answer that is repeated."""
+        return {"Idempotency-Replayed": "true"} if self.replayed else {}
+
+    def outcome(self) -> models.Task:
+        """Returns the task that was written. Raises TaskNotFound and TaskChanged."""
+        if self.task is None:
+            raise TaskNotFound(self.headers)
+        if not self.done:
+            raise TaskChanged(self.task, self.headers)
+        return self.task
 
 
 # --- reading
@@ -154,6 +169,19 @@ def _delete(*, conditional: bool) -> Statement:
 def _complete_once(*, toggle: bool, conditional: bool) -> Statement:
     complete = writes.toggled if toggle else partial(writes.updated, frozenset({"completed"}))
     return prepare(idempotency.keyed(partial(complete, conditional=conditional)), idempotent=True)
+
+
+_lock_tasks = prepare(
+    select(task.c.id).where(of_owner, task.c.id == any_(writes.ids)).order_by(task.c.id).with_for_update()
+)
+_lock_list = prepare(select(task_list.c.user_id).where(writes.list_of_owner).with_for_update())
+
+
+async def lock(session: Session, owner: str, ids: Sequence[int]) -> None:
+    """Locks tasks in the order of `ids`, which are sorted, and then the list, for the rest of the transaction."""
+    if ids:
+        await session.fetch_all(_lock_tasks, owner=owner, ids=ids)
+    await session.fetch_one(_lock_list, owner=owner)
 
 
 async def create(

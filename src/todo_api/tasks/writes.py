@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import (
     ARRAY,
     CTE,
+    BigInteger,
     ColumnElement,
     CompoundSelect,
     Integer,
@@ -50,6 +51,7 @@ columns = columns_of(task, models.Task, etag=literal_column("'\"' || task.versio
 WIDTH = len(columns)
 _previous_etag = literal_column("'\"' || task.version - 1 || '\"'", Text)
 tags = bindparam("tags", type_=ARRAY(Text))
+ids = bindparam("ids", type_=ARRAY(BigInteger))
 # Not now(), the start of the transaction: an update that waited for a row lock would set an earlier time than the
 # previous update. If the clock is set back, each write is still a microsecond later, up to the contract's maximum.
 _next_updated_at = func.least(
