@@ -48,12 +48,24 @@ LABEL_KEY = """
     CREATE OR REPLACE FUNCTION label_key(label text) RETURNS text
         LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$ SELECT lower(normalize(label, NFC)) $$
 """
-FOLD = """
-    CREATE OR REPLACE FUNCTION task_fold(value text) RETURNS text
-        LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-        SELECT normalize(regexp_replace(normalize(lower(value), NFD), '[\u0300-\u036f]', '', 'g'), NFC)
-    $$
-"""
+IGNORED = r"\u0300-\u036f\u00ad\u200c\u200d\u2060\ufe00-\ufe0f\ufeff\U0001f3fb-\U0001f3ff"
+"""Accents, which follow their letters after NFKD, and what has no meaning of its own: joiners, soft hyphens, variants
+and skin tones."""
+# Without the collation the result would depend on the database's locale.
+FOLD = rf"""
+    CREATE OR REPLACE FUNCTION task_fold(value text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE WHEN octet_length(value) = char_length(value) THEN lower(value COLLATE pg_c_utf8) ELSE
+        translate(
+            replace(replace(replace(
+                normalize(
+                    regexp_replace(lower(normalize(value, NFKD) COLLATE pg_c_utf8), '[{IGNORED}]', '', 'g'),
+                    NFC
+                ),
+                'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'),
+            'ıłøđς', 'ilodσ'
+        )
+    END
+"""  # noqa: RUF001
 # All writes of a user hold the row of the list, so two of them never count at once.
 LABELS_FUNCTION = """
     CREATE OR REPLACE FUNCTION count_task_labels() RETURNS trigger LANGUAGE plpgsql AS $$
