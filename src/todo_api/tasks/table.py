@@ -8,6 +8,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    ForeignKey,
     Identity,
     Index,
     String,
@@ -17,11 +18,13 @@ from sqlalchemy import (
     literal_column,
     text,
 )
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlmodel import Field, SQLModel
 
 _LIVE = text("deleted_at IS NULL")
-_END_OF_DAY = "(due_date + time '23:59:59.999999') AT TIME ZONE 'UTC'"
-due = literal_column(f"coalesce(due_at, {_END_OF_DAY})", DateTime(timezone=True))
+# As PostgreSQL writes it, so that the index can be compared with the migrations.
+_END_OF_DAY = "((due_date + '23:59:59.999999'::time without time zone) AT TIME ZONE 'UTC'::text)"
+due = literal_column(f"COALESCE(due_at, {_END_OF_DAY})", DateTime(timezone=True))
 """By which tasks are sorted: a day counts as its end in UTC."""
 
 
@@ -98,6 +101,21 @@ class TaskLabelCountTable(SQLModel, table=True):
     completed: int
 
 
+class TaskSearchTable(SQLModel, table=True):
+    """The words of a task (docs/decisions/0032). Triggers of `task` write it."""
+
+    __tablename__ = "task_search"
+    __table_args__ = (
+        Index("task_search_words", "words", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+    )
+
+    id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("task.id", ondelete="CASCADE"), primary_key=True, autoincrement=False)
+    )
+    created_at: datetime = Field(sa_type=DateTime(timezone=True))
+    words: str = Field(sa_type=TSVECTOR)
+
+
 class TaskListTable(SQLModel, table=True):
     """The list of one user. Each write of a task moves `change` in the same statement, whose lock on this row makes the
     order of changes the order of commits (docs/decisions/0029)."""
@@ -118,3 +136,4 @@ task: Table = TaskTable.__table__  # type: ignore[attr-defined]
 task_list: Table = TaskListTable.__table__  # type: ignore[attr-defined]
 task_label: Table = TaskLabelTable.__table__  # type: ignore[attr-defined]
 task_label_count: Table = TaskLabelCountTable.__table__  # type: ignore[attr-defined]
+task_search: Table = TaskSearchTable.__table__  # type: ignore[attr-defined]
