@@ -21,6 +21,7 @@ RESPONSE_MEDIA_TYPES = (
     "application/json",
     "text/csv",
     "text/plain",
+    "text/calendar",
     "application/octet-stream",
     "application/x-ndjson",
     "text/event-stream",

@@ -24,7 +24,7 @@ from fastapi_contract.openapi.document import place_of, resolve, value_at
 from fastapi_contract.openapi.model_names import model_name
 from fastapi_contract.openapi.schema_types import is_inline_model
 from fastapi_contract.responses.serializers import serializer
-from fastapi_contract.validation.media_types import STREAM_MEDIA_TYPES, content_type
+from fastapi_contract.validation.media_types import STREAM_MEDIA_TYPES, content_type, is_text
 
 COMMON_HEADERS = frozenset({"x-request-id", "api-version", "cache-control", "x-content-type-options", "content-type"})
 """Headers that the engine sets on every response."""
@@ -50,7 +50,7 @@ class Answer(Response):
         super().__init_subclass__()
         cls._status, cls.media, cls.model = status, media_type, model
         cls._content_type = None if media_type is None else content_type(media_type).encode()
-        cls.encode = staticmethod(serializer(model) if is_json(media_type or "") else _bytes)
+        cls.encode = staticmethod(serializer(model) if is_json(media_type or "") else bytes)
 
     def __init__(self, content: Any = None, headers: Mapping[str, str | None] | None = None) -> None:
         """`headers` that are None are not sent."""
@@ -125,7 +125,7 @@ def model_of(contract: Contract, operation: Operation, success: Success, models:
     if success.schema is None:
         return None
     if not is_json(str(success.media_type)) and success.media_type not in STREAM_MEDIA_TYPES:
-        return str if str(success.media_type).startswith("text/") else bytes
+        return str if is_text(str(success.media_type)) else bytes
     # An inline schema is generated under the name of its operation.
     inline_name = f"{pascal_case(operation.id)}Response"
     schema = success.schema
@@ -149,7 +149,7 @@ def _successes(contract: Contract, operation: Operation) -> Iterator[Success]:
         }
         name = f"{pascal_case(operation.id)}{status}"
         for media_type, media in content.items():
-            subtype = media_type.partition("/")[2].title() if len(content) > 1 else ""
+            subtype = media_type.partition("/")[2].removeprefix("x-").title() if len(content) > 1 else ""
             suffix = "".join(filter(str.isalnum, subtype))
             yield Success(name + suffix, status, media_type, media.get("schema", {}), headers)
         if not content:
@@ -177,7 +177,3 @@ def type_of(
     types = [types] if isinstance(types, str) else types
     scalars = [_FORMATS.get(schema.get("format", ""), str) if each == "string" else _SCALARS[each] for each in types]
     return functools.reduce(operator.or_, scalars) if scalars else Any
-
-
-def _bytes(content: str | bytes) -> bytes:
-    return content.encode() if isinstance(content, str) else content

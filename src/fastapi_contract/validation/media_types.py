@@ -31,6 +31,11 @@ Parameters = Mapping[bytes, bytes]
 """The parameters of a media type, by their names in lower case."""
 
 
+def is_text(media_type: str) -> bool:
+    """Whether a response of a media type is a text. One of events is not, although its name says so."""
+    return media_type.startswith("text/") and media_type != EVENT_STREAM
+
+
 def content_type(media_type: str) -> str:
     """The value of a response's Content-Type: text is UTF-8."""
     return f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
