@@ -10,18 +10,13 @@ from todo_contract import models
 
 from fastapi_contract.contract import Operation
 from fastapi_contract.validation.input_errors import CODES
+from fastapi_contract.validation.media_types import NDJSON
 from support.databases import execute
-from support.operations import CONTRACT, owned, resolve, send, tasks
-from support.schema_values import Wrong, wrong
+from support.operations import CONTRACT, WITH_BODY, Form, encoded, owned, resolve, send, tasks
+from support.schema_values import wrong
 from support.service import Service
 
-BODIES = [
-    pytest.param(operation, media["schema"], id=operation.id)
-    for operation in CONTRACT.operations.values()
-    if "requestBody" in operation.spec
-    for media_type, media in resolve(operation.spec["requestBody"])["content"].items()
-    if media_type == "application/json"
-]
+BODIES = [pytest.param(form, id=form.id) for form in WITH_BODY if form.media_type in {"application/json", NDJSON}]
 PARAMETERS = [
     pytest.param(operation, parameter, id=f"{operation.id} {parameter['name']}")
     for operation in CONTRACT.operations.values()
@@ -30,18 +25,11 @@ PARAMETERS = [
 ]
 
 
-def values_outside(schema: Any) -> list[Wrong]:
-    """With the bounds of nested schemas."""
-    return wrong(schema, resolve)
-
-
-@pytest.mark.parametrize(("operation", "schema"), BODIES)
-def test_body_just_outside_a_bound_is_422_at_its_place(
-    client: httpx.Client, user: str, operation: Operation, schema: Any
-) -> None:
-    for value, path, code, limit in values_outside(schema):
-        body = json.dumps(value)
-        answer = send(client, operation, user, content=body, headers={"Content-Type": "application/json"})
+@pytest.mark.parametrize("form", BODIES)
+def test_body_just_outside_a_bound_is_422_at_its_place(client: httpx.Client, user: str, form: Form) -> None:
+    for value, path, code, limit in form.outside():
+        body, content_type = encoded(form, value)
+        answer = send(client, form, user, content=body, headers={"Content-Type": content_type})
         assert answer.status_code == 422, (body, answer.text)
         [error] = answer.json()["errors"]
         found = (error["code"], error.get("limit"), error["pointer"])
@@ -50,20 +38,18 @@ def test_body_just_outside_a_bound_is_422_at_its_place(
         assert not any(text in error["detail"] for text in ("^", "\\", "pattern", "String", "Input"))
 
 
-@pytest.mark.parametrize(("operation", "schema"), BODIES)
-def test_missing_body_is_422_if_it_is_required(
-    client: httpx.Client, user: str, operation: Operation, schema: Any
-) -> None:
-    assert schema
-    answer = send(client, operation, user, content=b"", headers={"Content-Type": "application/json"})
-    is_required = resolve(operation.spec["requestBody"]).get("required", False)
+@pytest.mark.parametrize("form", BODIES)
+def test_missing_body_is_422_if_it_is_required(client: httpx.Client, user: str, form: Form) -> None:
+    answer = send(client, form, user, content=b"", headers={"Content-Type": str(form.media_type)})
+    is_required = resolve(form.operation.spec["requestBody"]).get("required", False)
     assert (answer.status_code == 422) == is_required, answer.text
 
 
-@pytest.mark.parametrize(("operation", "schema"), BODIES)
-def test_every_bound_of_a_body_is_walked(operation: Operation, schema: Any) -> None:
+@pytest.mark.parametrize("form", BODIES)
+def test_every_bound_of_a_body_is_walked(form: Form) -> None:
     bounds = {"minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "minProperties", "pattern"}
-    walked = {(code, limit) for _, _, code, limit in values_outside(schema)}
+    outside = wrong(form.schema, resolve)
+    walked = {(code, limit) for _, _, code, limit in outside}
 
     def count(node: Any) -> int:
         node = resolve(node)
@@ -71,7 +57,7 @@ def test_every_bound_of_a_body_is_walked(operation: Operation, schema: Any) -> N
         parts = [*node.get("properties", {}).values(), *node.get("anyOf", ()), *node.get("oneOf", ())]
         return own + sum(map(count, [*parts, *([node["items"]] if "items" in node else [])]))
 
-    assert len(values_outside(schema)) >= count(schema)
+    assert len(outside) >= count(form.schema)
     assert ("unknown_member", None) in walked
 
 
@@ -88,7 +74,7 @@ def test_parameter_just_outside_a_bound_is_422_by_its_name(
     client: httpx.Client, user: str, operation: Operation, parameter: Any
 ) -> None:
     name = parameter["name"]
-    for value, _, code, limit in values_outside(parameter["schema"]):
+    for value, _, code, limit in wrong(parameter["schema"], resolve):
         text = written(parameter, value)
         is_bound = limit is not None or code in {"pattern", "blank"}
         # A user id outside its bounds is another user's, and an empty segment is no path of the contract.

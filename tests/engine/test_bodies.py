@@ -11,10 +11,11 @@ from fastapi import Form
 
 from fastapi_contract.contract import Contract, ContractError
 from fastapi_contract.responses.negotiation import AcceptedMediaType
-from fastapi_contract.validation.bodies import MAX_BODY
+from fastapi_contract.validation.bodies import MAX_BODY, MAX_LINES
 from fastapi_contract.validation.forms import MAX_MEMBERS
+from fastapi_contract.validation.input_errors import MAX_ERRORS
 from fastapi_contract.validation.multipart import MAX_HEADER, MAX_PARTS
-from support.echo import CONTRACT, FORM, MULTIPART, app_of, parts, post, types_of_bodies
+from support.echo import CONTRACT, FORM, MULTIPART, NDJSON, app_of, parts, post, types_of_bodies
 from support.generated import generate_models
 from support.service import running
 
@@ -90,6 +91,15 @@ TEXT_FILE = 'name="file"; filename="a.txt"\r\nContent-Type: text/plain; charset=
         pytest.param("/text", 'text/plain; charset="utf-8"', b"5", "'5'", id="text that is a number"),
         pytest.param("/binary", "application/octet-stream", b"\0\xff", r"b'\x00\xff'", id="binary"),
         pytest.param("/binary", "application/octet-stream", b"", "None", id="no optional binary"),
+        pytest.param("/lines", NDJSON, b'{"text":"a"}\n{"text":"b"}\n', "[text='a', text='b']", id="lines"),
+        pytest.param("/lines", NDJSON, b'{"text":"a"}\r\n{"text":"b"}\r\n', "[text='a', text='b']", id="lines with CR"),
+        pytest.param("/lines", NDJSON, b' {"text":"\\n"} ', r"[text='\n']", id="one line without its end"),
+        pytest.param("/lines", f"{NDJSON}; charset=utf-8", b'{"text":"a"}', "[text='a']", id="lines with a charset"),
+        pytest.param(
+            "/note-or-notes", NDJSON, b'{"text":"a"}\n' * 2, "[text='a', text='a']", id="json or lines, lines"
+        ),
+        pytest.param("/note-or-notes", "application/json", b'{"text":"a"}', "text='a'", id="json or lines, json"),
+        pytest.param("/note-or-notes", NDJSON, b"", "None", id="no optional lines"),
         pytest.param("/choice", "application/json", b'{"text":"a"}', "text='a'", id="choice of json"),
         pytest.param("/choice", "text/plain", b'{"text":"a"}'[:10], '\'{"text":"a\'', id="choice of text"),
         pytest.param("/choice", FORM, b"count=1", "count=1", id="choice of a form"),
@@ -135,6 +145,20 @@ def test_body_reaches_the_handler(
         pytest.param("/text", "text/plain", b"123456", ["too_long #"], id="long text"),
         pytest.param("/text", "text/plain", b"\0", ["pattern #"], id="NUL in text"),
         pytest.param("/binary", "application/octet-stream", b"12345", ["too_long #"], id="long binary"),
+        pytest.param("/lines", NDJSON, b"", ["required #"], id="no lines"),
+        pytest.param("/lines", NDJSON, b'{"text":"a"}\n' * 4, ["too_many #"], id="too many lines"),
+        pytest.param(
+            "/note-or-notes", NDJSON, b"1\n" * (MAX_LINES + 1), ["too_many #"], id="more lines than by default"
+        ),
+        pytest.param("/lines", NDJSON, b'[{"text":"a"}]', ["type #/0"], id="list instead of lines"),
+        pytest.param("/lines", NDJSON, b"null\n", ["type #/0"], id="null in a line"),
+        pytest.param(
+            "/lines",
+            NDJSON,
+            b'{"text":"abcdef"}\n{"text":"a"}\n{"text":1,"from_":2}',
+            ["too_long #/0/text", "type #/2/text", "unknown_member #/2/from_"],
+            id="members of lines",
+        ),
         pytest.param("/choice", FORM, b"text=a", ["required #/count", "unknown_member #/text"], id="choice of a form"),
     ],
 )
@@ -179,6 +203,15 @@ def test_invalid_body_is_422_with_the_place(
             "/upload", MULTIPART, parts((f'name="{"a" * MAX_HEADER}"', b"")), "a form", id="long header of a part"
         ),
         pytest.param("/text", "text/plain", b"\xff", "text", id="text that is not UTF-8"),
+        pytest.param("/lines", NDJSON, b'{"text":"a"}\n{"text":', "NDJSON: line 2", id="incomplete line"),
+        pytest.param("/lines", NDJSON, b'{"text":1}\n{"a":1,"a":2}', "NDJSON: line 2", id="repeated name in a line"),
+        pytest.param("/lines", NDJSON, b'{"text":"a"}\n\n{"text":"a"}', "NDJSON: line 2", id="empty line"),
+        pytest.param("/lines", NDJSON, b'{"text":"a"}\n\n', "NDJSON: line 2", id="empty last line"),
+        pytest.param("/lines", NDJSON, b"\r\n", "NDJSON: line 1", id="nothing but the end of a line"),
+        pytest.param("/lines", NDJSON, b'{\n"text":"a"}', "NDJSON: line 1", id="object in two lines"),
+        pytest.param("/lines", NDJSON, b'{"text":"a"}{"text":"a"}', "NDJSON: line 1", id="two objects in a line"),
+        pytest.param("/lines", NDJSON, b'\xef\xbb\xbf{"text":"a"}', "NDJSON: line 1", id="byte order mark"),
+        pytest.param("/lines", NDJSON, b'{"text":"a"}\n{"text":"\xff"}', "NDJSON: line 2", id="line that is not UTF-8"),
     ],
 )
 def test_malformed_body_is_400(
@@ -193,12 +226,26 @@ def test_malformed_body_is_400(
     assert problem["detail"].startswith(f"The body is not {fault}: ")
 
 
+def test_as_many_lines_as_by_default_are_accepted(client: httpx.Client) -> None:
+    assert post(client, "/note-or-notes", NDJSON, b'{"text":"a"}\n' * MAX_LINES).status_code == 200
+
+
+def test_errors_of_many_lines_are_limited(client: httpx.Client) -> None:
+    """All lines before the first 100 errors are counted, and the problem has these."""
+    response = post(client, "/note-or-notes", NDJSON, b'{"text":1}\n' * MAX_LINES)
+    assert response.status_code == 422
+    pointers = [error["pointer"] for error in response.json()["errors"]]
+    assert pointers == [f"#/{index}/text" for index in range(MAX_ERRORS)]
+    assert f"more than {MAX_ERRORS} places" in response.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("path", "media_type", "accepted"),
     [
         pytest.param("/patch", "application/json", "application/merge-patch+json", id="json for merge patch"),
         pytest.param("/json", "application/merge-patch+json", "application/json", id="merge patch for json"),
         pytest.param("/form", "multipart/form-data; boundary=b", FORM, id="multipart for a form"),
+        pytest.param("/lines", "application/json", NDJSON, id="json for lines"),
         pytest.param("/text", "text/html", "text/plain", id="html for text"),
         pytest.param("/text", "text/plain; charset=latin1", "text/plain", id="charset"),
         pytest.param("/text", "text/plain; charset=utf-8; charset=latin1", "text/plain", id="two charsets"),
@@ -228,6 +275,7 @@ def test_another_media_type_is_415_and_names_the_accepted_ones(
         pytest.param("/form", FORM, MAX_BODY, id="default"),
         pytest.param("/upload", MULTIPART, 100_000, id="request body"),
         pytest.param("/binary", "application/octet-stream", 8, id="media type"),
+        pytest.param("/lines", NDJSON, 100_000, id="lines"),
         pytest.param("/choice", "text/plain", 10, id="one of several"),
         pytest.param("/choice", "application/json", MAX_BODY, id="another of several"),
     ],
@@ -257,6 +305,7 @@ def test_every_operation_is_compiled(models: ModuleType) -> None:
     [
         pytest.param("sendForm", "Note", id="another model"),
         pytest.param("sendText", "Note", id="model for text"),
+        pytest.param("sendLines", "Note", id="one line"),
         pytest.param("sendChoice", "Note", id="one of several"),
     ],
 )

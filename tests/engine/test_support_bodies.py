@@ -7,11 +7,16 @@ import pytest
 from support.contract_faults import BODY, GET, PARAMETER, POST, Edit, faults, parameter
 
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
+NDJSON = "application/x-ndjson"
 FILE = {"type": "string", "format": "binary"}
 
 
 def body(media_type: str, schema: dict[str, Any], **fields: Any) -> Edit:
     return BODY, {media_type: {"schema": schema, **fields}}
+
+
+def lines_of_a_response(media: dict[str, Any]) -> Edit:
+    return f"{GET} responses 200", {"description": "", "content": {NDJSON: media}}
 
 
 def members(**schemas: Any) -> dict[str, Any]:
@@ -30,6 +35,9 @@ def members(**schemas: Any) -> dict[str, Any]:
         pytest.param(body("application/octet-stream", {}), id="any bytes"),
         pytest.param(body("application/octet-stream", FILE, **{"x-max-bytes": 1}), id="bytes with a limit"),
         pytest.param((f"{POST} requestBody x-max-bytes", 10_000_000), id="limit of a request body"),
+        pytest.param(body(NDJSON, members(), **{"x-max-items": 1, "x-max-bytes": 1}), id="lines with limits"),
+        pytest.param(body(NDJSON, {}), id="lines of any value"),
+        pytest.param(body(NDJSON, {"type": "integer", "enum": [1]}), id="lines of numbers"),
         pytest.param(
             (f"{GET} responses 200", {"description": "", "content": {"application/octet-stream": {"schema": FILE}}}),
             id="binary response",
@@ -143,6 +151,39 @@ def test_supported_body_is_accepted(edit: Edit) -> None:
             )
             for limit in (0, "1000", True, 1.5, None)
         ],
+        *[
+            pytest.param(
+                body(NDJSON, {}, **{"x-max-items": limit}),
+                "createNote has an `x-max-items` that is not an integer from 1: change it.",
+                id=f"limit of {limit!r} lines",
+            )
+            for limit in (0, "1000", True, 1.5, None)
+        ],
+        *[
+            pytest.param(
+                edit,
+                f"{operation} uses `x-max-items` here, which is not supported. "
+                f"Supported is `x-max-items` beside the schema of {NDJSON} in a request body.",
+                id=f"number of lines of {where}",
+            )
+            for where, operation, edit in (
+                ("json", "createNote", body("application/json", {"type": "array"}, **{"x-max-items": 5})),
+                ("a request body", "createNote", (f"{POST} requestBody x-max-items", 5)),
+                ("a response", "listNotes", lines_of_a_response({"schema": {}, "x-max-items": 5})),
+                ("a schema", "createNote", body(NDJSON, {"x-max-items": 5})),
+                ("an operation", "createNote", (f"{POST} x-max-items", 5)),
+            )
+        ],
+        pytest.param(
+            body(NDJSON, members(a=FILE)),
+            "createNote uses `format: binary` in application/x-ndjson, which is not supported.",
+            id="file in a line",
+        ),
+        pytest.param(
+            body("text/event-stream", members()),
+            "createNote uses text/event-stream in a request body, which is not supported.",
+            id="events",
+        ),
         pytest.param(
             body("text/plain", {"type": "string"}, **{"x-max-bytes": -1}),
             "createNote has an `x-max-bytes` that is not an integer from 1: change it.",

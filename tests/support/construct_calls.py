@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import httpx
@@ -16,7 +17,8 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance, response_schema_conformance
 
 from fastapi_contract.openapi.servers import base_path
-from fastapi_contract.validation.media_types import STREAM_MEDIA_TYPES
+from fastapi_contract.validation.media_types import EVENT_STREAM
+from support.ndjson import describe_responses
 
 _LARGEST = 2**63 - 1
 
@@ -54,6 +56,8 @@ def check_wrong(call: dict[str, Any], response: httpx.Response) -> None:
 def fuzz(document: dict[str, Any], url: str, examples: int) -> None:
     """Sends valid and invalid requests to each operation. Raises the failures of schemathesis."""
     base_url = url + base_path(document["servers"])
+    document = deepcopy(document)
+    describe_responses(document)
     schema = schemathesis.openapi.from_dict(document, config=SchemathesisConfig())
     limits = settings(
         max_examples=examples,
@@ -70,7 +74,7 @@ def fuzz(document: dict[str, Any], url: str, examples: int) -> None:
             # Statuses of a service's own rules, which schemathesis does not know.
             is_rule = response.status_code in {412, 428}
             excluded: list[Any] = [positive_data_acceptance] if is_rule or _is_narrower(case) else []
-            if any(value.startswith(STREAM_MEDIA_TYPES) for value in response.headers.get("content-type", ())):
+            if any(value.startswith(EVENT_STREAM) for value in response.headers.get("content-type", ())):
                 # Schemathesis takes the schema of an event stream for that of the event around an item.
                 excluded.append(response_schema_conformance)
             case.validate_response(response, excluded_checks=excluded)

@@ -24,6 +24,7 @@ from fastapi_contract.openapi.document import read
 from fastapi_contract.openapi.servers import base_path
 from fastapi_contract.validation.media_types import STREAM_MEDIA_TYPES
 from support import ROOT
+from support.ndjson import items_of
 from support.optional_parts import OptionalParts
 from support.recording import Recording
 
@@ -34,6 +35,8 @@ CHECKS = [
     response_schema_conformance,
 ]
 
+MAX_ITEMS = 100
+"""Items of a stream that are recorded."""
 Promise = tuple[str, int, str]
 """An operationId, one of the statuses that it documents, and what such a response must have: a media type, a required
 header ("the header Location"), or nothing more."""
@@ -108,12 +111,14 @@ class ContractWatch:
                 case.validate_response(response, checks=checks)
             except FailureGroup as failures:
                 raise BrokenContractError(f"{operation.label}: {failures}") from None
+            body: Any = None
             if is_stream:
-                self._observe_items(operation, response)
+                body = self._items(operation, response)[:MAX_ITEMS]
             elif response.status_code >= 400 and self._is_working:
                 self._observe_problem(operation, response)
             is_json = not is_stream and response.headers.get("content-type", "").endswith("json")
-            body = response.json() if is_json and response.content else None
+            if is_json and response.content:
+                body = response.json()
             self.parts |= {*self._optional.of(raw, str(response.status_code), response.headers, body, sent)}
             self.recording.add(raw["operationId"], request, response, body)
             self._observe_promises(raw, response)
@@ -185,16 +190,18 @@ class ContractWatch:
             if problem_type not in self.problem_types:
                 raise BrokenContractError(f"{problem_type} is not a problem type of the contract")
 
-    def _observe_items(self, operation: APIOperation[Any, Any, Any, Any], response: httpx.Response) -> None:
-        """Check each item of a stream against the schema of its media type."""
+    def _items(self, operation: APIOperation[Any, Any, Any, Any], response: httpx.Response) -> list[Any]:
+        """Return the items of a stream, after a check of each against the schema of its media type."""
         media_type = response.headers["content-type"].partition(";")[0]
         documented = self.resolve(operation.definition.raw["responses"][str(response.status_code)])["content"]
         schema = {**documented[media_type]["schema"], "components": self.document.get("components", {})}
         validator = jsonschema_rs.Draft202012Validator(schema)
-        for line in filter(None, response.text.split("\n")):
-            error = next(validator.iter_errors(json.loads(line.removeprefix("data: "))), None)
+        items = items_of(response.text, media_type)
+        for item in items:
+            error = next(validator.iter_errors(item), None)
             if error is not None:
                 raise BrokenContractError(f"{operation.label}: an item of the stream: {error.message}")
+        return items
 
     def _observe_problem(self, operation: APIOperation[Any, Any, Any, Any], response: httpx.Response) -> None:
         """Check that type, title and status of a problem equal those of an example of its response."""

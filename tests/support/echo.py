@@ -13,6 +13,7 @@ from support import ROOT
 
 CONTRACT = ROOT / "tests/engine/bodies.yaml"
 FORM = "application/x-www-form-urlencoded"
+NDJSON = "application/x-ndjson"
 MULTIPART = "multipart/form-data; boundary=b"
 
 
@@ -26,6 +27,8 @@ def types_of_bodies(models: Any) -> dict[str, Any]:
         "upload": models.Upload,
         "sendText": Annotated[str, Body()],
         "sendBinary": Annotated[bytes | None, Body()],
+        "sendLines": Annotated[list[models.Note], Body()],
+        "sendNotes": Annotated[models.Note | list[models.Note] | None, Body()],
         "sendChoice": Annotated[choice, Body()],
     }
 
@@ -34,7 +37,7 @@ def app_of(models: Any, types: dict[str, Any], *, shortcut: bool) -> FastAPI:
     contract = Contract.parse(CONTRACT.read_bytes())
     router = ContractRouter(contract, models)
     for operation_id, type_of_body in types.items():
-        optional = operation_id in {"sendJson", "sendBinary"}
+        optional = operation_id in {"sendJson", "sendBinary", "sendNotes"}
 
         async def handler(body: Any) -> Any:
             return models.Echo(received=shown(body))

@@ -9,6 +9,7 @@ from schemathesis import Case, DeserializationContext, HookContext, Response
 from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData, UseAfterFree
 
+from support.ndjson import describe_responses
 from todo_api.tasks.cursor import ChangePosition, Position, encode, encode_change
 
 KEY_REUSED = "/problems/idempotency-key-reused"
@@ -26,6 +27,7 @@ def text_of(_: DeserializationContext, response: Response) -> str:
 def before_load_schema(_: HookContext, raw_schema: dict[str, Any]) -> None:
     """Restrict `user_id` to the `sub` of the token, and positions and entity tags to some that the service made. Others
     are still sent, as invalid data, and expect 403 and 422."""
+    describe_responses(raw_schema)
     owner = os.environ["FUZZ_OWNER"]
     values = {
         "user_id": [owner],

@@ -23,6 +23,7 @@ from fastapi_contract.paths import Paths
 from fastapi_contract.problems import Problem, ValidationFailed
 from fastapi_contract.validation.bodies import RequestBody
 from fastapi_contract.validation.input_errors import CODES, InputError
+from fastapi_contract.validation.media_types import STREAM_MEDIA_TYPES
 from fastapi_contract.validation.parameters import Parameters, conversion
 from support.contract_examples import examples, misfits
 from support.mutants import Document, Mutant, mutants_of, parts_of
@@ -101,8 +102,9 @@ class Judge:
         content = response.get("content", {})
         if media_type and media_type not in content:
             return True
-        schema = content.get(media_type, {}).get("schema", {})
-        return exchange["answer"] is not None and not self._is_valid((operation, status), schema, exchange["answer"])
+        schema, answer = content.get(media_type, {}).get("schema", {}), exchange["answer"]
+        values = answer if media_type in STREAM_MEDIA_TYPES else [answer] if answer is not None else []
+        return not all(self._is_valid((operation, f"{status} {media_type}"), schema, value) for value in values)
 
     def _input(self, exchange: Exchange, item: Document, spec: Document, values: dict[str, Any]) -> Answer:
         parameters, body, requires_body = self._reader(item, spec)

@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from fastapi_contract.contract import Contract, Operation
-from fastapi_contract.validation.bodies import MAX_BODY
+from fastapi_contract.validation.bodies import MAX_BODY, schema_of_body
+from fastapi_contract.validation.media_types import NDJSON
 from support import ROOT
-from support.schema_values import right
+from support.ndjson import to_lines
+from support.schema_values import Wrong, right, wrong
 
 CREATED_BY = {"task_id": "createTask"}
 """By path parameter: the operation that creates what it identifies, and answers with its value as `id`.
@@ -61,6 +63,21 @@ class Form:
     def media(self) -> Any:
         """The media type object of the body."""
         return resolve(self.operation.spec["requestBody"])["content"][self.media_type]
+
+    @property
+    def schema(self) -> Any:
+        """The schema of the body: NDJSON is the list of its lines."""
+        return schema_of_body(str(self.media_type), self.media)
+
+    def inside(self) -> list[Any]:
+        """Values just inside the bounds of the body; of NDJSON, bodies of one line."""
+        values = right(self.media["schema"], resolve)
+        return [[value] for value in values] if self.media_type == NDJSON else values
+
+    def outside(self) -> list[Wrong]:
+        """Values just outside the bounds of the body. A body of NDJSON is a list, and one without lines is missing."""
+        values = wrong(self.schema, resolve)
+        return [each for each in values if self.media_type != NDJSON or (isinstance(each.value, list) and each.value)]
 
     @property
     def limit(self) -> int:
@@ -148,9 +165,11 @@ def create_things(client: httpx.Client, user_id: str, **others: Any) -> dict[str
 
 
 def examples_of(form: Form) -> list[Any]:
-    """The contract's examples of a body, or a value of its schema."""
+    """The contract's examples of a body, or a value of its schema. That of NDJSON is an example of a line."""
     examples = [resolve(each)["value"] for each in form.media.get("examples", {}).values()]
-    return examples or right(form.media["schema"], resolve)[:1]
+    if form.media_type == NDJSON:
+        examples = [[each] for each in examples]
+    return examples or form.inside()[:1]
 
 
 def encoded(form: Form, value: Any) -> tuple[bytes, str]:
@@ -167,6 +186,8 @@ def encoded(form: Form, value: Any) -> tuple[bytes, str]:
             return urlencode(value, doseq=True).encode(), form.media_type
         case "text/plain" | "application/octet-stream":
             return value.encode(), form.media_type
+        case "application/x-ndjson":
+            return to_lines(value), form.media_type
         case _:
             return json.dumps(value).encode(), form.media_type
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi_contract.openapi.document import resolve
+from fastapi_contract.validation.media_types import STREAM_MEDIA_TYPES
 
 ANY: Any = object()
 """Stands for every value of a schema."""
@@ -32,7 +33,7 @@ class OptionalParts:
 
     def of(self, operation: dict[str, Any], status: str, headers: Any, body: Any, sent: Any) -> Iterator[str]:
         """Yields the parts of a response that `headers` and `body` have, and of its request, whose media type is
-        `sent`; all of them if these are ANY."""
+        `sent`; all of them if these are ANY. The body of a stream is the list of its items."""
         if status < "4":
             accepted = resolve(self._document, operation.get("requestBody", {})).get("content", {})
             for media_type in accepted:
@@ -45,9 +46,15 @@ class OptionalParts:
             if not resolve(self._document, spec).get("required") and (headers is ANY or header in headers):
                 yield f"the header {header} of {name}"
         for media_type, media in response.get("content", {}).items():
-            if media_type.endswith("json"):
+            if media_type in STREAM_MEDIA_TYPES:
+                yield from self._of_items(media["schema"], name, body)
+            elif media_type.endswith("json"):
                 # The types of problems are compared with the examples of each response.
                 yield from self._parts(media.get("schema", {}), name, body, frozenset(), has_enums=status < "4")
+
+    def _of_items(self, schema: dict[str, Any], name: str, items: Any) -> Iterator[str]:
+        for item in [ANY] if items is ANY else items if isinstance(items, list) else []:
+            yield from self._parts(schema, name, item, frozenset(), has_enums=True)
 
     def _parts(
         self, schema: dict[str, Any], name: str, value: Any, inside: frozenset[str], *, has_enums: bool

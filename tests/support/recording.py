@@ -12,6 +12,9 @@ from urllib.parse import parse_qsl
 
 import httpx
 
+from fastapi_contract.validation.media_types import NDJSON
+from support.ndjson import items_of
+
 BOUNDS = {"minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "minProperties", "maxProperties"}
 MAX_BODY = 16 * 1024
 """Characters of a request's body that are recorded; none of the contract's values needs more."""
@@ -41,7 +44,8 @@ class Recording:
         """Each in JSON."""
 
     def add(self, operation: str, request: httpx.Request, response: httpx.Response, answer: Any) -> None:
-        """Record a request, whose body is lost if it was a stream, and its response, whose body is `answer` in JSON."""
+        """Record a request, whose body is lost if it was a stream, and its response, whose body is `answer` in
+        JSON, or a list of its first items if it was a stream."""
         # A streamed body can be read only once.
         body = request.content.decode("latin-1") if isinstance(request.stream, httpx.ByteStream) else None
         exchange: Exchange = {
@@ -105,8 +109,10 @@ class Recording:
         sent = exchange["request_headers"]
         parts["request_headers"] = {name: sent[name] for name in sent if name in self._request_headers}
         parts["path"] = {str(index): _number(each) for index, each in enumerate(exchange["path"].split("/"))}
+        body, media_types = exchange["body"] or "null", exchange["media_types"]
         try:
-            parts["body"] = json.loads(exchange["body"] or "null")
+            is_lines = [each.partition(";")[0].lower() for each in media_types] == [NDJSON]
+            parts["body"] = items_of(body) if is_lines else json.loads(body)
         except (ValueError, RecursionError):
             parts["body"] = "malformed"
         for part, value in parts.items():

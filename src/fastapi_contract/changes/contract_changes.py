@@ -126,7 +126,7 @@ class _Documents:
 
 
 def _is_text(kind: str, name: str) -> bool:
-    is_extension = name.startswith("x-") and name != "x-max-bytes"
+    is_extension = name.startswith("x-") and name not in {"x-max-bytes", "x-max-items"}
     return kind in {"Tag", "Example"} or name in _ANNOTATIONS or is_extension
 
 

@@ -19,7 +19,7 @@ from fastapi_contract.openapi.directions import Direction
 from fastapi_contract.openapi.document import Line, resolve
 from fastapi_contract.openapi.openapi_objects import parameter_key
 from fastapi_contract.openapi.supported import PROBLEM_MEDIA_TYPES, STYLES
-from fastapi_contract.validation.bodies import MAX_BODY
+from fastapi_contract.validation.bodies import MAX_BODY, MAX_LINES
 
 _FORBIDDEN, _BREAKING, _ADDITIVE, _NEUTRAL = Verdict
 
@@ -29,6 +29,22 @@ _NEW_SUCCESS = _BREAKING, "A client does not know this success."
 _NEW_STATUS = {
     "304": (_ADDITIVE, "Only a request with If-None-Match gets it, which a client of the old contract does not send.")
 }
+
+
+class _Limit(NamedTuple):
+    """An extension of a media type, or of the request body around it, that limits bodies."""
+
+    name: str
+    default: int
+    lower: str
+    """What a lower limit means for a client."""
+    higher: str
+
+
+_LIMITS = (
+    _Limit("x-max-bytes", MAX_BODY, "A larger body gets 413.", "A client may send larger bodies."),
+    _Limit("x-max-items", MAX_LINES, "A body of more lines gets 422.", "A client may send more lines."),
+)
 
 
 class Change(NamedTuple):
@@ -168,17 +184,18 @@ class OperationChanges:
             elif name not in was:
                 yield self._change(_ADDITIVE, now[name], place, f"the media type {name} is new. A client may send it.")
             else:
-                limits = [
-                    media.get("x-max-bytes", body.get("x-max-bytes", MAX_BODY))
-                    for media, body in ((was[name], before), (now[name], after))
-                ]
-                if limits[0] != limits[1]:
-                    verdict = _BREAKING if limits[1] < limits[0] else _ADDITIVE
-                    end = "A larger body gets 413." if verdict is _BREAKING else "A client may send larger bodies."
-                    text = f"`x-max-bytes` was {limits[0]} and is {limits[1]}. {end}"
-                    yield self._change(verdict, now[name], place, text)
+                for limit in _LIMITS:
+                    yield from self._limit(limit, {**before, **was[name]}, {**after, **now[name]}, now[name], place)
                 schemas = was[name]["schema"], now[name]["schema"]
                 yield from self._from_schema(self._request.between(*schemas), now[name], place)
+
+    def _limit(
+        self, limit: "_Limit", before: Schema, after: Schema, at: Schema, place: Sequence[str]
+    ) -> Iterator[Change]:
+        old, new = (each.get(limit.name, limit.default) for each in (before, after))
+        if old != new:
+            verdict, end = (_BREAKING, limit.lower) if new < old else (_ADDITIVE, limit.higher)
+            yield self._change(verdict, at, place, f"`{limit.name}` was {old} and is {new}. {end}")
 
     def _responses(self, old: Operation, new: Operation) -> Iterator[Change]:
         for status in old.responses | new.responses:

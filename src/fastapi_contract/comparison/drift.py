@@ -20,14 +20,15 @@ from fastapi_contract.comparison.messages import Lines, Message, listed, shown
 from fastapi_contract.comparison.normal_form import NormalForm
 from fastapi_contract.comparison.unread import unread
 from fastapi_contract.contract import Contract, Schema
-from fastapi_contract.generation.generated import digest
+from fastapi_contract.generation.generated import digest, expression
 from fastapi_contract.openapi.directions import Direction, Uses
 from fastapi_contract.openapi.document import resolve
 from fastapi_contract.openapi.openapi_objects import parameter_key
 from fastapi_contract.openapi.schema_types import is_nullable
 from fastapi_contract.requests import ContractRoute
 from fastapi_contract.responses.answers import Success, argument_of, is_json, is_typed, pascal_case, successes_of
-from fastapi_contract.validation.media_types import BINARY, TEXT
+from fastapi_contract.validation.bodies import schema_of_body
+from fastapi_contract.validation.media_types import BINARY, NDJSON, TEXT
 
 _CODEGEN = "Run ./codegen.sh."
 _UNVALIDATED = (str, bytes)
@@ -172,22 +173,33 @@ class _BoundOperation:
         # The contract alone decides which media types are read; the type of the parameter has a branch for each.
         branches = _branches(declaration.written)
         for each, media in media_types.items():
-            generated = self._type_of_body(each, media.get("schema", {}))
+            generated = self._type_of_body(each, media["schema"])
             is_generated = generated is not None and generated in branches
             if is_generated and (self._is_fresh or generated in _UNVALIDATED):
                 continue
             if len(media_types) > 1 and not is_generated:
-                difference = Difference(("body", each), _name(generated), _names(branches), (media, ""))
+                names = [expression(kind, self._generated.models) for kind in (generated, *branches)]
+                difference = Difference(("body", each), names[0], " or ".join(names[1:]), (media, ""))
                 yield self._message(difference, f"Add it to the type of the parameter in {self._handler}.")
                 continue
-            described = declared.schema_of(generated, "validation") if is_generated else declaration.described()[0]
+            if is_generated:
+                # A generated list of lines has no bounds: only the lines can be stale.
+                line = get_args(generated)[0] if each == NDJSON else generated
+                schema, described = media["schema"], declared.schema_of(line, "validation")
+            else:
+                schema, described = schema_of_body(each, media), declaration.described()[0]
             comparison, step = self._request(described, is_generated=is_generated), self._step(generated, is_generated)
-            yield from self._compare(("body", each), media.get("schema", {}), described, comparison, step)
+            for found in comparison.differences(schema, described):
+                # The schema of all lines is not written in the contract.
+                is_unwritten = each == NDJSON and found.source is not None and found.source[0] is schema
+                source = (media, "schema") if is_unwritten else found.source
+                yield self._message(found._replace(path=("body", each, *found.path), source=source), step)
 
     def _type_of_body(self, media_type: str, schema: Schema) -> Any:
         if media_type in {TEXT, BINARY}:
             return str if media_type == TEXT else bytes
-        return self._generated.type_of(schema, f"{pascal_case(self._operation.id)}Request", self._twins)
+        found = self._generated.type_of(schema, f"{pascal_case(self._operation.id)}Request", self._twins)
+        return list[found] if media_type == NDJSON and found is not None else found  # type: ignore[valid-type]
 
     def _unread(self) -> Iterator[Message]:
         for parameter, model in declared.models_of(self._route):
@@ -271,8 +283,9 @@ class _BoundOperation:
     def _step(self, generated: Any, is_generated: bool) -> str:
         if is_generated:
             return _CODEGEN
-        name = getattr(generated, "__name__", "")
-        return f"Use models.{name} in {self._handler}." if name else f"Change the type in {self._handler}."
+        if generated is None:
+            return f"Change the type in {self._handler}."
+        return f"Use {expression(generated, self._generated.models)} in {self._handler}."
 
     def _request(self, code: Schema, *, is_generated: bool) -> Comparison:
         """`code` is the document of the code's type."""
@@ -294,14 +307,6 @@ class _BoundOperation:
 
 def _branches(written: Any) -> list[Any]:
     return [*get_args(written)] if get_origin(written) in {Union, UnionType} else [written]
-
-
-def _name(kind: Any) -> str:
-    return str(getattr(kind, "__name__", kind))
-
-
-def _names(kinds: list[Any]) -> str:
-    return " or ".join(map(_name, kinds))
 
 
 def _nullable(schema: Any) -> Schema:

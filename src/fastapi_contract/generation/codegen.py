@@ -14,10 +14,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args
 
 from fastapi_contract.contract import Contract, ContractError, Operation
-from fastapi_contract.generation.generated import digest
+from fastapi_contract.generation.generated import digest, expression
 from fastapi_contract.generation.generator_input import Generator, generator_input
 from fastapi_contract.openapi.directions import Uses
 from fastapi_contract.openapi.model_names import model_name
@@ -62,7 +61,8 @@ def generate(contract: Contract, models: ModuleType) -> str:
 
 
 def _class(contract: Contract, operation: Operation, success: Success, models: ModuleType) -> str:
-    model = _expression(model_of(contract, operation, success, models), models)
+    module = models.__name__.rpartition(".")[2]
+    model = expression(model_of(contract, operation, success, models), models, module)
     options = [f"status={success.status}"]
     if success.media_type is not None:
         options += [f'media_type="{success.media_type}"', f"model={model}"]
@@ -87,13 +87,6 @@ def _init(success: Success, model: str) -> Iterator[str]:
     headers = ", ".join(f'"{header}": {name}' for header, name in names.items())
     passed = "content" if content else "None"
     yield f"        super().__init__({passed}, {{{headers}}})" if names else f"        super().__init__({passed})"
-
-
-def _expression(kind: Any, models: ModuleType) -> str:
-    if arguments := get_args(kind):
-        return f"list[{_expression(arguments[0], models)}]"
-    name = getattr(kind, "__name__", "None")
-    return f"{models.__name__.rpartition('.')[2]}.{name}" if getattr(models, name, None) is kind else name
 
 
 def _check_names(contract: Contract, models: ModuleType) -> None:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from fastapi_contract.contract import Schema
 from fastapi_contract.openapi.openapi_objects import values_in
@@ -37,6 +37,14 @@ def outline(value: Any, kind: str) -> Any:
         for name, each, field in values_in(value, kind, ())
         if name not in _NOT_GENERATED and not name.startswith("x-")
     }
+
+
+def expression(kind: Any, models: ModuleType, module: str = "models") -> str:
+    """A type as it is written in code that imports the generated models as `module`: `list[models.Task]`."""
+    if get_origin(kind) is list:
+        return f"list[{expression(get_args(kind)[0], models, module)}]"
+    name = getattr(kind, "__name__", str(kind))
+    return f"{module}.{name}" if getattr(models, name, None) is kind else name
 
 
 @dataclass(frozen=True)

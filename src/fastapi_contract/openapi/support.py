@@ -13,7 +13,13 @@ from fastapi_contract.openapi.runtime_expressions import Exchange, callback_faul
 from fastapi_contract.openapi.schema_types import JSON_TYPES, json_types
 from fastapi_contract.openapi.servers import path_of
 from fastapi_contract.openapi.structure import Fault, Structure
-from fastapi_contract.openapi.support_bodies import file_not_supported, has_file, json_faults, request_faults
+from fastapi_contract.openapi.support_bodies import (
+    file_not_supported,
+    has_file,
+    json_faults,
+    misplaced_limits,
+    request_faults,
+)
 from fastapi_contract.openapi.supported import (
     ITEM_TYPES,
     PARAMETER_TYPES,
@@ -40,7 +46,12 @@ def faults(document: Document) -> list[str]:
     structure = Structure(document, UNSUPPORTED, RULES)
     found = {
         (line_of(document.lines, fault.place), f"{_subject(structure, fault.place)} {fault.text}")
-        for fault in (*structure.faults, *_base_paths(structure), *_operation_faults(structure))
+        for fault in (
+            *structure.faults,
+            *_base_paths(structure),
+            *_operation_faults(structure),
+            *misplaced_limits(structure),
+        )
     }
     return [f"{line}: {text}" for line, text in sorted(found | {*document.faults})]
 

@@ -7,8 +7,8 @@ from fastapi_contract.openapi.document import Place, resolve, value_at
 from fastapi_contract.openapi.openapi_objects import kind_within
 from fastapi_contract.openapi.schema_types import JSON_TYPES, is_file, json_types, members_of, parts_of
 from fastapi_contract.openapi.structure import Fault, Structure
-from fastapi_contract.openapi.supported import FILE_MEDIA_TYPES, FORM_TYPES, REQUEST_MEDIA_TYPES, not_supported
-from fastapi_contract.validation.media_types import FORM, JSON, MULTIPART, TEXT
+from fastapi_contract.openapi.supported import FILE_MEDIA_TYPES, FORM_TYPES, not_supported
+from fastapi_contract.validation.media_types import BINARY, FORM, MULTIPART, NDJSON, TEXT
 
 
 def request_faults(structure: Structure, place: Place) -> Iterator[Fault]:
@@ -20,7 +20,7 @@ def request_faults(structure: Structure, place: Place) -> Iterator[Fault]:
         if media_type in {FORM, MULTIPART}:
             for text in _form_faults(structure.root, schema, media_type):
                 yield Fault(at, text, is_malformed=False)
-        elif media_type in REQUEST_MEDIA_TYPES and media_type not in JSON:
+        elif media_type in {TEXT, BINARY}:
             parts = parts_of(structure.root, schema)
             if media_type != TEXT and any(part.keys() & {"const", "enum", "pattern"} for part in parts):
                 text = not_supported(f"values of {media_type} in a schema", ["minLength", "maxLength"])
@@ -39,14 +39,26 @@ def json_faults(structure: Structure, place: Place) -> Iterator[Fault]:
 
 
 def _limit_faults(structure: Structure, place: Place) -> Iterator[Fault]:
-    """The faults of `x-max-bytes` in a request body at `place`."""
+    """The faults of `x-max-bytes` and `x-max-items` in a request body at `place`."""
     body = value_at(structure.root, place)
     media = {(*place, "content", name): each for name, each in body["content"].items()}
     for at, each in {place: body, **media}.items():
-        limit = each.get("x-max-bytes", 1)
-        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-            text = "has an `x-max-bytes` that is not an integer from 1: change it."
-            yield Fault((*at, "x-max-bytes"), text, is_malformed=True)
+        for name in ("x-max-bytes", "x-max-items"):
+            limit = each.get(name, 1)
+            if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+                text = f"has an `{name}` that is not an integer from 1: change it."
+                yield Fault((*at, name), text, is_malformed=True)
+
+
+def misplaced_limits(structure: Structure) -> Iterator[Fault]:
+    """The faults of an `x-max-items` that would have no effect."""
+    for place, kind in structure.kinds.items():
+        is_ndjson = kind == "MediaType" and place[-1] == NDJSON and structure.kinds.get(place[:-2]) == "RequestBody"
+        if "x-max-items" in value_at(structure.root, place) and not is_ndjson:
+            text = not_supported(
+                "`x-max-items` here", [f"`x-max-items` beside the schema of {NDJSON} in a request body"]
+            )
+            yield Fault((*place, "x-max-items"), text, is_malformed=False)
 
 
 def file_not_supported(where: str) -> str:

@@ -14,7 +14,9 @@ REQUEST_MEDIA_TYPES = (
     "multipart/form-data",
     "text/plain",
     "application/octet-stream",
+    "application/x-ndjson",
 )
+"""The schema of the last one is that of a line."""
 FILE_MEDIA_TYPES = ("multipart/form-data", "application/octet-stream")
 """Those with `format: binary`."""
 RESPONSE_MEDIA_TYPES = (

@@ -10,15 +10,25 @@ from fastapi_contract.contract import Schema
 from fastapi_contract.problems import ContentTooLarge, MalformedBody, UnsupportedMediaType, ValidationFailed
 from fastapi_contract.validation import strict_json
 from fastapi_contract.validation.forms import Form
-from fastapi_contract.validation.input_errors import InputError
-from fastapi_contract.validation.media_types import FORM, JSON, MULTIPART, TEXT, Parameters, parse_content_type
+from fastapi_contract.validation.input_errors import MAX_ERRORS, InputError
+from fastapi_contract.validation.media_types import FORM, JSON, MULTIPART, NDJSON, TEXT, Parameters, parse_content_type
 from fastapi_contract.validation.schemas import Validator
 
 MAX_BODY = 64 * 1024
 """Bytes of a body, if the contract has no `x-max-bytes` for it: 30 times the largest that todo-api's contract allows,
 in UTF-8 with each character escaped."""
+MAX_LINES = 1000
+"""Lines of a body of NDJSON, if the contract has no `x-max-items` for it. `strict_json` limits the values of each."""
 _UTF_8 = {b"utf-8", b"utf8"}
 """`utf8` is a label that many clients send (https://encoding.spec.whatwg.org/#names-and-labels)."""
+
+
+def schema_of_body(media_type: str, media: Schema) -> Schema:
+    """Returns the schema of a whole body: that of a media type object, or for NDJSON the list of its lines."""
+    if media_type.lower() != NDJSON:
+        schema: Schema = media["schema"]
+        return schema
+    return {"type": "array", "items": media["schema"], "minItems": 1, "maxItems": media.get("x-max-items", MAX_LINES)}
 
 
 class RequestBody:
@@ -28,7 +38,7 @@ class RequestBody:
         """`spec` is a request body object of `document`, with its `$ref` resolved."""
         limit = spec.get("x-max-bytes", MAX_BODY)
         self._contents = {
-            name.lower(): _Content(document, name.lower(), media["schema"], media.get("x-max-bytes", limit))
+            name.lower(): _content(document, name.lower(), media, media.get("x-max-bytes", limit))
             for name, media in spec["content"].items()
         }
         self._accepted = list(spec["content"])
@@ -65,7 +75,7 @@ class RequestBody:
 
     def _find(
         self, headers: Mapping[bytes, bytes], all_headers: Sequence[tuple[bytes, bytes]]
-    ) -> "tuple[_Content | None, Parameters]":
+    ) -> "tuple[_Content | _Lines | None, Parameters]":
         """Returns the content that a Content-Type declares, and the parameters of the media type."""
         # Of several Content-Type headers a proxy may use another one than this service.
         if len(headers) < len(all_headers) and _has_several_media_types(all_headers):
@@ -105,6 +115,49 @@ class _Content:
             # FastAPI treats null as a missing body.
             raise ValidationFailed([InputError("type", "Must not be null.", pointer="#")])
         return parsed
+
+
+class _Lines:
+    """The body in NDJSON: the JSON of an item in each line."""
+
+    is_json = False
+
+    def __init__(self, document: Schema, media: Schema, limit: int) -> None:
+        self.limit = limit
+        self._validator = Validator(document, media["schema"])
+        self._max_lines: int = media.get("x-max-items", MAX_LINES)
+
+    def loads(self, body: bytes, _: Parameters) -> list[Any]:
+        """Returns the items. Raises MalformedBody, and ValidationFailed with at most MAX_ERRORS + the errors of a line.
+
+        An empty line is not JSON, and so malformed: the index of an item in a pointer is that of its line.
+        """
+        lines = body.removesuffix(b"\n").split(b"\n")
+        if len(lines) > self._max_lines:
+            detail = f"Must have at most {self._max_lines} line{'s' if self._max_lines > 1 else ''}."
+            raise ValidationFailed([InputError("too_many", detail, limit=self._max_lines, pointer="#")])
+        items: list[Any] = []
+        errors: list[InputError] = []
+        for index, line in enumerate(lines):
+            try:
+                item = strict_json.loads(line)
+            except strict_json.StrictJSONError as error:
+                raise MalformedBody(f"line {index + 1}: {error}", "NDJSON") from None
+            items.append(item)
+            if not self._validator.is_valid(item):
+                errors += self._validator.errors(item, within=(index,))
+                # Errors cost 100 times as much as values.
+                if len(errors) > MAX_ERRORS:
+                    break
+        if errors:
+            raise ValidationFailed(errors)
+        return items
+
+
+def _content(document: Schema, media_type: str, media: Schema, limit: int) -> _Content | _Lines:
+    if media_type == NDJSON:
+        return _Lines(document, media, limit)
+    return _Content(document, media_type, media["schema"], limit)
 
 
 async def _read(message: Message, receive: Receive, limit: int) -> bytes:

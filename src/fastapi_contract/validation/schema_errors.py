@@ -63,11 +63,13 @@ _PATTERNS: dict[str, str] = {"blank": "Must not be blank.", "pattern": "Is not i
 class SchemaErrors:
     """The errors of one value."""
 
-    def __init__(self, schema: Schema, value: Any, parameter: str | None) -> None:
-        """`schema` is the one of the validator; `parameter` locates all errors, if the value is that of a parameter."""
+    def __init__(self, schema: Schema, value: Any, parameter: str | None, within: Sequence[str | int]) -> None:
+        """`schema` is the one of the validator; `parameter` locates all errors, if the value is that of a parameter;
+        `within` is the place of the value in the body."""
         self._schema = schema
         self._value = value
         self._parameter = parameter
+        self._within = within
 
     def of(self, errors: Iterable[ValidationError]) -> list[InputError]:
         """Returns one error for each place, and at most MAX_ERRORS + 1."""
@@ -84,7 +86,7 @@ class SchemaErrors:
     def _located(self, fault: _Fault) -> InputError:
         if self._parameter is not None:
             return InputError(fault.code, fault.detail, limit=fault.limit, parameter=self._parameter)
-        return InputError(fault.code, fault.detail, limit=fault.limit, pointer=pointer_of(fault.path))
+        return InputError(fault.code, fault.detail, limit=fault.limit, pointer=pointer_of((*self._within, *fault.path)))
 
     def _faults(self, errors: Iterable[ValidationError]) -> Iterator[_Fault]:
         for error in errors:

@@ -4,7 +4,7 @@ The generated models are laxer than the contract: they accept `0` as a date, `tr
 values are validated here first, and the models only convert them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import jsonschema_rs
@@ -60,10 +60,10 @@ class Validator:
         )
         self.is_valid = self._validator.is_valid
 
-    def errors(self, value: Any, *, parameter: str | None = None) -> list[InputError]:
+    def errors(self, value: Any, *, parameter: str | None = None, within: Sequence[str | int] = ()) -> list[InputError]:
         """Returns the errors of a value, one for each place, and at most MAX_ERRORS + 1. They are located by pointers,
-        or by the name of the parameter that has the value."""
-        return SchemaErrors(self._schema, value, parameter).of(self._validator.iter_errors(value))
+        or by the name of the parameter that has the value. `within` is the place of the value in the body."""
+        return SchemaErrors(self._schema, value, parameter, within).of(self._validator.iter_errors(value))
 
 
 class _Whole:
