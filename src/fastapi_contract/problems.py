@@ -68,7 +68,7 @@ class InvalidRequest(Problem):
 class MalformedBody(Problem):
     """The body is not JSON as RFC 8259 defines it: not UTF-8, a syntax error, NaN or Infinity, a repeated name in an
     object, nested too deeply, or more than 1,000 objects. Or it is not of the other media type that its Content-Type
-    declares, such as a form. The detail names the error and its position."""
+    declares, such as a form or NDJSON. The detail names the error and its position."""
 
     type = "/problems/malformed-body"
     title = "Malformed body"
