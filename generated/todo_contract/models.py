@@ -430,6 +430,96 @@ class TaskChanges(BaseModel):
     ]
 
 
+ExternalId = TypeAliasType(
+    "ExternalId",
+    Annotated[
+        StrictStr,
+        Field(
+            description="Identifies a task wherever it was created.",
+            examples=["todo-api:pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf:42"],
+            max_length=300,
+            min_length=1,
+            pattern="^[^\\x00-\\x1F\\x7F]+$",
+        ),
+    ],
+)
+
+
+class TaskRecord(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    external_id: ExternalId
+    title: Title
+    description: Annotated[
+        Description | None, Field(description="Notes on the task; null if there are none.", examples=["Two litres"])
+    ]
+    completed: Annotated[StrictBool, Field(description="Whether the task is done.", examples=[True])]
+    due_date: Annotated[
+        DueDate | None,
+        Field(
+            description="The day on which the task is due; null if it is due at a time, or never.",
+            examples=["2026-12-24"],
+        ),
+    ]
+    due_at: Annotated[
+        Timestamp | None,
+        Field(
+            description="The time at which the task is due; null if it is due on a day, or never.",
+            examples=["2026-12-24T17:30:00Z"],
+        ),
+    ]
+    priority: Priority
+    labels: Labels
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class TaskImport(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_by_name=True,
+    )
+    external_id: ExternalId
+    title: Title
+    description: Annotated[
+        Description | MISSING | None,
+        Field(description="Notes on the task; null if there are none.", examples=["Two litres"]),
+    ] = MISSING
+    completed: Annotated[StrictBool, Field(description="Whether the task is done.", examples=[True])] = False
+    due_date: Annotated[
+        DueDate | MISSING | None,
+        Field(
+            description="The day on which the task is due; null if it is due at a time, or never.",
+            examples=["2026-12-24"],
+        ),
+    ] = MISSING
+    due_at: Annotated[
+        Timestamp | MISSING | None,
+        Field(
+            description="The time at which the task is due; null if it is due on a day, or never.",
+            examples=["2026-12-24T17:30:00Z"],
+        ),
+    ] = MISSING
+    priority: Priority = "normal"
+    labels: Labels = []
+    created_at: Timestamp | MISSING = MISSING
+    updated_at: Annotated[
+        Timestamp | MISSING, Field(description="Ignored. The task is changed when it is imported.")
+    ] = MISSING
+
+
+class TaskImportResult(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    created: Annotated[Count, Field(description="Number of tasks that were created.")]
+    existing: Annotated[
+        Count,
+        Field(description="Number of lines that were left out, because the user has a task with their `external_id`."),
+    ]
+
+
 CommandId = TypeAliasType(
     "CommandId",
     Annotated[
@@ -706,6 +796,21 @@ class PreconditionRequiredProblem(BaseModel):
     ]
     title: ProblemTitle
     status: Annotated[Literal[428], Field(description="The HTTP status of the response.")]
+    detail: ProblemDetail
+    instance: ProblemInstance
+    request_id: RequestId
+
+
+class NotAcceptableProblem(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    type: Annotated[
+        Literal["/problems/not-acceptable"],
+        Field(description="Identifies the problem type. Its URL has an explanation."),
+    ]
+    title: ProblemTitle
+    status: Annotated[Literal[406], Field(description="The HTTP status of the response.")]
     detail: ProblemDetail
     instance: ProblemInstance
     request_id: RequestId

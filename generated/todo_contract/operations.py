@@ -3,10 +3,13 @@
 
 """What the handlers of some operations return: a status, its body, and its headers."""
 
+from collections.abc import AsyncIterator
+
 from fastapi_contract.responses.answers import Answer
+from fastapi_contract.responses.streams import Stream
 from todo_contract import models
 
-CONTRACT = "d5625940feb9d4d8"
+CONTRACT = "469def2bdf3bd3b0"
 """Digest of the contract that all of generated/ is from."""
 
 
@@ -31,6 +34,24 @@ class CreateTask201(Answer, status=201, media_type="application/json", model=mod
 class RunTaskBatch200(Answer, status=200, media_type="application/json", model=models.TaskBatchResult):
     def __init__(self, content: models.TaskBatchResult, *, idempotency_replayed: str | None = None) -> None:
         super().__init__(content, {"Idempotency-Replayed": idempotency_replayed})
+
+
+class ExportTasks200Ndjson(Stream, status=200, media_type="application/x-ndjson", model=models.TaskRecord):
+    def __init__(self, content: AsyncIterator[models.TaskRecord]) -> None:
+        super().__init__(content)
+
+
+class ExportTasks200Csv(Stream, status=200, media_type="text/csv", model=str):
+    def __init__(self, content: str | AsyncIterator[str]) -> None:
+        super().__init__(content)
+
+
+class ExportTasks200Calendar(Stream, status=200, media_type="text/calendar", model=str):
+    def __init__(self, content: str | AsyncIterator[str]) -> None:
+        super().__init__(content)
+
+
+ExportTasks = ExportTasks200Ndjson | ExportTasks200Csv | ExportTasks200Calendar
 
 
 class GetTask200(Answer, status=200, media_type="application/json", model=models.Task):

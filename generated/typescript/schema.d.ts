@@ -164,6 +164,62 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/{user_id}/tasks/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Export all tasks
+         * @description Returns all tasks, oldest first, in the media type that `Accept` prefers: one JSON object on each line, which
+         *     `importTasks` accepts; a table for a spreadsheet; or a calendar of to-dos (RFC 5545). The answer is a stream: a
+         *     task is as it is when it is read, and if the database fails in between, the connection is closed before the end.
+         */
+        get: operations["exportTasks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/{user_id}/tasks/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import tasks
+         * @description Creates tasks from lines of `exportTasks`, up to 1,000 in a request; divide a longer file at its lines. A line whose
+         *     `external_id` a task of the user has already is left out, so that a request can be sent again, and an export be
+         *     imported into the account that it came from. All lines are imported, or none.
+         */
+        post: operations["importTasks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/{user_id}/tasks/{task_id}": {
         parameters: {
             query?: never;
@@ -524,6 +580,80 @@ export interface components {
             has_more: boolean;
         };
         /**
+         * @description Identifies a task wherever it was created.
+         * @example todo-api:pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf:42
+         */
+        ExternalId: string;
+        /** @description A task, as it is exported. */
+        TaskRecord: {
+            external_id: components["schemas"]["ExternalId"];
+            title: components["schemas"]["Title"];
+            /**
+             * @description Notes on the task; null if there are none.
+             * @example Two litres
+             */
+            description: components["schemas"]["Description"] | null;
+            /**
+             * @description Whether the task is done.
+             * @example true
+             */
+            completed: boolean;
+            /**
+             * @description The day on which the task is due; null if it is due at a time, or never.
+             * @example 2026-12-24
+             */
+            due_date: components["schemas"]["DueDate"] | null;
+            /**
+             * @description The time at which the task is due; null if it is due on a day, or never.
+             * @example 2026-12-24T17:30:00Z
+             */
+            due_at: components["schemas"]["Timestamp"] | null;
+            priority: components["schemas"]["Priority"];
+            labels: components["schemas"]["Labels"];
+            created_at: components["schemas"]["Timestamp"];
+            updated_at: components["schemas"]["Timestamp"];
+        };
+        /** @description A task to import. An exported task is one. */
+        TaskImport: {
+            external_id: components["schemas"]["ExternalId"];
+            title: components["schemas"]["Title"];
+            /**
+             * @description Notes on the task; null if there are none.
+             * @example Two litres
+             */
+            description?: components["schemas"]["Description"] | null;
+            /**
+             * @description Whether the task is done.
+             * @default false
+             * @example true
+             */
+            completed?: boolean;
+            /**
+             * @description The day on which the task is due; null if it is due at a time, or never.
+             * @example 2026-12-24
+             */
+            due_date?: components["schemas"]["DueDate"] | null;
+            /**
+             * @description The time at which the task is due; null if it is due on a day, or never.
+             * @example 2026-12-24T17:30:00Z
+             */
+            due_at?: components["schemas"]["Timestamp"] | null;
+            /** @default normal */
+            priority?: components["schemas"]["Priority"];
+            /** @default [] */
+            labels?: components["schemas"]["Labels"];
+            created_at?: components["schemas"]["Timestamp"];
+            /** @description Ignored. The task is changed when it is imported. */
+            updated_at?: components["schemas"]["Timestamp"];
+        };
+        /** @description How many tasks were imported. */
+        TaskImportResult: {
+            /** @description Number of tasks that were created. */
+            created: components["schemas"]["Count"];
+            /** @description Number of lines that were left out, because the user has a task with their `external_id`. */
+            existing: components["schemas"]["Count"];
+        };
+        /**
          * @description Identifies a command in its batch. The client chooses it.
          * @example a
          */
@@ -850,6 +980,23 @@ export interface components {
              * @constant
              */
             status: 428;
+            detail: components["schemas"]["ProblemDetail"];
+            instance: components["schemas"]["ProblemInstance"];
+            request_id: components["schemas"]["RequestId"];
+        };
+        /** @description The `Accept` header allows none of the media types of the answer. */
+        NotAcceptableProblem: {
+            /**
+             * @description Identifies the problem type. Its URL has an explanation.
+             * @constant
+             */
+            type: "/problems/not-acceptable";
+            title: components["schemas"]["ProblemTitle"];
+            /**
+             * @description The HTTP status of the response.
+             * @constant
+             */
+            status: 406;
             detail: components["schemas"]["ProblemDetail"];
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
@@ -1220,6 +1367,41 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["TaskBatchResult"];
+            };
+        };
+        /** @description All tasks, oldest first. */
+        TaskExportResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/x-ndjson": components["schemas"]["TaskRecord"];
+                "text/csv": string;
+                "text/calendar": string;
+            };
+        };
+        /** @description How many tasks were imported. */
+        TasksImportedResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["TaskImportResult"];
+            };
+        };
+        /** @description The `Accept` header allows none of the media types of the answer. */
+        NotAcceptableResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["NotAcceptableProblem"];
             };
         };
         /** @description The task is deleted. */
@@ -1704,6 +1886,10 @@ export type TaskUpdate = components['schemas']['TaskUpdate'];
 export type TaskCompletion = components['schemas']['TaskCompletion'];
 export type TaskPage = components['schemas']['TaskPage'];
 export type TaskChanges = components['schemas']['TaskChanges'];
+export type ExternalId = components['schemas']['ExternalId'];
+export type TaskRecord = components['schemas']['TaskRecord'];
+export type TaskImport = components['schemas']['TaskImport'];
+export type TaskImportResult = components['schemas']['TaskImportResult'];
 export type CommandId = components['schemas']['CommandId'];
 export type TaskBatch = components['schemas']['TaskBatch'];
 export type TaskCommand = components['schemas']['TaskCommand'];
@@ -1728,6 +1914,7 @@ export type RequestInProgressProblem = components['schemas']['RequestInProgressP
 export type ChangesExpiredProblem = components['schemas']['ChangesExpiredProblem'];
 export type TaskChangedProblem = components['schemas']['TaskChangedProblem'];
 export type PreconditionRequiredProblem = components['schemas']['PreconditionRequiredProblem'];
+export type NotAcceptableProblem = components['schemas']['NotAcceptableProblem'];
 export type ContentTooLargeProblem = components['schemas']['ContentTooLargeProblem'];
 export type UriTooLongProblem = components['schemas']['UriTooLongProblem'];
 export type UnsupportedMediaTypeProblem = components['schemas']['UnsupportedMediaTypeProblem'];
@@ -1757,6 +1944,9 @@ export type ResponseTasksNotModifiedResponse = components['responses']['TasksNot
 export type ResponseTaskChangesResponse = components['responses']['TaskChangesResponse'];
 export type ResponseTaskPageResponse = components['responses']['TaskPageResponse'];
 export type ResponseTaskBatchResponse = components['responses']['TaskBatchResponse'];
+export type ResponseTaskExportResponse = components['responses']['TaskExportResponse'];
+export type ResponseTasksImportedResponse = components['responses']['TasksImportedResponse'];
+export type ResponseNotAcceptableResponse = components['responses']['NotAcceptableResponse'];
 export type ResponseTaskDeletedResponse = components['responses']['TaskDeletedResponse'];
 export type ResponseInvalidRequestResponse = components['responses']['InvalidRequestResponse'];
 export type ResponseBadRequestResponse = components['responses']['BadRequestResponse'];
@@ -2103,6 +2293,69 @@ export interface operations {
             410: components["responses"]["ChangesExpiredResponse"];
             414: components["responses"]["UriTooLongResponse"];
             422: components["responses"]["InvalidParametersResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
+        };
+    };
+    exportTasks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["TaskExportResponse"];
+            400: components["responses"]["InvalidRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            406: components["responses"]["NotAcceptableResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            422: components["responses"]["InvalidParametersResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
+        };
+    };
+    importTasks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+            };
+            cookie?: never;
+        };
+        /** @description One task on each line. */
+        requestBody: {
+            content: {
+                "application/x-ndjson": components["schemas"]["TaskImport"];
+            };
+        };
+        responses: {
+            200: components["responses"]["TasksImportedResponse"];
+            400: components["responses"]["BadRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            409: components["responses"]["TooManyTasksResponse"];
+            413: components["responses"]["ContentTooLargeResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            415: components["responses"]["UnsupportedMediaTypeResponse"];
+            422: components["responses"]["ValidationFailedResponse"];
             429: components["responses"]["TooManyRequestsResponse"];
             431: components["responses"]["HeaderFieldsTooLargeResponse"];
             500: components["responses"]["InternalErrorResponse"];

@@ -77,9 +77,7 @@ def test_tasks_from_before_have_words_after_the_migration(empty_database_url: st
     assert fetch(url, WRONG) == []
     downgrade(url, "0003")
     assert fetch(url, "SELECT to_regclass('task_search')") == [None]
-    assert (
-        fetch(url, "SELECT proname::text FROM pg_proc WHERE proname ~ 'task_(words|lexemes|query|search)'") == []
-    )
+    assert fetch(url, "SELECT proname::text FROM pg_proc WHERE proname ~ 'task_(words|lexemes|query|search)'") == []
 
 
 def test_words_are_right_though_old_processes_write_during_the_migration(empty_database_url: str) -> None:

@@ -2,19 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import Query, Request
+from fastapi import Body, Query, Request
 from pydantic import MISSING
 from todo_contract import models, operations
 
 from fastapi_contract.entity_tags import matches, tags
 from fastapi_contract.problems import ValidationFailed
+from fastapi_contract.responses.negotiation import AcceptedMediaType
 from fastapi_contract.validation.input_errors import InputError
 from todo_api import contract
 from todo_api.auth.bearer import Owner, bearer, owns_url
 from todo_api.database.dependency import DbSession
 from todo_api.idempotency.key import IdempotencyKey
 from todo_api.services import services
-from todo_api.tasks import cursor, lists, queries, rules
+from todo_api.tasks import cursor, exports, lists, queries, rules
 from todo_api.tasks.batch import Batch
 from todo_api.tasks.dependencies import IfMatch, IfNoneMatch, MaxTasks
 from todo_api.tasks.filters import filters_of, scope_of
@@ -91,6 +92,27 @@ async def run_task_batch(
     checked = Batch.of(owner, batch, max_tasks=settings.max_tasks, require_if_match=settings.require_if_match)
     result, is_replayed = await checked.run(session, key)
     return operations.RunTaskBatch200(result, idempotency_replayed="true" if is_replayed else None)
+
+
+@router.operation("exportTasks")
+async def export_tasks(owner: Owner, session: DbSession, media_type: AcceptedMediaType) -> operations.ExportTasks:
+    tasks = queries.export(session, owner)
+    if media_type == "text/csv":
+        return operations.ExportTasks200Csv(exports.as_csv(tasks))
+    if media_type == "text/calendar":
+        return operations.ExportTasks200Calendar(exports.as_calendar(tasks))
+    return operations.ExportTasks200Ndjson(tasks)
+
+
+@router.operation("importTasks")
+async def import_tasks(
+    lines: Annotated[list[models.TaskImport], Body()], owner: Owner, session: DbSession, max_tasks: MaxTasks
+) -> models.TaskImportResult:
+    values = [rules.checked(line.model_dump(), f"#/{number}") for number, line in enumerate(lines)]
+    result = await queries.import_tasks(session, owner, values, max_tasks=max_tasks)
+    if result is None:
+        raise TooManyTasks(max_tasks)
+    return result
 
 
 @router.operation("getTask")

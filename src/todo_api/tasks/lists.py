@@ -183,17 +183,18 @@ def with_head(head: CTE, page: Subquery) -> CompoundSelect[Any]:
 
 def _head(tasks: "_Tasks", *, counted: bool) -> Select[Any]:
     shape = tasks.shape
-    etag = literal_column("'\"' || coalesce(max(change), 0) || '\"'", Text)
-    if shape.overdue is not None:
-        # What is overdue changes without a change of a task, so the list is another one at each time.
-        etag = literal_column("'\"' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || '\"'", Text)
     number: ColumnElement[Any] = null()
     if shape.is_counted:
         all_tasks, completed = (func.coalesce(func.max(task_list.c[name]), _ZERO) for name in ("tasks", "completed"))
         number = all_tasks if shape.completed is None else completed if shape.completed else all_tasks - completed
     elif counted:
         number = select(func.count()).select_from(tasks.selected().subquery()).scalar_subquery()
-    return select(etag.label("list_etag"), number.label("total")).where(list_of_owner)
+    if shape.overdue is None:
+        change = literal_column("'\"' || coalesce(max(change), 0) || '\"'", Text)
+        return select(change.label("list_etag"), number.label("total")).where(list_of_owner)
+    # What is overdue changes without a change of a task, so the list is another one at each time.
+    now = literal_column("'\"' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || '\"'", Text)
+    return select(now.label("list_etag"), number.label("total"))
 
 
 class _Tasks:

@@ -1,11 +1,12 @@
 """The statements of tasks. Every one is filtered by the owner, in addition to the check of the URL, so that a task of
 another user is not found. Each function runs one statement in one round trip."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
+import orjson
 from sqlalchemy import any_, select
 from todo_contract import models
 
@@ -14,7 +15,7 @@ from todo_api.database.session import Session
 from todo_api.database.statement import Statement, prepare
 from todo_api.idempotency import queries as idempotency
 from todo_api.idempotency.key import Key
-from todo_api.tasks import lists, writes
+from todo_api.tasks import lists, transfers, writes
 from todo_api.tasks.cursor import ChangePosition, Position
 from todo_api.tasks.filters import NO_FILTERS, Filters
 from todo_api.tasks.lists import Shape
@@ -244,3 +245,55 @@ def _replayed(answer: idempotency.Answer) -> Written:
     if answer.row is None:
         return Written(None, done=False, replayed=answer.replayed)
     return Written(models.Task.model_validate(answer.row), answer.row["done"], answer.replayed)
+
+
+# --- export and import
+
+EXPORTED = 500
+"""Tasks that one statement of an export reads."""
+_read_record = reader(models.TaskRecord)
+_lock_or_create_list = prepare(transfers.list_locked)
+_import = prepare(transfers.imported())
+
+
+@cache
+def _export(*, after: bool) -> Statement:
+    return prepare(transfers.exported(after=after))
+
+
+async def export(session: Session, owner: str) -> AsyncIterator[models.TaskRecord]:
+    """Yields all tasks, oldest first. Each statement reads EXPORTED of them, and no connection is held in between."""
+    position: dict[str, Any] = {}
+    while True:
+        rows = await session.fetch_all(_export(after=bool(position)), owner=owner, limit=EXPORTED, **position)
+        for row in rows:
+            yield _read_record(row)
+        if len(rows) < EXPORTED:
+            return
+        position = {"created_at": rows[-1]["created_at"], "id": rows[-1]["id"]}
+
+
+async def import_tasks(
+    session: Session, owner: str, lines: Sequence[Mapping[str, Any]], *, max_tasks: int
+) -> models.TaskImportResult | None:
+    """Stores the members of `TaskImport` in each line, unless a task has its external id. Returns None, and stores
+    nothing, if the user would have more than `max_tasks`."""
+    numbered = [
+        {**line, "number": number, "own_id": _own_id(owner, line["external_id"])} for number, line in enumerate(lines)
+    ]
+    async with session.transaction() as transaction:
+        # The next statement sees what another import has stored before.
+        await transaction.fetch_one(_lock_or_create_list, owner=owner)
+        text = orjson.dumps(numbered).decode()
+        row = await transaction.fetch_one(_import, owner=owner, lines=text, max_tasks=max_tasks)
+    assert row is not None
+    if row["created"] < row["new"]:
+        return None
+    return models.TaskImportResult(created=row["created"], existing=len(lines) - row["created"])
+
+
+def _own_id(owner: str, external_id: str) -> int | None:
+    """Returns the id of a task of this user; None if it was created elsewhere."""
+    prefix, _, number = external_id.rpartition(":")
+    is_own = prefix == f"{transfers.OWN}:{owner}" and number.isascii() and number.isdigit() and len(number) < 17
+    return int(number) if is_own else None

@@ -44,6 +44,8 @@ class TaskTable(SQLModel, table=True):
         Index("task_newest_completed", "user_id", "completed", "created_at", "id", postgresql_where=_LIVE),
         # Open tasks by when they are due, and those that are overdue.
         Index("task_due", "user_id", due, "id", postgresql_where=text("deleted_at IS NULL AND NOT completed")),
+        # Imported tasks by their ids elsewhere.
+        Index("task_external", "user_id", "external_id", postgresql_where=text("external_id IS NOT NULL")),
         # The changes after a token.
         Index("task_change", "user_id", "change", "id"),
         # The tombstones to forget.
@@ -73,6 +75,8 @@ class TaskTable(SQLModel, table=True):
     change: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
     """The change of the list that wrote this row last."""
     deleted_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    external_id: str | None = Field(default=None, max_length=300)
+    """The id of an imported task where it was exported."""
 
 
 class TaskLabelTable(SQLModel, table=True):

@@ -15,7 +15,8 @@ COLUMNS = """
         ADD COLUMN IF NOT EXISTS due_date date,
         ADD COLUMN IF NOT EXISTS due_at timestamptz,
         ADD COLUMN IF NOT EXISTS priority varchar(6) NOT NULL DEFAULT 'normal',
-        ADD COLUMN IF NOT EXISTS labels varchar(50)[] NOT NULL DEFAULT '{}'
+        ADD COLUMN IF NOT EXISTS labels varchar(50)[] NOT NULL DEFAULT '{}',
+        ADD COLUMN IF NOT EXISTS external_id varchar(300)
 """
 # Added without a look at the rows, which are then checked while others write.
 CHECKS = {
@@ -121,6 +122,8 @@ INDEXES = {
         (user_id, coalesce(due_at, (due_date + time '23:59:59.999999') AT TIME ZONE 'UTC'), id)
         WHERE deleted_at IS NULL AND NOT completed
     """,
+    # Only of imported tasks.
+    "task_external": "(user_id, external_id) WHERE external_id IS NOT NULL",
 }
 
 
@@ -152,4 +155,5 @@ def downgrade() -> None:
     with op.get_context().autocommit_block():
         for name in INDEXES:
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-    op.execute("ALTER TABLE task DROP COLUMN due_date, DROP COLUMN due_at, DROP COLUMN priority, DROP COLUMN labels")
+    names = ("due_date", "due_at", "priority", "labels", "external_id")
+    op.execute(f"ALTER TABLE task {', '.join(f'DROP COLUMN {name}' for name in names)}")
