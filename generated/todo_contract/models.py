@@ -586,7 +586,7 @@ class DeleteTaskCommand(BaseModel):
     ] = MISSING
 
 
-class CommandProblem(BaseModel):
+class CommandFailure(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
     )
@@ -1093,10 +1093,14 @@ class CommandResult(BaseModel):
     task: Annotated[
         Task | None,
         Field(
-            description="The task after the command; with 412 as it is now, and null if it is deleted or there is none."
+            description="The task after the command; with 412 as it is now, and null if it is deleted or there is none.",
+            examples=[None],
         ),
     ]
-    problem: Annotated[CommandProblem | None, Field(description="Why the command was not carried out; null if it was.")]
+    problem: Annotated[
+        CommandFailure | None,
+        Field(description="Why the command was not carried out; null if it was.", examples=[None]),
+    ]
 
 
 class ValidationFailedProblem(BaseModel):

@@ -9,7 +9,7 @@ from fastapi_contract.responses.answers import Answer
 from fastapi_contract.responses.streams import Stream
 from todo_contract import models
 
-CONTRACT = "469def2bdf3bd3b0"
+CONTRACT = "c62e477d82943cd6"
 """Digest of the contract that all of generated/ is from."""
 
 

@@ -743,13 +743,19 @@ export interface components {
              * @enum {integer}
              */
             status: 200 | 201 | 204 | 404 | 409 | 412 | 424 | 428;
-            /** @description The task after the command; with 412 as it is now, and null if it is deleted or there is none. */
+            /**
+             * @description The task after the command; with 412 as it is now, and null if it is deleted or there is none.
+             * @example null
+             */
             task: components["schemas"]["Task"] | null;
-            /** @description Why the command was not carried out; null if it was. */
-            problem: components["schemas"]["CommandProblem"] | null;
+            /**
+             * @description Why the command was not carried out; null if it was.
+             * @example null
+             */
+            problem: components["schemas"]["CommandFailure"] | null;
         };
         /** @description Why a command was not carried out. */
-        CommandProblem: {
+        CommandFailure: {
             /**
              * @description Identifies the problem type, as that of an error response. A new type is a minor version.
              * @example /problems/task-not-found
@@ -1899,7 +1905,7 @@ export type CompleteTaskCommand = components['schemas']['CompleteTaskCommand'];
 export type DeleteTaskCommand = components['schemas']['DeleteTaskCommand'];
 export type TaskBatchResult = components['schemas']['TaskBatchResult'];
 export type CommandResult = components['schemas']['CommandResult'];
-export type CommandProblem = components['schemas']['CommandProblem'];
+export type CommandFailure = components['schemas']['CommandFailure'];
 export type ServiceInfo = components['schemas']['ServiceInfo'];
 export type Health = components['schemas']['Health'];
 export type Readiness = components['schemas']['Readiness'];

@@ -13,7 +13,17 @@ from support.mock import running_mock
 from support.operations import CONTRACT, Form, forms, resolve, send, tasks
 from support.service import NO_TLS
 
-FORMS = [form for operation in CONTRACT.operations.values() for form in forms(operation)]
+
+def media_types(operation: Operation) -> set[str]:
+    """Return the media types of an operation's bodies."""
+    parts = [resolve(operation.spec.get("requestBody", {})), *operation.responses.values()]
+    return {media_type for part in parts for media_type in part.get("content", {})}
+
+
+NDJSON = "application/x-ndjson"
+# Prism has no NDJSON: it answers 500 to what it should write, and validates lines as one object.
+MOCKED = [operation for operation in CONTRACT.operations.values() if NDJSON not in media_types(operation)]
+FORMS = [form for operation in MOCKED for form in forms(operation)]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +37,7 @@ def example(operation: Operation, status: int, name: str) -> Any:
     return resolve(next(iter(content.values()))["examples"][name])["value"]
 
 
-@pytest.mark.parametrize("operation", CONTRACT.operations.values(), ids=lambda operation: operation.id)
+@pytest.mark.parametrize("operation", MOCKED, ids=lambda operation: operation.id)
 def test_prefer_chooses_each_status_and_example(client: httpx.Client, operation: Operation) -> None:
     for status, response in operation.responses.items():
         answer = send(client, operation, "a", headers={"Prefer": f"code={status}"})

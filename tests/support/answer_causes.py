@@ -1,6 +1,7 @@
 """Requests that cause the answers of the contract's examples."""
 
 import asyncio
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ from todo_api.idempotency.key import Key
 from todo_api.idempotency.queries import lock_of
 
 EXAMPLES = CONTRACT.document["components"]["examples"]
-CREATE, UPDATE, DELETE, COMPLETE, LIST = (
+CREATE, UPDATE, DELETE, COMPLETE, LIST, BATCH = (
     CONTRACT.operations[name]
-    for name in ("createTask", "updateTask", "deleteTask", "toggleTaskCompletion", "listTasks")
+    for name in ("createTask", "updateTask", "deleteTask", "toggleTaskCompletion", "listTasks", "runTaskBatch")
 )
 JSON = {"Content-Type": "application/json"}
 
@@ -144,17 +145,32 @@ def changed(scene: Scene, operation: Operation) -> httpx.Response:
 
 
 def key_reused(scene: Scene, operation: Operation) -> httpx.Response:
+    bodies = {
+        CREATE.id: ["TaskCreateExample", "TaskCreateFullExample"],
+        BATCH.id: ["TaskBatchExample", "AtomicTaskBatchExample"],
+        COMPLETE.id: ["TaskCompletionExample"] * 2,
+    }
     answers = [
-        scene.send(operation, body, things=things, headers={**JSON, "Idempotency-Key": "a"})
-        for body, things in zip(
-            [value("TaskCreateExample"), value("TaskCreateFullExample")]
-            if operation is CREATE
-            else [value("TaskCompletionExample")] * 2,
-            [create_things(scene.client, scene.user) for _ in range(2)],
-            strict=True,
-        )
+        scene.send(operation, value(body), headers={**JSON, "Idempotency-Key": "a"}) for body in bodies[operation.id]
     ]
     return answers[-1]
+
+
+def batch(scene: Scene, example: str, *, stale: bool = False) -> httpx.Response:
+    """Send the batch of an example about the task of the examples, which has another etag if it is `stale`."""
+    task_id = scene.create(value("TaskCreateFullExample"))["task_id"]
+    if stale:
+        assert scene.send(UPDATE, {"completed": False}, things={"task_id": task_id}).is_success
+    body = copy.deepcopy(value(example))
+    for command in body["commands"]:
+        if "task_id" in command:
+            command["task_id"] = task_id if command["task_id"] == 42 else 2**53 - 1
+    return scene.send(BATCH, body, things={})
+
+
+def export(scene: Scene, operation: Operation, media_type: str) -> httpx.Response:
+    scene.create(value("TaskCreateFullExample"))
+    return scene.send(operation, things={}, headers={"Accept": media_type})
 
 
 def in_progress(scene: Scene, operation: Operation) -> httpx.Response:
@@ -193,6 +209,13 @@ CAUSES: dict[str, Cause] = {
     "ChangesExpiredExample": expired_changes,
     "TaskRestoredExample": restored,
     "TaskChangedExample": changed,
+    "TaskBatchDoneExample": lambda scene, _: batch(scene, "TaskBatchExample"),
+    "TaskBatchNotDoneExample": lambda scene, _: batch(scene, "AtomicTaskBatchExample", stale=True),
+    "TaskRecordExample": lambda scene, operation: export(scene, operation, "application/x-ndjson"),
+    "TaskTableExample": lambda scene, operation: export(scene, operation, "text/csv"),
+    "TaskCalendarExample": lambda scene, operation: export(scene, operation, "text/calendar"),
+    "TasksImportedExample": lambda scene, operation: scene.send(operation, things={}),
+    "NotAcceptableExample": lambda scene, operation: scene.send(operation, headers={"Accept": "text/html"}),
     "PreconditionRequiredExample": Scene.send,
     "TooManyTasksExample": too_many_tasks,
     "IdempotencyKeyReusedExample": key_reused,

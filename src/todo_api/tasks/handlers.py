@@ -96,7 +96,7 @@ async def run_task_batch(
 
 @router.operation("exportTasks")
 async def export_tasks(owner: Owner, session: DbSession, media_type: AcceptedMediaType) -> operations.ExportTasks:
-    tasks = queries.export(session, owner)
+    tasks = await queries.export(session, owner)
     if media_type == "text/csv":
         return operations.ExportTasks200Csv(exports.as_csv(tasks))
     if media_type == "text/calendar":

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
+import asyncpg
 import orjson
 from sqlalchemy import any_, select
 from todo_contract import models
@@ -262,15 +263,23 @@ def _export(*, after: bool) -> Statement:
 
 
 async def export(session: Session, owner: str) -> AsyncIterator[models.TaskRecord]:
-    """Yields all tasks, oldest first. Each statement reads EXPORTED of them, and no connection is held in between."""
-    position: dict[str, Any] = {}
-    while True:
-        rows = await session.fetch_all(_export(after=bool(position)), owner=owner, limit=EXPORTED, **position)
-        for row in rows:
-            yield _read_record(row)
-        if len(rows) < EXPORTED:
-            return
-        position = {"created_at": rows[-1]["created_at"], "id": rows[-1]["id"]}
+    """Returns all tasks, oldest first. The first page is read at once, so that a database that cannot be reached is an
+    error instead of an answer that breaks off. No connection is held between pages."""
+    first = await _exported_page(session, owner)
+
+    async def tasks() -> AsyncIterator[models.TaskRecord]:
+        rows = first
+        while rows:
+            for row in rows:
+                yield _read_record(row)
+            rows = await _exported_page(session, owner, rows[-1]) if len(rows) == EXPORTED else []
+
+    return tasks()
+
+
+async def _exported_page(session: Session, owner: str, last: asyncpg.Record | None = None) -> list[asyncpg.Record]:
+    position = {} if last is None else {"created_at": last["created_at"], "id": last["id"]}
+    return await session.fetch_all(_export(after=last is not None), owner=owner, limit=EXPORTED, **position)
 
 
 async def import_tasks(
