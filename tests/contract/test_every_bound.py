@@ -1,6 +1,5 @@
 """Each bound of the contract's requests: the value just outside it is 422, with the bound's code, limit and place."""
 
-import json
 import re
 from typing import Any, get_args
 
@@ -12,7 +11,7 @@ from fastapi_contract.contract import Operation
 from fastapi_contract.validation.input_errors import CODES
 from fastapi_contract.validation.media_types import NDJSON
 from support.databases import execute
-from support.operations import CONTRACT, WITH_BODY, Form, encoded, owned, resolve, send, tasks
+from support.operations import CONTRACT, WITH_BODY, Form, encoded, owned, parameter_text, resolve, send, tasks
 from support.schema_values import wrong
 from support.service import Service
 
@@ -61,21 +60,13 @@ def test_every_bound_of_a_body_is_walked(form: Form) -> None:
     assert ("unknown_member", None) in walked
 
 
-def written(parameter: Any, value: Any) -> str | list[str]:
-    """A value as text; for each item of an exploded array."""
-    if isinstance(value, list):
-        texts = [str(written(parameter, each)) for each in value]
-        return texts if parameter.get("explode", True) else ",".join(texts)
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 @pytest.mark.parametrize(("operation", "parameter"), PARAMETERS)
 def test_parameter_just_outside_a_bound_is_422_by_its_name(
     client: httpx.Client, user: str, operation: Operation, parameter: Any
 ) -> None:
     name = parameter["name"]
     for value, _, code, limit in wrong(parameter["schema"], resolve):
-        text = written(parameter, value)
+        text = parameter_text(parameter, value)
         is_bound = limit is not None or code in {"pattern", "blank"}
         # A user id outside its bounds is another user's, and an empty segment is no path of the contract.
         # An empty array is not sent, and a header has no spaces at its ends and no control characters.

@@ -1,6 +1,5 @@
 """Each example fits its schema, and each one of a request is accepted: bodies, parameters and headers."""
 
-import json
 import re
 from typing import Any
 
@@ -17,6 +16,8 @@ from support.operations import (
     create_things,
     encoded,
     examples_of,
+    parameter_text,
+    returned,
     send,
     tasks,
     with_body,
@@ -48,8 +49,7 @@ def test_example_of_a_body_is_accepted(client: httpx.Client, user: str, form: Fo
     answer = send_body(client, user, form, example)
     assert answer.status_code in form.operation.successes, answer.text
     if form.media_type in JSON and answer.headers.get("Content-Type") in JSON:
-        stored = answer.json()
-        assert {name: stored[name] for name in example.keys() & stored.keys()} == example
+        assert returned(answer, example) in ({}, example)
 
 
 @with_body
@@ -76,8 +76,7 @@ def send_body(client: httpx.Client, user: str, form: Form, value: Any) -> httpx.
 )
 def test_example_of_a_parameter_is_accepted(service: Service, operation: Operation, parameter: Any) -> None:
     """A page of documentation fills in the examples. Each parameter may be sent without the optional others."""
-    example = parameter["example"]
-    text = example if isinstance(example, str) else json.dumps(example)
+    text = parameter_text(parameter, parameter["example"])
     part = {"query": "params", "header": "headers"}.get(parameter["in"])
     others = {part: {parameter["name"]: text}} if part else {}
     answer = send(service.client(USER), operation, USER, **others)

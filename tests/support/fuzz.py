@@ -70,6 +70,7 @@ def fuzz(
             cwd=ROOT,
             env={
                 **os.environ,
+                # For the hooks.
                 "PYTHONPATH": str(ROOT / "tests"),
                 "FUZZ_USERS": str(file),
                 "FUZZ_OWNER": jwt.get_unverified_claims(token)["sub"],

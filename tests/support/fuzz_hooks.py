@@ -1,16 +1,16 @@
 """Rules of the service that OpenAPI cannot express, for schemathesis. schemathesis.toml loads this file."""
 
 import os
-from datetime import UTC, datetime
 from typing import Any
 
 import schemathesis
 from schemathesis import Case, DeserializationContext, HookContext, Response
 from schemathesis.core.failures import Failure
+from schemathesis.generation import GenerationMode
 from schemathesis.openapi.checks import RejectedPositiveData, UseAfterFree
 
+from support.beyond_schema import accepted, is_only_beyond_schema, parameter_values
 from support.ndjson import describe_responses
-from todo_api.tasks.cursor import ChangePosition, Position, encode, encode_change
 
 KEY_REUSED = "/problems/idempotency-key-reused"
 RESTORED: set[str] = set()
@@ -25,14 +25,13 @@ def text_of(_: DeserializationContext, response: Response) -> str:
 
 @schemathesis.hook
 def before_load_schema(_: HookContext, raw_schema: dict[str, Any]) -> None:
-    """Restrict `user_id` to the `sub` of the token, and positions and entity tags to some that the service made. Others
-    are still sent, as invalid data, and expect 403 and 422."""
+    """Restrict `user_id` to the `sub` of the token, and positions, entity tags and time zones to some that the service
+    knows. Others are still sent, as invalid data, and expect 403 and 422."""
     describe_responses(raw_schema)
     owner = os.environ["FUZZ_OWNER"]
     values = {
+        **parameter_values(owner),
         "user_id": [owner],
-        "cursor": [encode(owner, Position(datetime(9000, 1, 1, tzinfo=UTC), 1))],
-        "since": [encode_change(owner, ChangePosition(1, 1, 1))],
         # schemathesis makes texts that do not match the pattern of a list.
         "If-Match": ["*", '"1"', '"2", "3"'],
         "If-None-Match": ["*", '"1"', 'W/"2", "3"'],
@@ -51,6 +50,15 @@ def after_call(_: HookContext, case: Case[Any], response: Response) -> None:
 
 
 @schemathesis.hook
+def map_case(_: HookContext, case: Case[Any]) -> Case[Any]:
+    """Make bodies that the service accepts, as far as their schemas cannot express what it rejects."""
+    is_valid = case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
+    if is_valid and (body := accepted(case.body)) != case.body:
+        case.body = body
+    return case
+
+
+@schemathesis.hook
 def filter_case(_: HookContext, case: Case[Any]) -> bool:
     """Drop cases that call another path, because schemathesis does not encode strings within an array in a path."""
     return not set("?#") & set(case.formatted_path) and case.formatted_path.count("/") == case.path.count("/")
@@ -61,7 +69,8 @@ def filter_failure(_: HookContext, failure: Failure, case: Case[Any], response: 
     """Drop what the service may do, though OpenAPI cannot express it.
 
     - It rejects a generated cursor, but only because of the cursor or the offset: a cursor is valid only if the service
-      returned it, for the same filter, and only without an offset.
+      returned it, for the same filters and order, and only without an offset.
+    - It rejects a body by a rule that its schema cannot express.
     - It rejects a key that was used for another request.
     - It returns a task that was deleted and then restored.
     """
@@ -71,6 +80,7 @@ def filter_failure(_: HookContext, failure: Failure, case: Case[Any], response: 
         return True
     if "Idempotency-Key" in (case.headers or {}) and response.json().get("type") == KEY_REUSED:
         return False
-    if "cursor" not in (case.query or {}):
-        return True
-    return [error.get("parameter") for error in response.json().get("errors", [])] not in (["cursor"], ["offset"])
+    errors = response.json().get("errors", [])
+    if "cursor" in (case.query or {}):
+        return [error.get("parameter") for error in errors] not in (["cursor"], ["offset"])
+    return not errors or not is_only_beyond_schema(errors)

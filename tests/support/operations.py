@@ -15,6 +15,7 @@ from fastapi_contract.contract import Contract, Operation
 from fastapi_contract.validation.bodies import MAX_BODY, schema_of_body
 from fastapi_contract.validation.media_types import NDJSON
 from support import ROOT
+from support.beyond_schema import accepted
 from support.ndjson import to_lines
 from support.schema_values import Wrong, right, wrong
 
@@ -71,7 +72,7 @@ class Form:
 
     def inside(self) -> list[Any]:
         """Values just inside the bounds of the body; of NDJSON, bodies of one line."""
-        values = right(self.media["schema"], resolve)
+        values = [*map(accepted, right(self.media["schema"], resolve))]
         return [[value] for value in values] if self.media_type == NDJSON else values
 
     def outside(self) -> list[Wrong]:
@@ -152,6 +153,20 @@ def request_of(
     path = path_of(form.operation, user_id=user_id, **(things or {}))
     arguments = {"params": _required(form.operation, "query"), **others}
     return client.build_request(form.operation.method, path, headers=headers, **arguments)
+
+
+def returned(response: httpx.Response, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of a body as the response has them; none if the response is no thing of the body's kind."""
+    stored = response.json()
+    return {name: stored[name] for name in body.keys() & stored.keys()}
+
+
+def parameter_text(parameter: Any, value: Any) -> str | list[str]:
+    """Return the text of a parameter's value; one for each item of an exploded array."""
+    if isinstance(value, list):
+        texts = [str(parameter_text(parameter, each)) for each in value]
+        return texts if parameter.get("explode", True) else ",".join(texts)
+    return _text(value)
 
 
 def create_things(client: httpx.Client, user_id: str, **others: Any) -> dict[str, object]:

@@ -186,12 +186,28 @@ def _wrong_numbers(schema: Any, resolve: Resolve) -> Iterator[Wrong]:
 
 
 def _right_arrays(schema: Any, resolve: Resolve) -> list[Any]:
-    items = right(schema.get("items", {}), resolve)
     least, most = schema.get("minItems", 0), schema.get("maxItems", 2)
     if schema.get("uniqueItems"):
-        items = [item for index, item in enumerate(items) if item not in items[:index]]
+        items = _distinct(schema.get("items", {}), resolve, most)
         return [items[:count] for count in {least, min(most, len(items))} if count <= len(items)]
+    items = right(schema.get("items", {}), resolve)
     return [[items[index % len(items)] for index in range(count)] for count in {least, most}]
+
+
+def _distinct(schema: Any, resolve: Resolve, count: int) -> list[Any]:
+    """At most `count` values. Texts differ in more than case."""
+    texts = [f"{number}x" for number in range(count)] if kinds_of(resolve(schema)) == ["string"] else []
+    fitting = [text for text in texts if _is_text_of(resolve(schema), text)]
+    found: list[Any] = []
+    for value in [*right(schema, resolve), *fitting]:
+        if value not in found and (not isinstance(value, str) or value.lower() not in found):
+            found.append(value)
+    return found[:count]
+
+
+def _is_text_of(schema: Any, text: str) -> bool:
+    is_any = not schema.keys() & {"enum", "const", "format"}
+    return is_any and schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", 1000) and _fits(schema, text)
 
 
 def _wrong_arrays(schema: Any, resolve: Resolve) -> Iterator[Wrong]:
@@ -199,8 +215,11 @@ def _wrong_arrays(schema: Any, resolve: Resolve) -> Iterator[Wrong]:
     least, most = schema.get("minItems", 0), schema.get("maxItems")
     if least > 0 and not (schema.get("uniqueItems") and least > 2):
         yield Wrong([item] * (least - 1), (), "too_few", least)
-    if most is not None and not schema.get("uniqueItems"):
-        yield Wrong([item] * (most + 1), (), "too_many", most)
+    if most is not None:
+        is_unique = schema.get("uniqueItems")
+        items = _distinct(schema.get("items", {}), resolve, most + 1) if is_unique else [item] * (most + 1)
+        if len(items) > most:
+            yield Wrong(items, (), "too_many", most)
     if schema.get("uniqueItems") and least <= 2 <= (2 if most is None else most):
         yield Wrong([item, item], (), "duplicate_items")
     if least <= 1 <= (1 if most is None else most):
