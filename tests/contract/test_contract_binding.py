@@ -74,7 +74,7 @@ def change_path(document: Document) -> None:
 
 def add_parameter(document: Document) -> None:
     document["paths"][LIST]["get"]["parameters"].append(
-        {"name": "layout", "in": "query", "schema": {"type": "string", "enum": ["table"]}}
+        {"name": "view", "in": "query", "schema": {"type": "string", "enum": ["table"]}}
     )
 
 
@@ -110,7 +110,7 @@ def change_success(document: Document) -> None:
         (add_operation, "not implemented: operationOfThisTest (POST /api/{user_id}/tasks/{task_id}/path-of-this-test)"),
         (remove_operation, "deleteTask is not in openapi.yaml"),
         (rename_operation, "not implemented: readTask"),
-        (add_parameter, 'listTasks / query layout: openapi.yaml says {"enum": ["table"], "type": "string"}, the code n'),
+        (add_parameter, 'listTasks / query view: openapi.yaml says {"enum": ["table"], "type": "string"}, the code n'),
         (remove_parameter, "listTasks / query include_total: openapi.yaml says nothing, the code {"),
         (require_parameter, "listTasks / query completed / required: openapi.yaml says true, the code false"),
         (parameter("LimitParam", maximum=200), "query limit / maximum and 1 more: openapi.yaml says 200"),
