@@ -127,7 +127,7 @@ def _fits(schema: Any, text: str) -> bool:
 
 def _right_strings(schema: Any, resolve: Resolve) -> list[Any]:
     if schema.get("format") in FORMATS:
-        texts = FORMATS[schema["format"]][0]
+        texts = [text for text in FORMATS[schema["format"]][0] if _fits(schema, text)]
         return [text for text in texts if schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", 1000)]
     lengths = [schema.get("minLength", 0), schema.get("maxLength", 4)]
     made = [make(length) for length in lengths for make in _CANDIDATES]

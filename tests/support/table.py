@@ -24,8 +24,8 @@ from support.schema_values import right, wrong
 
 Schema = dict[str, Any]
 
-HIDDEN: dict[str, set[str]] = {"task": {"version", "change", "deleted_at"}}
-"""The columns that no response has, by table, beside the owner of a row."""
+HIDDEN: dict[str, set[str]] = {"task": {"version", "change", "deleted_at", "external_id"}}
+"""The columns that no response has of a row, by table, beside the owner of a row."""
 COMPUTED: dict[str, set[str]] = {"task": {"etag"}}
 """The members that statements compute from columns, by table."""
 
