@@ -607,6 +607,40 @@ class CommandFailure(BaseModel):
     detail: ProblemDetail
 
 
+class LabelInUse(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    name: Annotated[Label, Field(description="The label as it was written last.")]
+    tasks: Annotated[Count, Field(description="Number of tasks with this label.")]
+    completed: Annotated[Count, Field(description="Number of those that are done.")]
+
+
+class LabelPage(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    items: Annotated[list[LabelInUse], Field(description="The labels of the page.", max_length=1000)]
+    next_after: Annotated[
+        Label | None, Field(description="The `after` of the next page; null on the last page.", examples=["home"])
+    ]
+
+
+class LabelUpdate(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_by_name=True,
+    )
+    name: Annotated[Label, Field(description="The new label.")]
+
+
+class LabelChange(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    tasks: Annotated[Count, Field(description="Number of tasks that were changed.")]
+
+
 class ServiceInfo(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True,
@@ -1067,6 +1101,28 @@ class ListTaskChangesParametersQuery(BaseModel):
     )
     since: ChangeToken | MISSING = MISSING
     limit: Annotated[StrictInt, Field(ge=1, le=100)] = 50
+
+
+class ListLabelsParametersQuery(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    limit: Annotated[StrictInt, Field(ge=1, le=1000)] = 1000
+    after: Label | MISSING = MISSING
+
+
+class RenameLabelParametersQuery(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    label: Label
+
+
+class DeleteLabelParametersQuery(BaseModel):
+    model_config = ConfigDict(
+        validate_by_name=True,
+    )
+    label: Label
 
 
 TaskCommand = TypeAliasType(

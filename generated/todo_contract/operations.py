@@ -9,7 +9,7 @@ from fastapi_contract.responses.answers import Answer
 from fastapi_contract.responses.streams import Stream
 from todo_contract import models
 
-CONTRACT = "c62e477d82943cd6"
+CONTRACT = "1d52cd8bcac3df95"
 """Digest of the contract that all of generated/ is from."""
 
 
@@ -85,3 +85,16 @@ class ToggleTaskCompletion200(Answer, status=200, media_type="application/json",
 class RestoreTask200(Answer, status=200, media_type="application/json", model=models.Task):
     def __init__(self, content: models.Task, *, etag: str) -> None:
         super().__init__(content, {"ETag": etag})
+
+
+class ListLabels200(Answer, status=200, media_type="application/json", model=models.LabelPage):
+    def __init__(self, content: models.LabelPage, *, etag: str, link: str | None = None) -> None:
+        super().__init__(content, {"ETag": etag, "Link": link})
+
+
+class ListLabels304(Answer, status=304):
+    def __init__(self, *, etag: str) -> None:
+        super().__init__(None, {"ETag": etag})
+
+
+ListLabels = ListLabels200 | ListLabels304

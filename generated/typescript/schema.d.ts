@@ -330,6 +330,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/{user_id}/labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the labels of a user
+         * @description The labels in use, in the order of their lower-case letters as code points, each with the number of its tasks. Follow
+         *     `next_after` until it is null: no label is missed or repeated while others come into use or fall out of it.
+         */
+        get: operations["listLabels"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a label from all tasks
+         * @description On all tasks of the user at once. Deleted tasks are not changed; a task that gets the label in the same moment may
+         *     keep it. Idempotent: if no task has the label, `tasks` is 0.
+         */
+        delete: operations["deleteLabel"];
+        options?: never;
+        head?: never;
+        /**
+         * Rename a label
+         * @description On all tasks of the user at once. A task that already has the other label keeps one of the two, at the place of the
+         *     first. Tasks whose labels stay as they are, and deleted tasks, are not changed; a task that gets the label in the
+         *     same moment may keep it. Idempotent: if no task has the label, `tasks` is 0.
+         */
+        patch: operations["renameLabel"];
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -764,6 +802,35 @@ export interface components {
             type: "/problems/task-not-found" | "/problems/too-many-tasks" | "/problems/task-changed" | "/problems/command-stopped" | "/problems/precondition-required";
             title: components["schemas"]["ProblemTitle"];
             detail: components["schemas"]["ProblemDetail"];
+        };
+        /** @description A label that tasks have. */
+        LabelInUse: {
+            /** @description The label as it was written last. */
+            name: components["schemas"]["Label"];
+            /** @description Number of tasks with this label. */
+            tasks: components["schemas"]["Count"];
+            /** @description Number of those that are done. */
+            completed: components["schemas"]["Count"];
+        };
+        /** @description A page of the labels in use. */
+        LabelPage: {
+            /** @description The labels of the page. */
+            items: components["schemas"]["LabelInUse"][];
+            /**
+             * @description The `after` of the next page; null on the last page.
+             * @example home
+             */
+            next_after: components["schemas"]["Label"] | null;
+        };
+        /** @description What to change of a label. */
+        LabelUpdate: {
+            /** @description The new label. */
+            name: components["schemas"]["Label"];
+        };
+        /** @description What a change of a label did. */
+        LabelChange: {
+            /** @description Number of tasks that were changed. */
+            tasks: components["schemas"]["Count"];
         };
         /** @description What this service is. */
         ServiceInfo: {
@@ -1410,6 +1477,30 @@ export interface components {
                 "application/problem+json": components["schemas"]["NotAcceptableProblem"];
             };
         };
+        /** @description A page of labels. */
+        LabelPageResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                ETag: components["headers"]["ListEntityTagHeader"];
+                Link: components["headers"]["NextPageHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["LabelPage"];
+            };
+        };
+        /** @description The label is renamed or removed. */
+        LabelChangedResponse: {
+            headers: {
+                "X-Request-ID": components["headers"]["RequestIdHeader"];
+                "API-Version": components["headers"]["ApiVersionHeader"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["LabelChange"];
+            };
+        };
         /** @description The task is deleted. */
         TaskDeletedResponse: {
             headers: {
@@ -1767,6 +1858,21 @@ export interface components {
          */
         IncludeTotalParam: boolean;
         /**
+         * @description Maximum number of labels in a page.
+         * @example 20
+         */
+        LabelLimitParam: number;
+        /**
+         * @description The `next_after` of the previous page. Returns only labels that come after this one.
+         * @example home
+         */
+        AfterParam: components["schemas"]["Label"];
+        /**
+         * @description The label, without regard to case.
+         * @example home
+         */
+        LabelToChangeParam: components["schemas"]["Label"];
+        /**
          * @description The `next_since` of an earlier answer. A token that this service did not create for this user is 422.
          * @example AAAAAAAAABEAAAAAAAAAKgAAAAAAAAARhF4SEw
          */
@@ -1827,7 +1933,7 @@ export interface components {
          */
         IdempotencyReplayedHeader: "true";
         /**
-         * @description Link to the next page (`rel="next"`), with the same cursor as `next_cursor`. Absent on the last page, and if it would be too long.
+         * @description Link to the next page (`rel="next"`). Absent on the last page, and if it would be too long.
          * @example </api/pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf/tasks?limit=2&cursor=AAZg4T72SSAAAAAAAAAAK1Ke0dY>; rel="next"
          */
         NextPageHeader: string;
@@ -1906,6 +2012,10 @@ export type DeleteTaskCommand = components['schemas']['DeleteTaskCommand'];
 export type TaskBatchResult = components['schemas']['TaskBatchResult'];
 export type CommandResult = components['schemas']['CommandResult'];
 export type CommandFailure = components['schemas']['CommandFailure'];
+export type LabelInUse = components['schemas']['LabelInUse'];
+export type LabelPage = components['schemas']['LabelPage'];
+export type LabelUpdate = components['schemas']['LabelUpdate'];
+export type LabelChange = components['schemas']['LabelChange'];
 export type ServiceInfo = components['schemas']['ServiceInfo'];
 export type Health = components['schemas']['Health'];
 export type Readiness = components['schemas']['Readiness'];
@@ -1953,6 +2063,8 @@ export type ResponseTaskBatchResponse = components['responses']['TaskBatchRespon
 export type ResponseTaskExportResponse = components['responses']['TaskExportResponse'];
 export type ResponseTasksImportedResponse = components['responses']['TasksImportedResponse'];
 export type ResponseNotAcceptableResponse = components['responses']['NotAcceptableResponse'];
+export type ResponseLabelPageResponse = components['responses']['LabelPageResponse'];
+export type ResponseLabelChangedResponse = components['responses']['LabelChangedResponse'];
 export type ResponseTaskDeletedResponse = components['responses']['TaskDeletedResponse'];
 export type ResponseInvalidRequestResponse = components['responses']['InvalidRequestResponse'];
 export type ResponseBadRequestResponse = components['responses']['BadRequestResponse'];
@@ -1992,6 +2104,9 @@ export type ParameterLimitParam = components['parameters']['LimitParam'];
 export type ParameterCursorParam = components['parameters']['CursorParam'];
 export type ParameterOffsetParam = components['parameters']['OffsetParam'];
 export type ParameterIncludeTotalParam = components['parameters']['IncludeTotalParam'];
+export type ParameterLabelLimitParam = components['parameters']['LabelLimitParam'];
+export type ParameterAfterParam = components['parameters']['AfterParam'];
+export type ParameterLabelToChangeParam = components['parameters']['LabelToChangeParam'];
 export type ParameterSinceParam = components['parameters']['SinceParam'];
 export type ParameterIfMatchParam = components['parameters']['IfMatchParam'];
 export type ParameterIfNoneMatchParam = components['parameters']['IfNoneMatchParam'];
@@ -2633,6 +2748,124 @@ export interface operations {
             409: components["responses"]["TooManyTasksResponse"];
             414: components["responses"]["UriTooLongResponse"];
             422: components["responses"]["InvalidParametersResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
+        };
+    };
+    listLabels: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Maximum number of labels in a page.
+                 * @example 20
+                 */
+                limit?: components["parameters"]["LabelLimitParam"];
+                /**
+                 * @description The `next_after` of the previous page. Returns only labels that come after this one.
+                 * @example home
+                 */
+                after?: components["parameters"]["AfterParam"];
+            };
+            header?: {
+                /**
+                 * @description The `ETag` of an earlier answer. If it is still the one of this answer, the answer is 304 without a body.
+                 * @example "3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchParam"];
+            };
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["LabelPageResponse"];
+            304: components["responses"]["TasksNotModifiedResponse"];
+            400: components["responses"]["InvalidRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            422: components["responses"]["InvalidParametersResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
+        };
+    };
+    deleteLabel: {
+        parameters: {
+            query: {
+                /**
+                 * @description The label, without regard to case.
+                 * @example home
+                 */
+                label: components["parameters"]["LabelToChangeParam"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["LabelChangedResponse"];
+            400: components["responses"]["InvalidRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            422: components["responses"]["InvalidParametersResponse"];
+            429: components["responses"]["TooManyRequestsResponse"];
+            431: components["responses"]["HeaderFieldsTooLargeResponse"];
+            500: components["responses"]["InternalErrorResponse"];
+            503: components["responses"]["ServiceUnavailableResponse"];
+        };
+    };
+    renameLabel: {
+        parameters: {
+            query: {
+                /**
+                 * @description The label, without regard to case.
+                 * @example home
+                 */
+                label: components["parameters"]["LabelToChangeParam"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Owner of the tasks. Must equal the token's `sub`, otherwise 403.
+                 * @example pZ4nT0aVJvXc9dK2mQ7rLw1sYb8hUeGf
+                 */
+                user_id: components["parameters"]["UserIdParam"];
+            };
+            cookie?: never;
+        };
+        /** @description The new name. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelUpdate"];
+            };
+        };
+        responses: {
+            200: components["responses"]["LabelChangedResponse"];
+            400: components["responses"]["BadRequestResponse"];
+            401: components["responses"]["UnauthorizedResponse"];
+            403: components["responses"]["ForbiddenResponse"];
+            413: components["responses"]["ContentTooLargeResponse"];
+            414: components["responses"]["UriTooLongResponse"];
+            415: components["responses"]["UnsupportedMediaTypeResponse"];
+            422: components["responses"]["ValidationFailedResponse"];
             429: components["responses"]["TooManyRequestsResponse"];
             431: components["responses"]["HeaderFieldsTooLargeResponse"];
             500: components["responses"]["InternalErrorResponse"];

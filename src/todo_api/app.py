@@ -19,12 +19,13 @@ from todo_api.database.database import Database
 from todo_api.database.dependency import log_fields
 from todo_api.database.failures import DatabaseUnavailableError
 from todo_api.database.problems import DatabaseUnavailable
+from todo_api.labels import handlers as labels
 from todo_api.rate_limits import RateLimits
 from todo_api.services import Services
 from todo_api.settings import Settings
 from todo_api.tasks import handlers as tasks
 
-ROUTERS = (tasks.router, service.router)
+ROUTERS = (tasks.router, labels.router, service.router)
 """One for each tag of the contract."""
 
 _HEALTH_CHECKS = ("getHealth", "getReadiness")

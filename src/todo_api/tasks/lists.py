@@ -65,6 +65,8 @@ NEWEST_SEARCHED = 1000
 _searched: ColumnElement[int] = literal_column(str(NEWEST_SEARCHED))
 _ZERO: ColumnElement[int] = literal_column("0")
 _ONE: ColumnElement[int] = literal_column("1")
+list_etag = literal_column("'\"' || coalesce(max(change), 0) || '\"'", Text).label("list_etag")
+"""Of the row of the list, if there is one."""
 _limit = bindparam("limit", type_=BigInteger)
 _offset = bindparam("offset", type_=BigInteger)
 _id = bindparam("id", type_=task.c.id.type)
@@ -190,8 +192,7 @@ def _head(tasks: "_Tasks", *, counted: bool) -> Select[Any]:
     elif counted:
         number = select(func.count()).select_from(tasks.selected().subquery()).scalar_subquery()
     if shape.overdue is None:
-        change = literal_column("'\"' || coalesce(max(change), 0) || '\"'", Text)
-        return select(change.label("list_etag"), number.label("total")).where(list_of_owner)
+        return select(list_etag, number.label("total")).where(list_of_owner)
     # What is overdue changes without a change of a task, so the list is another one at each time.
     now = literal_column("'\"' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || '\"'", Text)
     return select(now.label("list_etag"), number.label("total"))

@@ -33,6 +33,14 @@ def checked(values: Mapping[str, Any], pointer: str = "#") -> dict[str, Any]:
     return stored
 
 
+def checked_label(label: str, pointer: str) -> str:
+    """Returns a label of a request as it is stored. `pointer` is its place in the body. Raises ValidationFailed."""
+    stored = normalized(label)
+    if errors := _too_long(stored, pointer):
+        raise ValidationFailed(errors)
+    return stored
+
+
 def normalized(label: str) -> str:
     return label if label.isascii() else unicodedata.normalize("NFC", label)
 
@@ -44,8 +52,12 @@ def _label_errors(labels: Sequence[str], pointer: str) -> list[InputError]:
         if key in seen:
             detail = "Is there already. Labels that differ only in case are the same."
             errors.append(InputError("duplicate_items", detail, pointer=f"{pointer}/{number}"))
-        if len(label) > MAX_LABEL:
-            detail = f"Must have at most {MAX_LABEL} characters."
-            errors.append(InputError("too_long", detail, limit=MAX_LABEL, pointer=f"{pointer}/{number}"))
+        errors += _too_long(label, f"{pointer}/{number}")
         seen.add(key)
     return errors
+
+
+def _too_long(label: str, pointer: str) -> list[InputError]:
+    detail = f"Must have at most {MAX_LABEL} characters."
+    error = InputError("too_long", detail, limit=MAX_LABEL, pointer=pointer)
+    return [error] if len(label) > MAX_LABEL else []

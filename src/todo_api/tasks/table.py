@@ -98,7 +98,8 @@ class TaskLabelCountTable(SQLModel, table=True):
     __tablename__ = "task_label_count"
 
     user_id: str = Field(max_length=255, primary_key=True)
-    key: str = Field(max_length=150, primary_key=True)
+    key: str = Field(sa_type=String(150, collation="C"), primary_key=True)
+    """In the order of its bytes, which is the same on every system."""
     name: str = Field(max_length=50)
     """As it was written last."""
     tasks: int

@@ -60,6 +60,12 @@ _next_updated_at = func.least(
     ),
     literal_column("timestamptz '9999-12-31 23:59:59.999999+00'"),
 )
+next_change = task_list.c.change + _ONE
+
+
+def mark(change: ColumnElement[int]) -> dict[str, ColumnElement[Any]]:
+    """Returns what each write of a task sets. `change` is the one of the list that it makes."""
+    return {"version": task.c.version + _ONE, "change": change, "updated_at": _next_updated_at}
 
 
 def created(*conditions: ColumnElement[bool]) -> Select[Any]:
@@ -77,7 +83,7 @@ def created(*conditions: ColumnElement[bool]) -> Select[Any]:
         inserted.on_conflict_do_update(
             index_elements=["user_id"],
             set_={
-                "change": task_list.c.change + _ONE,
+                "change": next_change,
                 "tasks": task_list.c.tasks + _ONE,
                 "completed": task_list.c.completed + inserted.excluded.completed,
             },
@@ -135,21 +141,14 @@ def _written(found: CTE, values: Mapping[str, Any], counts: Counts, *conditions:
     moved = (
         update_of(task_list)
         .where(list_of_owner, found.c.id == bindparam("task_id"), *conditions)
-        .values(change=task_list.c.change + _ONE, **counts(found))
+        .values(change=next_change, **counts(found))
         .returning(task_list.c.change)
         .cte("list")
     )
     return (
         update_of(task)
         .where(*by_id, moved.c.change.is_not(None))
-        .values(
-            {
-                "version": task.c.version + _ONE,
-                "change": moved.c.change,
-                "updated_at": _next_updated_at,
-                **values,
-            }
-        )
+        .values({**mark(moved.c.change), **values})
         .returning(*columns)
         .cte("changed")
     )

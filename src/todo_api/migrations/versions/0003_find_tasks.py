@@ -38,7 +38,7 @@ LABELS = """
 LABEL_COUNTS = """
     CREATE TABLE IF NOT EXISTS task_label_count (
         user_id varchar(255) NOT NULL,
-        key varchar(150) NOT NULL,
+        key varchar(150) COLLATE "C" NOT NULL,
         name varchar(50) NOT NULL,
         tasks integer NOT NULL,
         completed integer NOT NULL,
