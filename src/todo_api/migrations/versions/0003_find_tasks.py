@@ -45,14 +45,14 @@ LABEL_COUNTS = """
         PRIMARY KEY (user_id, key)
     )
 """
+# Without the collation the result would depend on the database's locale.
 LABEL_KEY = """
-    CREATE OR REPLACE FUNCTION label_key(label text) RETURNS text
-        LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$ SELECT lower(normalize(label, NFC)) $$
+    CREATE OR REPLACE FUNCTION label_key(label text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN lower(normalize(label, NFC) COLLATE pg_c_utf8)
 """
 IGNORED = r"\u0300-\u036f\u00ad\u200c\u200d\u2060\ufe00-\ufe0f\ufeff\U0001f3fb-\U0001f3ff"
 """Accents, which follow their letters after NFKD, and what has no meaning of its own: joiners, soft hyphens, variants
 and skin tones."""
-# Without the collation the result would depend on the database's locale.
 FOLD = rf"""
     CREATE OR REPLACE FUNCTION task_fold(value text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN CASE WHEN octet_length(value) = char_length(value) THEN lower(value COLLATE pg_c_utf8) ELSE
@@ -67,53 +67,78 @@ FOLD = rf"""
         )
     END
 """  # noqa: RUF001
-# All writes of a user hold the row of the list, so two of them never count at once.
+# A label of a task: what `task_label` has, and its name.
+LABEL_TYPE = """
+    DO $$ BEGIN
+        IF to_regtype('named_task_label') IS NULL THEN
+            CREATE TYPE named_task_label AS (
+                user_id varchar, key text, name varchar, created_at timestamptz, task_id bigint, completed boolean
+            );
+        END IF;
+    END $$
+"""
+# All writes of a user hold the row of the list, so two of them never count at once. A statement counts once for all its
+# tasks: for each task, PostgreSQL would look through all versions of a count that the statement has made before.
 LABELS_FUNCTION = """
     CREATE OR REPLACE FUNCTION count_task_labels() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
-        removed text[];
+        had named_task_label[] := '{}';
+        has named_task_label[] := '{}';
+        removed named_task_label[];
+        added named_task_label[];
     BEGIN
-        IF TG_OP <> 'INSERT' AND OLD.deleted_at IS NULL THEN
-            SELECT array_agg(label_key(label)) INTO removed FROM unnest(OLD.labels) AS label;
-            DELETE FROM task_label
-                WHERE user_id = OLD.user_id AND key = ANY (removed) AND created_at = OLD.created_at
-                AND task_id = OLD.id;
-            UPDATE task_label_count
-                SET tasks = tasks - 1, completed = completed - OLD.completed::integer
-                WHERE user_id = OLD.user_id AND key = ANY (removed);
+        IF TG_OP <> 'INSERT' THEN
+            had := ARRAY(
+                SELECT (user_id, label_key(label), min(label), created_at, id, completed)::named_task_label
+                FROM old_task, unnest(labels) AS label WHERE deleted_at IS NULL
+                GROUP BY user_id, label_key(label), created_at, id, completed
+            );
         END IF;
-        IF TG_OP <> 'DELETE' AND NEW.deleted_at IS NULL THEN
+        IF TG_OP <> 'DELETE' THEN
+            has := ARRAY(
+                SELECT (user_id, label_key(label), min(label), created_at, id, completed)::named_task_label
+                FROM new_task, unnest(labels) AS label WHERE deleted_at IS NULL
+                GROUP BY user_id, label_key(label), created_at, id, completed
+            );
+        END IF;
+        IF had = has THEN
+            RETURN NULL;
+        END IF;
+        removed := ARRAY(SELECT unnest(had) EXCEPT SELECT unnest(has));
+        added := ARRAY(SELECT unnest(has) EXCEPT SELECT unnest(had));
+        IF removed <> '{}' THEN
+            DELETE FROM task_label AS label USING unnest(removed) AS each
+                WHERE (label.user_id, label.key, label.created_at, label.task_id)
+                    = (each.user_id, each.key, each.created_at, each.task_id);
+            UPDATE task_label_count AS counted
+                SET tasks = counted.tasks - less.tasks, completed = counted.completed - less.completed
+                FROM (
+                    SELECT user_id, key, count(*) AS tasks, count(*) FILTER (WHERE completed) AS completed
+                    FROM unnest(removed) GROUP BY user_id, key
+                ) AS less
+                WHERE (counted.user_id, counted.key) = (less.user_id, less.key);
+        END IF;
+        IF added <> '{}' THEN
             INSERT INTO task_label (user_id, key, created_at, task_id, completed)
-                SELECT NEW.user_id, label_key(label), NEW.created_at, NEW.id, NEW.completed
-                FROM unnest(NEW.labels) AS label
-                ON CONFLICT DO NOTHING;
+                SELECT user_id, key, created_at, task_id, completed FROM unnest(added);
             INSERT INTO task_label_count AS counted (user_id, key, name, tasks, completed)
-                SELECT DISTINCT ON (label_key(label))
-                    NEW.user_id, label_key(label), label, 1, NEW.completed::integer
-                FROM unnest(NEW.labels) AS label
+                SELECT user_id, key, min(name), count(*), count(*) FILTER (WHERE completed)
+                FROM unnest(added) GROUP BY user_id, key
                 ON CONFLICT (user_id, key) DO UPDATE
-                    SET name = excluded.name, tasks = counted.tasks + 1,
+                    SET name = excluded.name, tasks = counted.tasks + excluded.tasks,
                         completed = counted.completed + excluded.completed;
         END IF;
-        IF removed IS NOT NULL THEN
-            DELETE FROM task_label_count WHERE user_id = OLD.user_id AND key = ANY (removed) AND tasks = 0;
+        IF removed <> '{}' THEN
+            DELETE FROM task_label_count AS counted USING unnest(removed) AS each
+                WHERE (counted.user_id, counted.key, counted.tasks) = (each.user_id, each.key, 0);
         END IF;
         RETURN NULL;
     END $$
 """
 LABELS_TRIGGERS = {
-    "task_labels_inserted": "AFTER INSERT ON task FOR EACH ROW WHEN (NEW.labels <> '{}')",
-    "task_labels_updated": """
-        AFTER UPDATE ON task FOR EACH ROW WHEN (
-            (OLD.labels <> '{}' OR NEW.labels <> '{}') AND (
-                OLD.labels IS DISTINCT FROM NEW.labels OR OLD.completed <> NEW.completed
-                OR OLD.created_at <> NEW.created_at OR (OLD.deleted_at IS NULL) <> (NEW.deleted_at IS NULL)
-            )
-        )
-    """,
-    "task_labels_removed": """
-        AFTER DELETE ON task FOR EACH ROW WHEN (OLD.labels <> '{}' AND OLD.deleted_at IS NULL)
-    """,
+    "task_labels_inserted": "AFTER INSERT ON task REFERENCING NEW TABLE AS new_task",
+    "task_labels_updated": "AFTER UPDATE ON task REFERENCING OLD TABLE AS old_task NEW TABLE AS new_task",
+    "task_labels_removed": "AFTER DELETE ON task REFERENCING OLD TABLE AS old_task",
 }
 
 INDEXES = {
@@ -133,7 +158,7 @@ def upgrade() -> None:
         op.execute(f"ALTER TABLE task DROP CONSTRAINT IF EXISTS {name}")
         op.execute(f"ALTER TABLE task ADD CONSTRAINT {name} CHECK ({condition}) NOT VALID")
     op.execute(FOLD)
-    for statement in (LABELS, LABEL_COUNTS, LABEL_KEY, LABELS_FUNCTION):
+    for statement in (LABELS, LABEL_COUNTS, LABEL_KEY, LABEL_TYPE, LABELS_FUNCTION):
         op.execute(statement)
     for name, definition in LABELS_TRIGGERS.items():
         op.execute(f"DROP TRIGGER IF EXISTS {name} ON task")
@@ -151,6 +176,7 @@ def downgrade() -> None:
     for name in LABELS_TRIGGERS:
         op.execute(f"DROP TRIGGER IF EXISTS {name} ON task")
     op.execute("DROP FUNCTION IF EXISTS count_task_labels, label_key, task_fold")
+    op.execute("DROP TYPE IF EXISTS named_task_label")
     op.execute("DROP TABLE IF EXISTS task_label, task_label_count")
     with op.get_context().autocommit_block():
         for name in INDEXES:
