@@ -45,10 +45,15 @@ def normalized(label: str) -> str:
     return label if label.isascii() else unicodedata.normalize("NFC", label)
 
 
+def key_of(label: str) -> str:
+    """Returns what is equal for labels that are the same: `label_key` in SQL, which maps each character to one."""
+    return "".join(character.lower()[0] for character in normalized(label))
+
+
 def _label_errors(labels: Sequence[str], pointer: str) -> list[InputError]:
     errors, seen = [], set()
     for number, label in enumerate(labels):
-        key = label.lower()
+        key = key_of(label)
         if key in seen:
             detail = "Is there already. Labels that differ only in case are the same."
             errors.append(InputError("duplicate_items", detail, pointer=f"{pointer}/{number}"))
