@@ -84,6 +84,14 @@ def last_page(scene: Scene, _: Operation) -> httpx.Response:
     return scene.client.get(tasks(scene.user), params={"cursor": scene.list().json()["next_cursor"]})
 
 
+def labelled(scene: Scene, operation: Operation, **others: Any) -> httpx.Response:
+    """Send a request when two tasks have one label, and one of them another one."""
+    task = {**value("TaskCreateFullExample"), "completed": True, "labels": ["home"]}
+    for body in value("TaskCreateFullExample"), task:
+        scene.create(body)
+    return scene.send(operation, things={}, **others)
+
+
 def two_tokens(scene: Scene, operation: Operation) -> httpx.Response:
     tokens = [("Authorization", f"Bearer {scene.service.token(scene.user)}")] * 2
     return scene.send(operation, client=scene.service.client(), headers=tokens)
@@ -203,6 +211,11 @@ CAUSES: dict[str, Cause] = {
     ),
     "FirstPageExample": lambda scene, _: scene.list(),
     "LastPageExample": last_page,
+    "FirstLabelsExample": lambda scene, operation: labelled(scene, operation, params={"limit": 1}),
+    "LabelsExample": labelled,
+    "NoLabelsExample": lambda scene, operation: scene.send(operation, things={}),
+    "LabelChangedExample": labelled,
+    "LabelNotUsedExample": lambda scene, operation: scene.send(operation, things={}),
     "FirstChangesExample": changes,
     "LaterChangesExample": later_changes,
     "NoChangesExample": no_changes,

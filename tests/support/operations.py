@@ -151,7 +151,11 @@ def request_of(
         others["content"], content_type = encoded(form, examples_of(form)[0])
         headers.append(("Content-Type", content_type))
     path = path_of(form.operation, user_id=user_id, **(things or {}))
-    arguments = {"params": _required(form.operation, "query"), **others}
+    params = others.pop("params", {})
+    if isinstance(params, dict):
+        # Otherwise it is a whole query.
+        params = _required(form.operation, "query") | params
+    arguments = {"params": params, **others}
     return client.build_request(form.operation.method, path, headers=headers, **arguments)
 
 
@@ -231,3 +235,7 @@ def _example(parameter: Any) -> Any:
 
 def tasks(user: str) -> str:
     return f"{CONTRACT.base_path}/api/{user}/tasks"
+
+
+def labels(user: str) -> str:
+    return f"{CONTRACT.base_path}/api/{user}/labels"

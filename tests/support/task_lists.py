@@ -13,7 +13,9 @@ WRONG = """
                count(*) FILTER (WHERE deleted_at IS NULL) AS tasks,
                count(*) FILTER (WHERE deleted_at IS NULL AND completed) AS completed,
                max(change) AS change,
-               count(*) FILTER (WHERE change > 0) - count(DISTINCT change) FILTER (WHERE change > 0) AS repeated
+               -- Tasks of one change were written by one transaction.
+               count(DISTINCT (change, xmin::text)) FILTER (WHERE change > 0)
+                   - count(DISTINCT change) FILTER (WHERE change > 0) AS repeated
         FROM task GROUP BY user_id
     )
     SELECT format(
