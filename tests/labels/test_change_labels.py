@@ -159,6 +159,15 @@ def test_client_in_the_middle_of_the_changes_misses_no_task(
     assert copy.restarts == 0
 
 
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_change_without_a_label_is_422(client: httpx.Client, user: str, method: str) -> None:
+    create(client, user, ["work"])
+    answer = client.request(method, labels(user), json={"name": "job"} if method == "PATCH" else None)
+    assert answer.status_code == 422
+    assert [(error["code"], error["parameter"]) for error in answer.json()["errors"]] == [("required", "label")]
+    assert all_labels(client, user) == [{"name": "work", "tasks": 1, "completed": 0}]
+
+
 def test_name_that_is_too_long_in_normal_form_is_422(client: httpx.Client, user: str) -> None:
     create(client, user, ["work"])
     answer = client.patch(labels(user), params={"label": "work"}, json={"name": "\u0958" * 50})

@@ -138,7 +138,19 @@ WRITES: list[Write] = [
     lambda client, user, task, *_: client.delete(f"{tasks(user)}/{task}"),
     lambda client, user, task, *_: client.post(f"{tasks(user)}/{task}/restore"),
     lambda client, user, _, name, __: client.post(tasks(user), json={"title": "new", "labels": [name]}),
+    lambda client, user, task, name, _: client.post(f"{tasks(user)}/batch", json=batch(task, name)),
 ]
+
+
+def batch(task: int, name: str) -> dict[str, object]:
+    """Returns a batch that changes a task, and then one with a smaller id."""
+    changes = {"type": "update", "changes": {"labels": [name]}}
+    return {
+        "commands": [
+            {**changes, "id": "a", "task_id": task},
+            {**changes, "id": "b", "task_id": task // 2 + 1},
+        ]
+    }
 
 
 def write_at_random(client: httpx.Client, user: str, seed: int) -> None:
