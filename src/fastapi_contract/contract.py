@@ -73,7 +73,7 @@ class Operation:
         """Returns the operation's URL, without scheme and host.
 
         `values` are those of path and query parameters, by name. Each is percent-encoded as a whole, so that a value in
-        the path is always one segment. An array is written as the contract says (`explode`).
+        the path is always one segment. An array is written as the contract says (`explode`); an empty one is left out.
 
         Raises ValueError for an unknown parameter, and for a path parameter that is missing or empty.
 
@@ -89,11 +89,14 @@ class Operation:
         query = {name: value for name, value in values.items() if name not in self.template.names}
         if unknown := query.keys() - self._explode.keys():
             raise ValueError(f"{self.id} has no parameter named {', '.join(sorted(unknown))}.")
-        return f"{url}?" + "&".join([part for name, value in query.items() for part in self._query_parts(name, value)])
+        parts = [part for name, value in query.items() for part in self._query_parts(name, value)]
+        return f"{url}?{'&'.join(parts)}" if parts else url
 
     def _query_parts(self, name: str, value: Value | list[Value]) -> list[str]:
         if not isinstance(value, list):
             return [f"{name}={percent_encoded(value)}"]
+        if not value:
+            return []
         items = [percent_encoded(item) for item in value]
         return [f"{name}={item}" for item in (items if self._explode[name] else [",".join(items)])]
 

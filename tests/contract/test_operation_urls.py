@@ -5,8 +5,11 @@ import copy
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path as FilePath
+from typing import Any
 from urllib.parse import unquote
+from uuid import UUID
 
 import httpx
 import pytest
@@ -16,7 +19,7 @@ from todo_contract import models
 from fastapi_contract.contract import Contract, Operation
 from fastapi_contract.generation import codegen
 from support import ROOT
-from support.edited_contract import ITEM, LIST, contract
+from support.edited_contract import ITEM, LIST, Document, contract
 from support.prefix_proxy import prefix_proxy
 from support.service import SECRET
 from support.serving import serving
@@ -49,6 +52,42 @@ class TestUrl:
     def test_query_parameters_follow_the_path(self, operations: dict[str, Operation]) -> None:
         url = operations["listTasks"].url(user_id="u", completed=True, include_total=False, limit=2, cursor="a&b")
         assert url == LIST.format(user_id="u") + "?completed=true&include_total=false&limit=2&cursor=a%26b"
+
+    @pytest.mark.parametrize(
+        ("values", "query"),
+        [
+            pytest.param({"each": ["a", "b&c", "d,e"]}, "?each=a&each=b%26c&each=d%2Ce", id="exploded array"),
+            pytest.param({"all": ["a", "b&c", "d,e"]}, "?all=a,b%26c,d%2Ce", id="array with commas"),
+            pytest.param({"each": ["a"], "all": ["b"], "one": "c"}, "?each=a&all=b&one=c", id="several parameters"),
+            pytest.param({"each": [True, 1, 0.5]}, "?each=true&each=1&each=0.5", id="items of other types"),
+            pytest.param({"each": [], "all": []}, "", id="empty arrays"),
+            pytest.param({"each": [], "one": "a"}, "?one=a", id="empty array before a value"),
+            pytest.param({"one": date(2026, 12, 24)}, "?one=2026-12-24", id="date"),
+            pytest.param(
+                {"one": datetime(2026, 1, 2, 3, 4, 5, 6, UTC)}, "?one=2026-01-02T03%3A04%3A05.000006Z", id="UTC"
+            ),
+            pytest.param(
+                {"one": datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=2)))},
+                "?one=2026-01-02T00%3A00%3A00%2B02%3A00",
+                id="time with an offset",
+            ),
+            pytest.param({"one": UUID(int=1)}, "?one=00000000-0000-0000-0000-000000000001", id="UUID"),
+            pytest.param(
+                {"all": [date(2026, 12, 24), date(1, 1, 1)]}, "?all=2026-12-24,0001-01-01", id="array of dates"
+            ),
+        ],
+    )
+    def test_value_of_a_query_is_written_as_the_contract_says(self, values: dict[str, Any], query: str) -> None:
+        texts = {"type": "array", "items": {"type": "string"}}
+        schemas = {"each": ({}, texts), "all": ({"explode": False}, texts), "one": ({}, {"type": "string"})}
+
+        def edit(document: Document) -> None:
+            document["paths"][LIST]["get"]["parameters"] += [
+                {"name": name, "in": "query", **style, "schema": schema} for name, (style, schema) in schemas.items()
+            ]
+
+        url = contract(edit).operations["listTasks"].url(user_id="u", **values)
+        assert url == LIST.format(user_id="u") + query
 
     @pytest.mark.parametrize(
         ("values", "names"),
