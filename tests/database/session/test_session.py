@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -159,6 +160,23 @@ class TestTimes:
 
         name = urlsplit(empty_database_url).path[1:]
         execute(empty_database_url, f"ALTER DATABASE \"{name}\" SET TimeZone = '{zone}'")
+        run(empty_database_url, test)
+
+    @pytest.mark.parametrize("style", ["ISO, MDY", "German"])
+    def test_first_and_last_day_and_time_are_written_as_they_are(self, empty_database_url: str, style: str) -> None:
+        """asyncpg would write some of them as infinity."""
+        days = [date.min, date(2000, 1, 1), date.max]
+        times = [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
+
+        async def test(database: Database) -> None:
+            columns = "$1::date[], $2::timestamptz[], isfinite(($1::date[])[1]), isfinite(($1::date[])[3])"
+            read = Statement(f"SELECT {columns}", ("days", "times"))
+            row = await database.session().fetch_one(read, days=days, times=times)
+            assert row is not None
+            assert list(row) == [days, times, True, True]
+
+        name = urlsplit(empty_database_url).path[1:]
+        execute(empty_database_url, f"ALTER DATABASE \"{name}\" SET DateStyle = '{style}'")
         run(empty_database_url, test)
 
 
