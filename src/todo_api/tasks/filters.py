@@ -18,6 +18,10 @@ NEWEST = "-created_at"
 _PAGE = {"cursor", "offset", "limit", "include_total"}
 """The parameters that choose a page of the same list."""
 
+BEGIN = time()
+END = time.max.replace(fold=1)
+"""Of a day. If the clock is set back before midnight, the day ends at the second time."""
+
 
 class Filters(NamedTuple):
     """Which tasks a list has, in which order. A filter that is None or empty selects all."""
@@ -36,13 +40,13 @@ class Filters(NamedTuple):
     words: str | None = None
     sort: str = NEWEST
 
-    def midnight(self, day: date) -> datetime:
-        """Returns the time at which a day begins, in UTC."""
+    def moment(self, day: date, clock: time) -> datetime:
+        """Returns in UTC when a clock of the zone shows this time of a day."""
         try:
-            return datetime.combine(day, time(), self.zone).astimezone(UTC)
+            return datetime.combine(day, clock, self.zone).astimezone(UTC)
         except OverflowError:
             # Of the years 1 and 9999 a part is outside what Python and the contract can express.
-            return datetime.combine(day, time(), UTC)
+            return datetime.combine(day, clock, UTC)
 
     def today(self, now: datetime) -> date:
         return now.astimezone(self.zone).date()
@@ -70,7 +74,7 @@ def filters_of(query: models.ListTasksParametersQuery) -> Filters:
 def scope_of(query: models.ListTasksParametersQuery) -> str:
     """Returns a text of the filters and the order, to which a cursor belongs."""
     given: Mapping[str, Any] = {name: getattr(query, name) for name in query.model_fields_set - _PAGE}
-    return "&".join(f"{name}={given[name]}" for name in sorted(given))
+    return "&".join(f"{name}={given[name]!r}" for name in sorted(given))
 
 
 NO_FILTERS = Filters()

@@ -5,7 +5,7 @@ statement of a page depends on which filters are given (`Shape`), and not on the
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -36,7 +36,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from todo_api.tasks.filters import NEWEST, Filters
+from todo_api.tasks.filters import BEGIN, END, NEWEST, Filters
 from todo_api.tasks.table import due, task, task_label, task_list, task_search
 from todo_api.tasks.writes import columns, is_live, list_of_owner, of_owner, tags
 
@@ -122,16 +122,16 @@ def values_of(filters: Filters, now: datetime) -> dict[str, Any]:
     found: dict[str, Any] = {f"label_{number}": label for number, label in enumerate(filters.labels)}
     days: dict[str, tuple[date, datetime]] = {}
     if filters.due_after is not None:
-        following = min(filters.due_after, date.max - timedelta(1)) + timedelta(1)
-        days["after"] = following, filters.midnight(following)
+        days["after"] = filters.due_after, filters.moment(filters.due_after, END)
     if filters.due_before is not None:
-        days["before"] = filters.due_before, filters.midnight(filters.due_before)
+        days["before"] = filters.due_before, filters.moment(filters.due_before, BEGIN)
     if filters.overdue is not None:
         days["overdue"] = filters.today(now), now
     for name, (day, moment) in days.items():
         # `due` is compared, too, so that the index can be used. A day counts as its end in UTC.
-        midnight = datetime.combine(day, time(), UTC)
-        key = min(midnight, moment) if name == "after" else max(midnight, moment)
+        key = min(datetime.combine(day, END, UTC), moment)
+        if name != "after":
+            key = max(datetime.combine(day, BEGIN, UTC), moment)
         found |= {f"{name}_day": day, f"{name}_at": moment, f"{name}_key": key}
     return found | {
         "completed": filters.completed,
@@ -295,7 +295,7 @@ def _conditions(shape: Shape) -> Iterator[ColumnElement[bool]]:
         yield task.c.priority == any_(bindparam("priorities", type_=ARRAY(String)))
     if shape.due_after:
         at, day, key = _due_parameters("after")
-        yield and_(due >= key, or_(task.c.due_at >= at, task.c.due_date >= day))
+        yield and_(due > key, or_(task.c.due_at > at, task.c.due_date > day))
     if shape.due_before:
         at, day, key = _due_parameters("before")
         yield and_(due < key, or_(task.c.due_at < at, task.c.due_date < day))

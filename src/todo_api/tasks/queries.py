@@ -25,6 +25,7 @@ from todo_api.tasks.table import task, task_list
 from todo_api.tasks.writes import by_id, columns, is_live, of_owner
 
 _read_task = reader(models.Task)
+utc_now = partial(datetime.now, UTC)
 _WIDTH = len(columns)
 
 
@@ -115,7 +116,7 @@ async def list_page(
     # One more task than requested shows whether there is a next page.
     parameters: dict[str, Any] = {"owner": owner, "limit": limit + 1, "offset": offset, "tags": known}
     if filters is not NO_FILTERS:
-        parameters |= lists.values_of(filters, datetime.now(UTC))
+        parameters |= lists.values_of(filters, utc_now())
     if after is not None:
         parameters |= after._asdict()
     head, *rows = await session.fetch_all(statement, **parameters)
