@@ -152,7 +152,7 @@ Cursor = TypeAliasType(
         Field(
             description="Opaque position in the task list of one user.",
             examples=["AAZg4T72SSAAAAAAAAAAK1Ke0dY"],
-            max_length=550,
+            max_length=560,
             min_length=27,
             pattern="^[A-Za-z0-9_-]+$",
         ),

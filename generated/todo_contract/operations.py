@@ -9,7 +9,7 @@ from fastapi_contract.responses.answers import Answer
 from fastapi_contract.responses.streams import Stream
 from todo_contract import models
 
-CONTRACT = "1d52cd8bcac3df95"
+CONTRACT = "74c072aa1fc5da98"
 """Digest of the contract that all of generated/ is from."""
 
 
