@@ -22,14 +22,18 @@ from sqlalchemy import (
     ClauseElement,
     Column,
     Delete,
+    Function,
     Insert,
     Join,
+    Lateral,
     Select,
     Subquery,
     Table,
+    TableValuedAlias,
     Update,
     and_,
     bindparam,
+    func,
     not_,
     or_,
     select,
@@ -44,12 +48,16 @@ from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, Groupin
 from sqlalchemy.sql.visitors import iterate
 
 from support import ROOT
+from support.operations import CONTRACT
 from todo_api.database import statement as database_statement
 from todo_api.database.statement import Statement
-from todo_api.tasks.table import task
+from todo_api.tasks.table import task, task_search
 
 SOURCE = ROOT / "src/todo_api"
 MAKERS = {"prepare", "Statement"}
+SORTS: list[str] = CONTRACT.document["components"]["parameters"]["SortParam"]["schema"]["enum"]
+VALUES: dict[Any, list[Any]] = {bool: [False, True], bool | None: [None, False, True], int: [0, 1, 2]}
+"""The values of arguments by their types. The first one of a field is that of none."""
 
 
 # --- the statements of a module
@@ -109,9 +117,11 @@ def all_arguments(function: Any, module: ModuleType) -> Iterator[dict[str, Any]]
         yield dict(zip(names, values, strict=True))
 
 
-def all_values(function: Any, hint: object, module: ModuleType) -> list[Any]:
-    if hint is bool:
-        return [False, True]
+def all_values(function: Any, hint: Any, module: ModuleType) -> list[Any]:
+    if hint in VALUES:
+        return VALUES[hint]
+    if hasattr(hint, "_fields"):
+        return all_tuples(hint)
     if get_origin(hint) is Literal:
         return list(get_args(hint))
     if hint == frozenset[str]:
@@ -119,6 +129,15 @@ def all_values(function: Any, hint: object, module: ModuleType) -> list[Any]:
         columns = [[each.name for each in table.c if each.name not in {"id", "user_id"}] for table in tables]
         return [frozenset(some) for names in columns for some in (*zip(names, strict=True), names)]
     raise AssertionError(f"{function.__name__} has an argument of {hint}: add its values here")
+
+
+def all_tuples(kind: Any) -> list[Any]:
+    """Returns a tuple for each value of each field, without and with all other fields."""
+    hints = get_type_hints(kind)
+    values = {name: VALUES.get(hints[name]) or SORTS for name in kind._fields}
+    none, all_fields = ({name: each[number] for name, each in values.items()} for number in (0, -1))
+    others = [{**rest, name: each} for rest in (none, all_fields) for name in values for each in values[name]]
+    return [*dict.fromkeys(kind(**each) for each in others)]
 
 
 def calls(path: Path) -> dict[int, str]:
@@ -160,18 +179,23 @@ def conditions(clause: object) -> Iterable[object]:
 def is_of_owner(statement: ClauseElement) -> bool:
     """Whether each part of a statement is filtered by the owner, or inserts rows of the owner."""
     parts = [part for part in iterate(statement) if isinstance(part, Select | Update | Delete | Insert)]
-    return bool(parts) and all(part_is_of_owner(part) or is_of_parts(part) or forgets(part) for part in parts)
+    kinds = part_is_of_owner, is_of_parts, forgets, finds_words
+    return bool(parts) and all(any(is_kind(part) for is_kind in kinds) for part in parts)
 
 
 def is_of_parts(part: Select[Any] | Update | Delete | Insert) -> bool:
     """Whether a part reads no table, only other parts of the statement, which are checked themselves."""
-    return isinstance(part, Select) and all(map(reads_no_table, part.get_final_froms()))
+    return isinstance(part, Select) and all(map(reads_no_table, froms(part)))
+
+
+def froms(part: Select[Any]) -> Iterable[object]:
+    return part.get_final_froms()
 
 
 def reads_no_table(clause: object) -> bool:
     if isinstance(clause, Join):
         return reads_no_table(clause.left) and reads_no_table(clause.right)
-    return isinstance(clause, CTE | Subquery)
+    return isinstance(clause, CTE | Subquery | Lateral | TableValuedAlias)
 
 
 def forgets(part: Select[Any] | Update | Delete | Insert) -> bool:
@@ -179,6 +203,17 @@ def forgets(part: Select[Any] | Update | Delete | Insert) -> bool:
     oldest = [each for each in iterate(part) if isinstance(each, Column) and each.name == "created_at"]
     tables = {each.name for each in iterate(part) if isinstance(each, Table)}
     return isinstance(part, Select | Delete) and tables == {"kept_answer"} and bool(oldest)
+
+
+def finds_words(part: Select[Any] | Update | Delete | Insert) -> bool:
+    """Whether a part returns only ids of tasks that have words of the owner: `task_query` makes them the owner's own.
+    Another part reads the tasks."""
+    if not isinstance(part, Select) or not all(each is task_search or reads_no_table(each) for each in froms(part)):
+        return False
+    returned = {each.name for each in part.selected_columns if isinstance(each, Column)}
+    queries = [each for each in iterate(part) if isinstance(each, Function) and each.name == "task_query"]
+    owners = [next(iter(query.clauses)) for query in queries]
+    return returned <= {"id"} and bool(owners) and all(getattr(owner, "key", None) == "owner" for owner in owners)
 
 
 def part_is_of_owner(part: Select[Any] | Update | Delete | Insert) -> bool:
@@ -226,6 +261,7 @@ def test_statements_are_created_only_in_queries() -> None:
 OWNED = task.c.user_id == bindparam("owner")
 ONE = task.c.id == bindparam("task_id")
 DONE = task.c.completed == bindparam("completed")
+WORDS = func.task_query(bindparam("owner"), bindparam("words"))
 
 
 class TestOwnerCheck:
@@ -248,13 +284,17 @@ class TestOwnerCheck:
             insert_into(task).from_select(["user_id", "title"], select(task.c.user_id, task.c.title).where(ONE)),
             insert_into(task).from_select(["user_id", "title"], select(task.c.title, task.c.user_id).where(OWNED)),
             text("DELETE FROM task WHERE user_id = :owner"),
+            select(task_search.c.id).where(task_search.c.words.op("@@")(func.task_query(bindparam("user"), "a"))),
+            select(task_search.c.words).where(task_search.c.words.op("@@")(WORDS)),
+            select(task_search.c.id),
+            select(task.c.id).where(task.c.title == WORDS),
         ],
         ids=[
             "all rows", "by id", "owner in OR", "owner in NOT", "another operator", "another parameter",
             "another column", "subquery without owner", "update by id", "owner only in SET", "delete by id",
             "insert without owner", "insert with another owner", "insert of all rows",
             "insert with a title as the owner",
-            "text",
+            "text", "words of another user", "words returned", "all words", "query of words for another table",
         ],
     )  # fmt: skip
     def test_statement_without_the_owner_is_detected(self, clause: ClauseElement) -> None:
@@ -268,8 +308,12 @@ class TestOwnerCheck:
             select(task).where(OWNED, or_(ONE, DONE)),
             select(task).where(OWNED, task.c.id.in_(select(task.c.id).where(OWNED))),
             insert_into(task).from_select(["user_id", "title"], select(task.c.user_id, task.c.title).where(OWNED)),
+            select(task_search.c.id).where(task_search.c.words.op("@@")(WORDS)),
         ],
-        ids=["owner alone", "nested AND", "AND with OR", "owner in subquery too", "insert of the owner's rows"],
-    )
+        ids=[
+            "owner alone", "nested AND", "AND with OR", "owner in subquery too", "insert of the owner's rows",
+            "the owner's words",
+        ],
+    )  # fmt: skip
     def test_statement_with_the_owner_is_accepted(self, clause: ClauseElement) -> None:
         assert is_of_owner(clause)

@@ -3,14 +3,13 @@
 Whatever sends valid values, derived or random, asks here which ones the service accepts."""
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from todo_api.tasks.cursor import ChangePosition, Position, encode, encode_change
+from todo_api.tasks.rules import MAX_LABEL, key_of, normalized
 
-_MAX_LABEL = 50
 _ZONES = ["UTC", "Europe/Berlin", "America/Argentina/ComodRivadavia", "Etc/GMT+12"]
 
 
@@ -30,7 +29,7 @@ RULES = {
     ),
     "labels differ in more than case": Rule({"labels": ["home", "Home"]}, "duplicate_items", _LABEL),
     # In NFC this letter is two characters.
-    "labels are short in normal form": Rule({"labels": ["\u0958" * _MAX_LABEL]}, "too_long", _LABEL),
+    "labels are short in normal form": Rule({"labels": ["\u0958" * MAX_LABEL]}, "too_long", _LABEL),
     "commands have ids of their own": Rule(
         {"commands": [{"type": "delete", "id": "a", "task_id": 1}] * 2}, "invalid", re.compile(r"/commands/\d+/id$")
     ),
@@ -78,5 +77,5 @@ def accepted(value: Any) -> Any:
 
 
 def _accepted_labels(labels: list[str]) -> list[str]:
-    by_key = {unicodedata.normalize("NFC", label).lower(): label for label in labels}
-    return [label for key, label in by_key.items() if len(unicodedata.normalize("NFC", label)) <= _MAX_LABEL]
+    by_key = {key_of(label): label for label in labels}
+    return [label for label in by_key.values() if len(normalized(label)) <= MAX_LABEL]

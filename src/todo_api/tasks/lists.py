@@ -160,7 +160,7 @@ def page(
     elif shape.by.key is due:
         # In both directions, tasks that are never due are last, which is not the order of one index.
         parts = [] if undated else [tasks.sorted(due.is_not(None), *known, after=after)]
-        if not shape.is_dated:
+        if undated or not shape.is_dated:
             parts.append(tasks.never_due(*known, after=undated))
         rows = _joined(*parts)
     else:

@@ -14,6 +14,7 @@ import pytest
 
 from support.operations import tasks
 from support.service import Service
+from todo_api.tasks.cursor import Position, encode
 
 FILTERS: dict[str, dict[str, str]] = {
     "all": {},
@@ -67,6 +68,15 @@ def test_cursor_of_version_2_0_0_is_valid_without_a_filter(
     cursor = urlsafe_b64encode(packed + digest).rstrip(b"=").decode()
     assert client.get(tasks(user), params={"cursor": cursor}).json()["items"] == created[3:]
     assert client.get(tasks(user), params={"cursor": cursor, "completed": "true"}).status_code == 422
+
+
+def test_cursor_without_a_time_in_a_list_of_due_tasks_has_no_next_page(client: httpx.Client, user: str) -> None:
+    """The service makes none, and the digest of a cursor is no signature."""
+    client.post(tasks(user), json={"title": "x", "due_date": "2026-12-24"})
+    filters = {"sort": "due", "due_after": "2026-01-01"}
+    forged = encode(user, Position(None, 1), "due_after=2026-01-01&sort=due")
+    page = client.get(tasks(user), params={"cursor": forged, **filters})
+    assert (page.status_code, page.json()["items"]) == (200, [])
 
 
 def test_cursor_of_a_task_that_was_changed_or_deleted_is_valid(
