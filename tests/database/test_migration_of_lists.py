@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import asyncpg
 import pytest
 
+from support.migrations import INDEXES, INVALID_INDEXES, blocked_by, connected, value, while_indexing
 from support.task_lists import old_writers, wrong_lists
 from todo_api.database.failures import PermanentDatabaseError
 from todo_api.database.migrate import downgrade, upgrade
@@ -20,32 +21,7 @@ FILL = """
     FROM generate_series(0, 349) AS number, generate_series(1, number % 10) AS n
     UNION ALL SELECT 'z', 'last', false
 """
-INVALID_INDEXES = "SELECT count(*) FROM pg_index WHERE NOT indisvalid OR NOT indisready"
-INDEXES = "SELECT array_agg(indexname::text ORDER BY indexname) FROM pg_indexes WHERE tablename = 'task'"
 TASKS = "SELECT array_agg((id, user_id, title, completed, created_at, updated_at)::text ORDER BY id) FROM task"
-BLOCKED = "SELECT pid FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid)) AND query ~ $2"
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def value(url: str, query: str) -> object:
-    async with connected(url) as connection:
-        return await connection.fetchval(query)
-
-
-async def blocked_by(holder: asyncpg.Connection, observer: asyncpg.Connection, statement: str = "") -> int:
-    """Waits until a statement of another connection waits for `holder`, and returns the process id."""
-    async with asyncio.timeout(60):
-        while (pid := await observer.fetchval(BLOCKED, holder.get_server_pid(), statement)) is None:
-            await asyncio.sleep(0.005)
-    return int(pid)
 
 
 async def prepare(url: str) -> None:
@@ -73,7 +49,7 @@ def test_lists_are_right_though_old_processes_write_during_the_migration(
             async with asyncio.timeout(60):
                 while (before := writes[0]) < 100:
                     await asyncio.sleep(0.01)
-                await asyncio.to_thread(upgrade, url)
+                await asyncio.to_thread(upgrade, url, revision="0002")
                 after = writes[0]
                 while writes[0] < after + 100:
                     await asyncio.sleep(0.01)
@@ -115,14 +91,6 @@ async def while_counting(url: str) -> AsyncIterator[asyncpg.Connection]:
         await writing.execute("ROLLBACK")
 
 
-@asynccontextmanager
-async def while_indexing(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """An open transaction has an old snapshot: a concurrent build of an index waits for its end."""
-    async with connected(url) as reading, reading.transaction(isolation="repeatable_read"):
-        await reading.fetchval("SELECT count(*) FROM pg_class")
-        yield reading
-
-
 @pytest.mark.parametrize("obstacle", [while_counting, while_indexing], ids=["while counting", "while indexing"])
 def test_migration_that_was_interrupted_succeeds_when_run_again(
     empty_database_url: str, obstacle: Callable[[str], AbstractAsyncContextManager[asyncpg.Connection]]
@@ -132,13 +100,13 @@ def test_migration_that_was_interrupted_succeeds_when_run_again(
         await prepare(url)
         async with old_writers(url, USERS), connected(url) as observer:
             async with obstacle(url) as holder:
-                migrating = asyncio.create_task(asyncio.to_thread(upgrade, url))
+                migrating = asyncio.create_task(asyncio.to_thread(upgrade, url, revision="0002"))
                 pid = await blocked_by(holder, observer, "WITH RECURSIVE users|CREATE INDEX CONCURRENTLY")
                 await observer.fetchval("SELECT pg_terminate_backend($1)", pid)
                 with pytest.raises(PermanentDatabaseError, match="terminating connection due to administrator command"):
                     await migrating
             assert await observer.fetchval("SELECT version_num FROM alembic_version") == "0001"
-            await asyncio.to_thread(upgrade, url)
+            await asyncio.to_thread(upgrade, url, revision="0002")
         await check(url)
 
     asyncio.run(run())
@@ -148,7 +116,7 @@ def test_downgrade_that_was_interrupted_succeeds_when_run_again(empty_database_u
     async def run() -> None:
         url = empty_database_url
         await prepare(url)
-        await asyncio.to_thread(upgrade, url)
+        await asyncio.to_thread(upgrade, url, revision="0002")
         async with old_writers(url, USERS), connected(url) as observer:
             async with while_indexing(url) as holder:
                 migrating = asyncio.create_task(asyncio.to_thread(downgrade, url, "0001"))
@@ -158,7 +126,7 @@ def test_downgrade_that_was_interrupted_succeeds_when_run_again(empty_database_u
                     await migrating
             await asyncio.to_thread(downgrade, url, "0001")
             assert await value(url, INDEXES) == ["task_list", "task_list_completed", "task_pkey"]
-            await asyncio.to_thread(upgrade, url)
+            await asyncio.to_thread(upgrade, url, revision="0002")
         await check(url)
 
     asyncio.run(run())
@@ -169,7 +137,7 @@ def test_downgrade_and_upgrade_keep_tasks_and_drop_tombstones(empty_database_url
         url = empty_database_url
         await prepare(url)
         before = await value(url, TASKS)
-        await asyncio.to_thread(upgrade, url)
+        await asyncio.to_thread(upgrade, url, revision="0002")
         assert await value(url, TASKS) == before
         async with connected(url) as connection:
             await connection.execute("INSERT INTO task (user_id, title, deleted_at) VALUES ('z', 'x', now())")
@@ -177,7 +145,7 @@ def test_downgrade_and_upgrade_keep_tasks_and_drop_tombstones(empty_database_url
         await asyncio.to_thread(downgrade, url, "0001")
         assert await value(url, TASKS) == before
         assert await value(url, INDEXES) == ["task_list", "task_list_completed", "task_pkey"]
-        await asyncio.to_thread(upgrade, url)
+        await asyncio.to_thread(upgrade, url, revision="0002")
         assert await value(url, TASKS) == before
         await check(url)
 

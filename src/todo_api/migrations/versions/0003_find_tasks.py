@@ -173,13 +173,14 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # First, so that the service of this version can run if the rest, one transaction, is not reached.
+    with op.get_context().autocommit_block():
+        for name in INDEXES:
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
     for name in LABELS_TRIGGERS:
         op.execute(f"DROP TRIGGER IF EXISTS {name} ON task")
     op.execute("DROP FUNCTION IF EXISTS count_task_labels, label_key, task_fold")
     op.execute("DROP TYPE IF EXISTS named_task_label")
     op.execute("DROP TABLE IF EXISTS task_label, task_label_count")
-    with op.get_context().autocommit_block():
-        for name in INDEXES:
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
     names = ("due_date", "due_at", "priority", "labels", "external_id")
     op.execute(f"ALTER TABLE task {', '.join(f'DROP COLUMN {name}' for name in names)}")
