@@ -178,9 +178,19 @@ def conditions(clause: object) -> Iterable[object]:
 
 def is_of_owner(statement: ClauseElement) -> bool:
     """Whether each part of a statement is filtered by the owner, or inserts rows of the owner."""
-    parts = [part for part in iterate(statement) if isinstance(part, Select | Update | Delete | Insert)]
-    kinds = part_is_of_owner, is_of_parts, forgets, finds_words
+    parts, kinds = parts_of(statement), (part_is_of_owner, is_of_parts, forgets, finds_words)
     return bool(parts) and all(any(is_kind(part) for is_kind in kinds) for part in parts)
+
+
+def parts_of(statement: ClauseElement) -> list[Select[Any] | Update | Delete | Insert]:
+    """Returns also those that only a column or a value refers to, such as the other parts of UPDATE … FROM."""
+    found, waiting = dict[int, Any](), list[Any]([statement])
+    while waiting:
+        if isinstance(each := waiting.pop(), ClauseElement) and id(each) not in found:
+            found[id(each)] = each
+            waiting += [*each.get_children(), getattr(each, "table", None)]
+            waiting += (getattr(each, "_values", None) or {}).values()
+    return [each for each in found.values() if isinstance(each, Select | Update | Delete | Insert)]
 
 
 def is_of_parts(part: Select[Any] | Update | Delete | Insert) -> bool:
@@ -288,13 +298,14 @@ class TestOwnerCheck:
             select(task_search.c.words).where(task_search.c.words.op("@@")(WORDS)),
             select(task_search.c.id),
             select(task.c.id).where(task.c.title == WORDS),
+            update_of(task).where(OWNED, task.c.id == select(task.c.id).where(DONE).cte().c.id),
         ],
         ids=[
             "all rows", "by id", "owner in OR", "owner in NOT", "another operator", "another parameter",
             "another column", "subquery without owner", "update by id", "owner only in SET", "delete by id",
             "insert without owner", "insert with another owner", "insert of all rows",
-            "insert with a title as the owner",
-            "text", "words of another user", "words returned", "all words", "query of words for another table",
+            "insert with a title as the owner", "text", "words of another user", "words returned", "all words",
+            "query of words for another table", "update from any rows",
         ],
     )  # fmt: skip
     def test_statement_without_the_owner_is_detected(self, clause: ClauseElement) -> None:
