@@ -16,6 +16,7 @@ import asyncpg
 import httpx
 import pytest
 from structlog.testing import capture_logs
+from todo_contract import models
 
 from support.databases import execute, new_database
 from support.pgbouncer import pgbouncer
@@ -181,13 +182,9 @@ class TestTransaction:
             async with Database(url) as database:
                 with pytest.raises(DatabaseUnavailableError):
                     async with database.session().transaction() as session:
-                        await queries.create(session, user, {"title": "kept?", "completed": False}, max_tasks=9)
-                        await queries.create(
-                            session,
-                            user,
-                            {"title": "x", "description": f"reject INSERT {sqlstate} {ALWAYS}", "completed": False},
-                            max_tasks=9,
-                        )
+                        for description in None, f"reject INSERT {sqlstate} {ALWAYS}":
+                            task = models.TaskCreate(title="x", description=description)
+                            await queries.create(session, user, task.model_dump(), max_tasks=9)
                 assert (await queries.list_changes(database.session(), user, since=None, limit=9)).changed == []
                 assert await fetch_value(url, "SELECT last_value FROM tries") == 2
 

@@ -11,13 +11,13 @@ from starlette.types import Receive, Scope, Send
 
 from fastapi_contract.contract import Operation
 from fastapi_contract.problems import TooManyRequests, ValidationFailed, problem_response, problem_types
-from fastapi_contract.responses.negotiation import NotAcceptable
 from fastapi_contract.validation.input_errors import MAX_DETAIL, InputError
-from support.operations import every_operation, owned, secured, send, tasks
+from support.operations import CONTRACT, every_operation, owned, secured, send, tasks
 from support.service import WATCH, Service, comparable, running, settings_for
 from todo_api.app import create_app
 from todo_api.database.session import Session
 from todo_api.tasks import queries
+from todo_api.tasks.problems import CommandStopped
 
 
 @pytest.fixture(scope="module")
@@ -244,8 +244,12 @@ def test_app_that_sends_no_response_is_a_500_problem(service: Service, monkeypat
 
 class TestProblemTypes:
     def test_problem_types_are_those_of_the_contract(self) -> None:
-        # Only an operation with a choice of media types sends it, and the contract has none.
-        assert WATCH.problem_types == problem_types().keys() - {NotAcceptable.type}
+        # A result of a batch has it, and no response.
+        assert WATCH.problem_types == problem_types().keys() - {CommandStopped.type}
+
+    def test_problem_types_of_a_batch_are_those_of_responses_and_its_own(self) -> None:
+        types = CONTRACT.document["components"]["schemas"]["CommandFailure"]["properties"]["type"]["enum"]
+        assert {*types} - WATCH.problem_types == {CommandStopped.type}
 
     @pytest.mark.parametrize("type_", problem_types())
     def test_problem_type_is_a_page_that_explains_it(self, service: Service, type_: str) -> None:

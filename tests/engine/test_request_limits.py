@@ -15,7 +15,7 @@ from fastapi_contract.validation.bodies import MAX_BODY
 from fastapi_contract.validation.input_errors import MAX_ERRORS
 from fastapi_contract.validation.parameters import MAX_QUERY
 from fastapi_contract.validation.strict_json import MAX_DEPTH, MAX_OBJECTS, MAX_VALUES, StrictJSONError, loads
-from support.operations import WITH_BODY, Form, every_operation, owned, path_of, resolve, send, with_body
+from support.operations import WITH_BODY, Form, every_operation, owned, request_of, resolve, send, with_body
 from support.raw import connect
 from support.schema_values import wrong
 from support.service import Service, running, settings_for
@@ -80,7 +80,7 @@ def test_errors_of_unknown_parameters_are_limited_to_100(either: Service) -> Non
 
 @with_body
 def test_declared_body_over_its_limit_is_413_before_it_is_read(either: Service, user: str, form: Form) -> None:
-    url = path_of(form.operation, user_id=user)
+    url = request_of(either.client(user), form, user).url.raw_path.decode()
     head = (
         f"{form.operation.method} {url} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {either.token(user)}\r\n"
         f"Content-Type: {form.media_type}\r\nContent-Length: {form.limit + 1}\r\n\r\n"

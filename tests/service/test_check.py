@@ -76,9 +76,11 @@ def test_check_names_the_use_of_a_model_that_is_not_generated(copy: Path) -> Non
     ("file", "old", "new", "difference"),
     [
         pytest.param("handlers.py", "_after(owner, query),\n", "(\n", "SyntaxError: ", id="syntax"),
-        pytest.param("handlers.py", "import cursor, queries", "import queries, cursors", "ImportError: ", id="import"),
+        pytest.param("handlers.py", "import cursor, ", "import cursors, ", "ImportError: ", id="import"),
         pytest.param("queries.py", "_get = prepare(", "_get = prepare(0, ", "TypeError: ", id="call"),
-        pytest.param("queries.py", "literal_column(", "literal(", "NameError: name 'literal' is not", id="name"),
+        pytest.param(
+            "queries.py", "_read_task = reader(", "_read_task = read(", "NameError: name 'read' is", id="name"
+        ),
     ],
 )
 def test_fault_of_a_handler_is_named_by_file_and_line(

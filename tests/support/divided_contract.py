@@ -34,4 +34,5 @@ def write(folder: Path) -> None:
 
 
 def _within(main: str, value: Any) -> str:
-    return json.dumps(value, indent=1).replace('"$ref": "#/', f'"$ref": "{main}#/')
+    # In `$ref`, and in the mapping of a discriminator.
+    return json.dumps(value, indent=1).replace('"#/components/', f'"{main}#/components/')
