@@ -13,6 +13,9 @@ from support.history.recording import History, Listing, Seen, contradiction
 
 NEW = Task("1 new", None, completed=False)
 DONE = NEW._replace(completed=True)
+ON, AT = "2026-12-24", "2026-12-24T17:30:00Z"
+ON_A_DAY, AT_A_TIME = NEW._replace(due_date=ON), NEW._replace(due_at=AT)
+LABELED = NEW._replace(labels=("a", "b"))
 VALUES = NEW._asdict()
 CREATED = Operation("create", 0, 1, 201, VALUES, task=NEW, version=1)
 
@@ -27,6 +30,14 @@ def missing(start: int, end: int) -> Operation:
 
 def toggle(start: int, end: int, task: Task, version: int) -> Operation:
     return Operation("toggle", start, end, 200, task=task, version=version)
+
+
+def patch(start: int, end: int, task: Task, version: int, **changes: object) -> Operation:
+    return Operation("patch", start, end, 200, changes, task=task, version=version)
+
+
+TIMED = patch(2, 3, AT_A_TIME, 2, due_at=AT)
+LABELING = patch(2, 9, LABELED, 2, labels=("a", "b"))
 
 
 def lost(name: str, start: int, if_match: int | None = None, **changes: object) -> Operation:
@@ -77,6 +88,9 @@ ACCEPTED = {
     "a restored task": [CREATED, deleted(2, 3), restored(4, 5, NEW, 3), get(6, 7, NEW, 3)],
     "a restored task that was not deleted": [CREATED, restored(2, 3, NEW, 1), get(4, 5, NEW, 1)],
     "a restored task of a lost deletion": [CREATED, lost("delete", 2), restored(3, 4, NEW, 3)],
+    "a day that clears the time": [CREATED, TIMED, patch(4, 5, ON_A_DAY, 3, due_date=ON)],
+    "no day, which keeps the time": [CREATED, TIMED, patch(4, 5, AT_A_TIME, 3, due_date=None)],
+    "two members at once": [CREATED, LABELING, patch(2, 9, LABELED._replace(priority="low"), 3, priority="low")],
     "a lost restoration": [CREATED, deleted(2, 3), lost("restore", 4), missing(5, 6), get(7, 8, NEW, 3)],
 }
 REJECTED = {
@@ -111,6 +125,13 @@ REJECTED = {
         restored(4, 5, NEW, 3),
         deletion(6, 7, 204, 1),
     ],
+    "a day beside the time": [CREATED, TIMED, patch(4, 5, AT_A_TIME._replace(due_date=ON), 3, due_date=ON)],
+    "labels lost by a change at once": [
+        CREATED,
+        LABELING,
+        patch(2, 9, NEW._replace(priority="low"), 3, priority="low"),
+    ],
+    "labels in another order": [CREATED, patch(2, 3, LABELED, 2, labels=("b", "a"))],
     "a restored task with another title": [CREATED, deleted(2, 3), restored(4, 5, DONE, 3)],
     "a restored task with its old version": [CREATED, deleted(2, 3), restored(4, 5, NEW, 1)],
     "404 for the restoration of a deleted task": [CREATED, deleted(2, 3), Operation("restore", 4, 5, 404)],
@@ -139,7 +160,7 @@ def test_contradiction_names_what_fits_and_what_does_not() -> None:
 def test_contradiction_names_an_old_answer_that_comes_later() -> None:
     text = contradiction([CREATED, toggle(2, 3, DONE, 2), toggle(4, 5, NEW, 3), get(6, 7, DONE, 2)])
     assert text is not None
-    assert text.splitlines()[-1].endswith("completed=True) version 2")
+    assert text.splitlines()[-1].endswith(f"{DONE} version 2")
 
 
 def listing(start: int, *tasks: tuple[int, Task, int]) -> Listing:

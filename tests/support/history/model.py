@@ -14,6 +14,16 @@ class Task(NamedTuple):
     title: str
     description: str | None
     completed: bool
+    due_date: str | None = None
+    due_at: str | None = None
+    priority: str = "normal"
+    labels: tuple[str, ...] = ()
+
+    def changed(self, changes: Mapping[str, Any]) -> "Task":
+        """The task after a request with these members: one due member clears the other."""
+        dues = {"due_date", "due_at"}
+        cleared = dict.fromkeys(dues, None) if any(changes.get(name) is not None for name in dues) else {}
+        return self._replace(**{**cleared, **changes})
 
 
 class State(NamedTuple):
@@ -74,7 +84,7 @@ def _create(state: State, operation: Operation) -> State | None:
 
 
 def _change(state: State, operation: Operation) -> State | None:
-    return state._replace(task=state.task._replace(**operation.changes)) if state.life == "present" else None
+    return state._replace(task=state.task.changed(operation.changes)) if state.life == "present" else None
 
 
 def _toggle(state: State, operation: Operation) -> State | None:

@@ -59,9 +59,22 @@ def _completion(random: random.Random, title: str) -> Changes:
     return {"completed": random.random() < 0.5}
 
 
+def _members(random: random.Random, title: str) -> dict[str, Any]:
+    """All members but the title, of which at most one due member is not null."""
+    dues = random.choice(["due_date", "due_at", None]), random.randrange(60)
+    return {
+        "description": random.choice([None, title]),
+        "completed": random.random() < 0.5,
+        "due_date": f"2026-12-{dues[1] % 28 + 1:02}" if dues[0] == "due_date" else None,
+        "due_at": f"2026-12-24T17:30:{dues[1]:02}.250000Z" if dues[0] == "due_at" else None,
+        "priority": random.choice(["low", "normal", "high", "urgent"]),
+        "labels": random.choice([(), (title,), (title, "home")]),
+    }
+
+
 def _update(random: random.Random, title: str) -> Changes:
-    members = {"title": title, "description": random.choice([None, title]), "completed": random.random() < 0.5}
-    return {name: members[name] for name in random.sample(sorted(members), random.randint(1, 3))}
+    members = {"title": title, **_members(random, title)}
+    return {name: members[name] for name in random.sample(sorted(members), random.randint(1, 4))}
 
 
 REQUESTS = {
@@ -82,7 +95,8 @@ _SHARES = [*(request.share for request in REQUESTS.values()), LIST_SHARE]
 
 def task_of(body: Mapping[str, Any]) -> Seen:
     """Return the task of an answer."""
-    return Seen(Task(body["title"], body["description"], body["completed"]), int(body["etag"].strip('"')))
+    members = {name: body[name] for name in Task._fields}
+    return Seen(Task(**members | {"labels": tuple(body["labels"])}), int(body["etag"].strip('"')))
 
 
 @dataclass
@@ -214,7 +228,7 @@ class Client:
 
     async def _create(self, slot: Slot) -> None:
         mark, history = str(next(self.workload.numbers)), self.workload.history
-        changes = {"title": f"{mark} new", "description": self.random.choice([None, mark]), "completed": False}
+        changes = {"title": f"{mark} new", **_members(self.random, mark), "completed": False}
         sent = await self._send("POST", slot.user, "", changes, {}, keyed=self.random.random() < KEYED)
         operation = Operation("create", sent.start, None, None, changes, client=self.number)
         if sent.answer is None:
