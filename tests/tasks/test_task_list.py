@@ -1,5 +1,5 @@
-"""The row of a user's list has the counts of its tasks after every sequence of writes: of this version, also at once,
-and of old processes and people, whose statements the triggers follow."""
+"""The row of a user's list has the counts of its tasks, and the rows of labels those of theirs, after every sequence of
+writes: of this version, also at once, and of old processes and people, whose statements the triggers follow."""
 
 import asyncio
 import random
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from support.operations import tasks
 from support.service import Service, running, settings_for
+from support.task_labels import wrong_labels
 from support.task_lists import OLD_WRITES, write_as_old_version, wrong_lists
 from todo_api.app import create_app
 
@@ -31,6 +32,12 @@ WRITES: dict[str, Write] = {
     "create with a used key": lambda client, user, _: client.post(
         tasks(user), json={"title": "x"}, headers={"Idempotency-Key": "used"}
     ),
+    "create with labels": lambda client, user, _: client.post(tasks(user), json={"title": "x", "labels": ["a", "B"]}),
+    "replace labels": lambda client, user, task: client.patch(f"{tasks(user)}/{task}", json={"labels": ["b", "c"]}),
+    "replace labels and complete": lambda client, user, task: client.put(
+        f"{tasks(user)}/{task}", json={"labels": ["C", "d"], "completed": True}
+    ),
+    "clear labels": lambda client, user, task: client.patch(f"{tasks(user)}/{task}", json={"labels": []}),
     "update": lambda client, user, task: client.put(f"{tasks(user)}/{task}", json={"title": "y"}),
     "reopen": lambda client, user, task: client.patch(f"{tasks(user)}/{task}", json={"completed": False}),
     "update conditionally": lambda client, user, task: client.put(
@@ -68,6 +75,11 @@ def write_old(url: str, kind: str, user: str, task: int) -> None:
     asyncio.run(run())
 
 
+def wrong(url: str, user: str) -> list[str]:
+    """Returns a line for each row of the list and of labels that differs from the tasks."""
+    return [*asyncio.run(wrong_lists(url, user)), *asyncio.run(wrong_labels(url, user))]
+
+
 def change_of(url: str, user: str) -> int:
     return sum(change for (change,) in query(url, "SELECT change FROM task_list WHERE user_id = $1", user))
 
@@ -97,7 +109,7 @@ def test_counts_are_right_after_each_write_and_the_change_rises(
             written = kind != "old delete" and (bool(ids) or "insert" in kind)
         after = change_of(database_url, user)
         assert after > before if written else after >= before
-        assert asyncio.run(wrong_lists(database_url, user)) == []
+        assert wrong(database_url, user) == []
     for completed, name in (None, "tasks"), (True, "completed"):
         parameters = {"include_total": "true", "limit": "1", **({"completed": "true"} if completed else {})}
         counted = f"SELECT coalesce(max({name}), 0) FROM task_list WHERE user_id = $1"  # noqa: S608
@@ -105,10 +117,13 @@ def test_counts_are_right_after_each_write_and_the_change_rises(
     client.close()
 
 
+LABEL = "UPDATE task SET labels = '{b,A,e}' WHERE user_id = $1 AND id = $2"
+
+
 def test_counts_are_right_after_concurrent_writes(
     service: Service, database_url: str, user: str, request: pytest.FixtureRequest
 ) -> None:
-    """Eight clients, one of them an old process, write the same tasks."""
+    """Eight clients, of which one is an old process and one a person, write the same tasks."""
 
     def write(number: int) -> list[int]:
         choose, client = random.Random(number), service.client(user)  # noqa: S311
@@ -116,7 +131,9 @@ def test_counts_are_right_after_concurrent_writes(
         for _ in range(40):
             ids = ids_of(database_url, user)
             task = choose.choice(ids) if ids else 1
-            if number:
+            if number == 1:
+                query(database_url, LABEL, user, task)
+            elif number:
                 codes.append(WRITES[choose.choice(list(WRITES))](client, user, task).status_code)
             else:
                 write_old(database_url, choose.choice(list(OLD_WRITES)), user, task)
@@ -125,14 +142,23 @@ def test_counts_are_right_after_concurrent_writes(
     with ThreadPoolExecutor(8) as threads:
         codes = [code for codes in threads.map(write, range(8)) for code in codes]
     assert set(codes) <= {200, 201, 204, 404, 409, 412}
-    assert asyncio.run(wrong_lists(database_url, user)) == []
+    assert wrong(database_url, user) == []
     written = sum(code < 300 for code in codes)
     request.node.user_properties.append(
-        ("figures", f"task lists: {written} concurrent writes and 40 old ones, 0 wrong")
+        ("figures", f"task lists: {written} concurrent writes, 40 old ones, 40 of a person, 0 wrong")
     )
 
 
 PLAIN = {
+    "insert labels": """
+        INSERT INTO task (user_id, title, completed, labels)
+        SELECT $1, 'x', n % 2 = 0, CASE WHEN n < 3 THEN '{a,A,b}'::varchar[] ELSE '{B}' END
+        FROM generate_series(1, 3) AS n
+    """,
+    "replace labels": "UPDATE task SET labels = '{a,A,c}', completed = NOT completed WHERE user_id = $1",
+    "other names of labels": "UPDATE task SET labels = '{b,A}' WHERE user_id = $1",
+    "remove labels": "UPDATE task SET labels = '{}' WHERE user_id = $1",
+    "move": "UPDATE task SET created_at = created_at - interval '1 day' WHERE user_id = $1",
     "insert": "INSERT INTO task (user_id, title, completed) SELECT $1, 'x', n % 2 = 0 FROM generate_series(1, 3) AS n",
     "update": "UPDATE task SET completed = NOT completed WHERE user_id = $1",
     "delete tombstones": "UPDATE task SET deleted_at = now() WHERE user_id = $1",
@@ -148,7 +174,7 @@ def test_counts_are_right_after_a_statement_of_a_person_on_many_tasks(
 ) -> None:
     client = service.client(user)
     for number in range(5):
-        WRITES["create completed" if number % 2 else "create"](client, user, 0)
+        WRITES[("create completed", "create", "create with labels")[number % 3]](client, user, 0)
     WRITES["delete"](client, user, ids_of(database_url, user)[0])
     before = change_of(database_url, user)
     if not is_counted:
@@ -157,8 +183,18 @@ def test_counts_are_right_after_a_statement_of_a_person_on_many_tasks(
     counts = "SELECT tasks, completed FROM task_list WHERE user_id = $1"
     live = "SELECT count(*), count(*) FILTER (WHERE completed) FROM task WHERE user_id = $1 AND deleted_at IS NULL"
     assert query(database_url, counts, user) == query(database_url, live, user)
+    assert asyncio.run(wrong_labels(database_url, user)) == []
     if is_counted:
         assert change_of(database_url, user) > before
+
+
+def test_labels_are_right_after_a_task_was_given_to_another_user(
+    client: httpx.Client, database_url: str, user: str
+) -> None:
+    WRITES["create with labels"](client, user, 0)
+    query(database_url, "UPDATE task SET user_id = user_id || '-other' WHERE user_id = $1", user)
+    assert query(database_url, "SELECT key FROM task_label WHERE user_id = $1", f"{user}-other") == [("a",), ("b",)]
+    assert asyncio.run(wrong_labels(database_url, f"{user}%")) == []
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +223,7 @@ class TestMaxTasks:
         rejected = [answer.json() for answer in answers if not answer.is_success]
         assert {(each["status"], each["type"]) for each in rejected} == {(409, "/problems/too-many-tasks")}
         assert len(client.get(tasks(user)).json()["items"]) == 10
-        assert asyncio.run(wrong_lists(database_url, user)) == []
+        assert wrong(database_url, user) == []
 
     def test_limit_counts_no_tombstones_and_no_tasks_of_others(self, small_service: Service, user: str) -> None:
         for owner in user, f"{user}-other":
