@@ -158,7 +158,7 @@ def test_client_calls_the_running_service(service: Service) -> None:
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert "failed" not in result.stdout
-    calls = ["getServiceInfo", "createTask", "getTask", "listTasks", "updateTask"]
+    calls = ["getServiceInfo", "createTask", "getTask", "listTasks", "listTasksWithFilters", "updateTask"]
     assert result.stdout.split() == [
         word
         for step in (*calls, "patchTask", "toggleTaskCompletion", "deleteTask", "problems")

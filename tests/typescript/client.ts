@@ -123,6 +123,21 @@ async function main(): Promise<void> {
     assert.equal(open.items[0]?.id, first.id);
   });
 
+  await step("listTasksWithFilters", async () => {
+    const body = { due_date: "2026-12-24", priority: "high" as const, labels: ["home", "a & b"] };
+    const labeled = await success(client.PATCH(oneTask, { params: task, body }));
+    assert.deepEqual({ ...labeled, ...body, due_at: null }, labeled);
+    for (const [label, ids] of [[["Home", "a & b"], [first.id]], [["home", "work"], []]] as const) {
+      const query = { label: [...label], priority: ["urgent" as const, "high" as const], sort: "due" as const };
+      const found = await success(client.GET(tasks, { params: { ...user, query } }));
+      assert.deepEqual(found.items.map(({ id }) => id), ids);
+    }
+    const timed = await success(
+      client.PATCH(oneTask, { params: task, body: { due_at: "2026-12-24T17:30:00Z", labels: [] } }),
+    );
+    assert.equal(timed.due_date, null);
+  });
+
   await step("updateTask", async () => {
     const update = (body: TaskUpdate) => success(client.PUT(oneTask, { params: task, body }));
     const described = await update({ description: "Two litres" });
