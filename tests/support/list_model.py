@@ -83,4 +83,4 @@ def _matches(task: ModelTask, query: Query, now: datetime) -> bool:
 
 
 def _label_key(label: str) -> str:
-    return unicodedata.normalize("NFC", label).lower()
+    return "".join(character.lower()[0] for character in unicodedata.normalize("NFC", label))

@@ -15,7 +15,7 @@ from todo_api.auth.bearer import Owner, bearer, owns_url
 from todo_api.database.dependency import DbSession
 from todo_api.idempotency.key import IdempotencyKey
 from todo_api.services import services
-from todo_api.tasks import cursor, exports, lists, queries, rules
+from todo_api.tasks import cursor, exports, queries, rules, shapes
 from todo_api.tasks.batch import Batch
 from todo_api.tasks.dependencies import IfMatch, IfNoneMatch, MaxTasks
 from todo_api.tasks.filters import filters_of, scope_of
@@ -188,7 +188,7 @@ def _after(owner: str, query: models.ListTasksParametersQuery) -> cursor.Positio
         fault = "cursor and offset cannot be combined. Send only one of them."
         raise ValidationFailed([InputError("invalid", fault, parameter="offset")])
     try:
-        kind = lists.SORTS[query.sort.removeprefix("-")].kind
+        kind = shapes.SORTS[query.sort.removeprefix("-")].kind
         return cursor.decode(owner, query.cursor, scope_of(query), kind)
     except ValueError:
         fault = (

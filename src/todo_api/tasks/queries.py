@@ -16,11 +16,11 @@ from todo_api.database.session import Session
 from todo_api.database.statement import Statement, prepare
 from todo_api.idempotency import queries as idempotency
 from todo_api.idempotency.key import Key
-from todo_api.tasks import lists, transfers, writes
+from todo_api.tasks import lists, shapes, transfers, writes
 from todo_api.tasks.cursor import ChangePosition, Position
 from todo_api.tasks.filters import NO_FILTERS, Filters
-from todo_api.tasks.lists import Shape
 from todo_api.tasks.problems import TaskChanged, TaskNotFound
+from todo_api.tasks.shapes import Shape
 from todo_api.tasks.table import task, task_list
 from todo_api.tasks.writes import by_id, columns, is_live, of_owner
 
@@ -105,7 +105,7 @@ async def list_page(
     """Returns at most `limit` tasks in the order of the filters. `offset` reads and drops that many tasks; `after`
     costs the same at any depth. If the list's entity tag is one of `known`, no task is read. `counted` is whether the
     total is needed."""
-    shape = lists.shape_of(filters)
+    shape = shapes.shape_of(filters)
     statement = _page(
         shape,
         after=after is not None,
@@ -116,7 +116,7 @@ async def list_page(
     # One more task than requested shows whether there is a next page.
     parameters: dict[str, Any] = {"owner": owner, "limit": limit + 1, "offset": offset, "tags": known}
     if filters is not NO_FILTERS:
-        parameters |= lists.values_of(filters, utc_now())
+        parameters |= shapes.values_of(filters, utc_now())
     if after is not None:
         parameters |= after._asdict()
     head, *rows = await session.fetch_all(statement, **parameters)
