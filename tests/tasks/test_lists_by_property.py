@@ -13,7 +13,7 @@ from support.random_lists import NOW, SORTS, insert, on_the_wire, query, task
 from todo_api.tasks import queries
 
 TASKS = 70
-QUERIES = 88
+QUERIES = 44
 DIRECTIONS = [None, *SORTS, *(f"-{name}" for name in SORTS)]
 
 

@@ -50,7 +50,7 @@ class Searched:
 
 def new(title: str, number: int, **members: Any) -> dict[str, Any]:
     created_at = START + timedelta(seconds=number)
-    others = {"description": None, "due_date": None, "due_at": None, "priority": "normal", "labels": []}
+    others: dict[str, Any] = {"description": None, "due_date": None, "due_at": None, "priority": "normal", "labels": []}
     times = {"created_at": created_at, "updated_at": created_at, "deleted_at": None}
     return {"title": title, "completed": False, **others, **times, **members}
 

@@ -45,6 +45,7 @@ _offset = bindparam("offset", type_=BigInteger)
 _id = bindparam("id", type_=task.c.id.type)
 # As a subquery, so that plans for any value compute it once, and not for each row.
 _query = select(func.task_query(bindparam("owner"), bindparam("words", type_=Text))).scalar_subquery()
+_search = select(task_search.c.id.label("task_id"), task_search.c.created_at)
 _has_words = task_search.c.words.op("@@", is_comparison=True)(_query)
 
 
@@ -114,25 +115,26 @@ class _Tasks:
     def selected(self, *conditions: ColumnElement[bool]) -> Select[Any]:
         """Selects the tasks, not sorted."""
         if self.shape.words:
-            found = select(task_search.c.id, task_search.c.created_at).where(_has_words, *self._known)
-            return self._read(found, self._labels, *conditions)
+            return self._found(_search.where(_has_words, *self._known), *conditions)
         if self._labels:
-            return self._read(self._labelled(), self._labels[1:], *conditions)
+            label = self._labels[0]
+            return self._read(label, self._labels[1:], *conditions).where(*self._has(label, 0), *self._known)
         return self._tasks(task, of_owner, *self._known, *conditions)
 
     def sorted(self, *conditions: ColumnElement[bool], after: bool) -> Select[Any]:
         if self._labels and not self.shape.words and self.shape.by.key is task.c.created_at:
             # The index of labels has this order.
             key = self._labels[0].c.created_at, self._labels[0].c.task_id
-            labelled = self._labelled(*self._after(*key, after=after)).order_by(*map(self._directed, key))
-            return self._read(labelled, self._labels[1:], *conditions)
+            labelled = self.selected(*conditions).where(*self._after(*key, after=after))
+            return labelled.order_by(*map(self._directed, key))
         tasks = self.selected(*conditions, *self._after(self.shape.by.key, task.c.id, after=after))
         found = tasks.selected_columns
         return tasks.order_by(self._directed(found[self.shape.by.column]), self._directed(found.id))
 
     def never_due(self, *, after: bool) -> Select[Any]:
-        tasks = self.selected(due.is_(None), *([self._beyond(task.c.id, _id)] if after else []))
-        return tasks.order_by(self._directed(tasks.selected_columns.id))
+        position = [self._beyond(task.c.id, _id)] if after else []
+        # Also in the order of `due`, which is null, because PostgreSQL would not use its index for an order of ids.
+        return self.sorted(due.is_(None), *position, after=False)
 
     def newest_found(self, *, after: bool) -> Select[Any]:
         """Selects those of the next NEWEST_SEARCHED tasks that have the words: for common words they are a page."""
@@ -145,35 +147,31 @@ class _Tasks:
         newest = self._newest(after=after).offset(_searched - _ONE).limit(_ONE).subquery("newest")
         place = tuple_(task_search.c.created_at, task_search.c.id)
         last = select(newest.c.created_at, newest.c.id).scalar_subquery()
-        found = (
-            select(task_search.c.id, task_search.c.created_at)
-            .where(_has_words, place.op("<", is_comparison=True)(last), *self._known)
-            .order_by(task_search.c.created_at.desc(), task_search.c.id.desc())
+        found = _search.where(_has_words, place.op("<", is_comparison=True)(last), *self._known).order_by(
+            task_search.c.created_at.desc(), task_search.c.id.desc()
         )
-        return self._read(found, self._labels)
+        return self._found(found)
 
     def _newest(self, *, after: bool) -> Select[Any]:
         return _Tasks(self.shape._replace(words=False), *self._known).sorted(after=after)
 
-    def _labelled(self, *conditions: ColumnElement[bool]) -> Select[Any]:
-        """Selects the ids of tasks with the first label."""
-        label, of_label = self._labels[0].c, self._has(self._labels[0], 0)
-        return select(label.task_id.label("id"), label.created_at).where(*of_label, *self._known, *conditions)
+    def _found(self, found: Select[Any], *conditions: ColumnElement[bool]) -> Select[Any]:
+        """Selects tasks in the order in which they were found. OFFSET keeps the planner from another order."""
+        return self._read(found.offset(_ZERO).subquery("found"), self._labels, *conditions)
 
-    def _read(self, found: Select[Any], labels: Sequence[Any], *conditions: ColumnElement[bool]) -> Select[Any]:
-        """Selects tasks that also have the `labels`, in the order in which their ids were found.
+    def _read(self, found: FromClause, labels: Sequence[Any], *conditions: ColumnElement[bool]) -> Select[Any]:
+        """Selects tasks of the ids in `found` that also have the `labels`.
 
         The plan does not depend on estimates, which are wrong for a user whose tasks are new: each task is found by its
-        id (`OFFSET`; docs/decisions/0032), and not by looking through all tasks of the owner for it (`IS TRUE`).
+        id (OFFSET; docs/decisions/0032), and not by looking through all tasks of the owner for it (IS TRUE).
         """
-        ids = found.offset(_ZERO).subquery("found")
         joined: Any = task
         for number, label in enumerate(labels, len(self._labels) - len(labels)):
-            same = label.c.created_at == ids.c.created_at, label.c.task_id == ids.c.id
+            same = label.c.created_at == found.c.created_at, label.c.task_id == found.c.task_id
             joined = joined.join(label, and_(*self._has(label, number), *same))
-        tasks = self._tasks(joined, task.c.id == ids.c.id, of_owner.is_(true()), *conditions)
-        read = tasks.correlate(ids).offset(_ZERO).lateral("tasks")
-        return select(*read.c).select_from(ids.join(read, true()))
+        tasks = self._tasks(joined, task.c.id == found.c.task_id, of_owner.is_(true()), *conditions)
+        read = tasks.correlate(found).offset(_ZERO).lateral("tasks")
+        return select(*read.c).select_from(found.join(read, true()))
 
     def _tasks(self, joined: FromClause, *conditions: ColumnElement[bool]) -> Select[Any]:
         position = [self.shape.by.key.label("position")] if self.shape.by.column == "position" else []
