@@ -11,10 +11,12 @@ from struct import pack
 
 import httpx
 import pytest
+from todo_contract import models
 
 from support.operations import tasks
 from support.service import Service
 from todo_api.tasks.cursor import Position, encode
+from todo_api.tasks.filters import scope_of
 
 FILTERS: dict[str, dict[str, str]] = {
     "all": {},
@@ -74,7 +76,7 @@ def test_cursor_without_a_time_in_a_list_of_due_tasks_has_no_next_page(client: h
     """The service makes none, and the digest of a cursor is no signature."""
     client.post(tasks(user), json={"title": "x", "due_date": "2026-12-24"})
     filters = {"sort": "due", "due_after": "2026-01-01"}
-    forged = encode(user, Position(None, 1), "due_after=2026-01-01&sort=due")
+    forged = encode(user, Position(None, 1), scope_of(models.ListTasksParametersQuery.model_validate(filters)))
     page = client.get(tasks(user), params={"cursor": forged, **filters})
     assert (page.status_code, page.json()["items"]) == (200, [])
 
