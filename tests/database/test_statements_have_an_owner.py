@@ -4,16 +4,10 @@ The statements are found, not listed. A statement that is not found, or has an u
 new statement is checked.
 """
 
-import ast
-import importlib.util
-import inspect
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from itertools import chain, product
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 import pytest
 from sqlalchemy import (
@@ -33,123 +27,23 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    false,
     func,
     not_,
     or_,
     select,
     text,
+    true,
 )
 from sqlalchemy import delete as delete_from
 from sqlalchemy import insert as insert_into
 from sqlalchemy import update as update_of
-from sqlalchemy.exc import CompileError
 from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, Grouping
+from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, Grouping, True_
 from sqlalchemy.sql.visitors import iterate
 
-from support import ROOT
-from support.operations import CONTRACT
-from todo_api.database import statement as database_statement
-from todo_api.database.statement import Statement
+from support.prepared_statements import SOURCE, Prepared, calls, prepared_in
 from todo_api.tasks.table import task, task_search
-
-SOURCE = ROOT / "src/todo_api"
-MAKERS = {"prepare", "Statement"}
-SORTS: list[str] = CONTRACT.document["components"]["parameters"]["SortParam"]["schema"]["enum"]
-VALUES: dict[Any, list[Any]] = {bool: [False, True], bool | None: [None, False, True], int: [0, 1, 2]}
-"""The values of arguments by their types. The first one of a field is that of none."""
-
-
-# --- the statements of a module
-
-
-@dataclass(frozen=True)
-class Prepared:
-    module: str
-    clause: ClauseElement
-    line: int
-    """The line that calls prepare()."""
-
-    @property
-    def id(self) -> str:
-        return f"{self.module}:{self.line} {self.clause.__visit_name__}"
-
-
-def prepared_in(path: Path) -> list[Prepared]:
-    """Returns every statement of a module: those of its import, and those of each cached function with every
-    combination of its arguments."""
-    found: list[Prepared] = []
-    original = database_statement.prepare
-
-    def prepare(clause: ClauseElement, **options: Any) -> Statement:
-        frame = inspect.currentframe()
-        assert frame is not None
-        assert frame.f_back is not None
-        statement = original(clause, **options)
-        found.append(Prepared(str(path.relative_to(SOURCE)), clause, frame.f_back.f_lineno))
-        return statement
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database_statement, "prepare", prepare)
-        module = import_again(path)
-        for function in vars(module).values():
-            if hasattr(function, "cache_info") and function.__module__ == module.__name__:
-                for arguments in all_arguments(function, module):
-                    # The columns of another table.
-                    with suppress(CompileError, KeyError):
-                        function(**arguments)
-    return found
-
-
-def import_again(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"{path.stem}_again", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def all_arguments(function: Any, module: ModuleType) -> Iterator[dict[str, Any]]:
-    hints = get_type_hints(inspect.unwrap(function))
-    names = list(inspect.signature(function).parameters)
-    for values in product(*(all_values(function, hints[name], module) for name in names)):
-        yield dict(zip(names, values, strict=True))
-
-
-def all_values(function: Any, hint: Any, module: ModuleType) -> list[Any]:
-    if hint in VALUES:
-        return VALUES[hint]
-    if hasattr(hint, "_fields"):
-        return all_tuples(hint)
-    if get_origin(hint) is Literal:
-        return list(get_args(hint))
-    if hint == frozenset[str]:
-        tables = [each for each in vars(module).values() if isinstance(each, Table)]
-        columns = [[each.name for each in table.c if each.name not in {"id", "user_id"}] for table in tables]
-        return [frozenset(some) for names in columns for some in (*zip(names, strict=True), names)]
-    raise AssertionError(f"{function.__name__} has an argument of {hint}: add its values here")
-
-
-def all_tuples(kind: Any) -> list[Any]:
-    """Returns a tuple for each value of each field, without and with all other fields."""
-    hints = get_type_hints(kind)
-    values = {name: VALUES.get(hints[name]) or SORTS for name in kind._fields}
-    none, all_fields = ({name: each[number] for name, each in values.items()} for number in (0, -1))
-    others = [{**rest, name: each} for rest in (none, all_fields) for name in values for each in values[name]]
-    return [*dict.fromkeys(kind(**each) for each in others)]
-
-
-def calls(path: Path) -> dict[int, str]:
-    """Returns the lines of a module that create a statement."""
-    return {
-        node.lineno: node.func.id
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MAKERS
-    }
-
-
-# --- the owner in a statement
 
 
 def is_owner(clause: object) -> bool:
@@ -173,6 +67,8 @@ def conditions(clause: object) -> Iterable[object]:
         return conditions(clause.element)
     if isinstance(clause, BooleanClauseList) and clause.operator is operators.and_:
         return chain.from_iterable(map(conditions, clause.clauses))
+    if isinstance(clause, BinaryExpression) and clause.operator is operators.is_ and isinstance(clause.right, True_):
+        return conditions(clause.left)
     return [clause]
 
 
@@ -216,14 +112,18 @@ def forgets(part: Select[Any] | Update | Delete | Insert) -> bool:
 
 
 def finds_words(part: Select[Any] | Update | Delete | Insert) -> bool:
-    """Whether a part returns only ids of tasks that have words of the owner: `task_query` makes them the owner's own.
-    Another part reads the tasks."""
+    """Whether a part returns only ids and times of tasks that have words of the owner: `task_query` makes them the
+    owner's own. Another part reads the tasks."""
     if not isinstance(part, Select) or not all(each is task_search or reads_no_table(each) for each in froms(part)):
         return False
     returned = {each.name for each in part.selected_columns if isinstance(each, Column)}
     queries = [each for each in iterate(part) if isinstance(each, Function) and each.name == "task_query"]
     owners = [next(iter(query.clauses)) for query in queries]
-    return returned <= {"id"} and bool(owners) and all(getattr(owner, "key", None) == "owner" for owner in owners)
+    return (
+        returned <= {"id", "created_at"}
+        and bool(owners)
+        and all(getattr(owner, "key", None) == "owner" for owner in owners)
+    )
 
 
 def part_is_of_owner(part: Select[Any] | Update | Delete | Insert) -> bool:
@@ -238,9 +138,6 @@ def part_is_of_owner(part: Select[Any] | Update | Delete | Insert) -> bool:
         owner = values.get("user_id")
         return isinstance(owner, BindParameter) and owner.key == "owner"
     return any(map(is_owner, conditions(part.whereclause)))
-
-
-# --- the tests
 
 
 QUERIES = {path: prepared_in(path) for path in sorted(SOURCE.glob("*/queries.py"))}
@@ -282,6 +179,7 @@ class TestOwnerCheck:
             select(task).where(ONE),
             select(task).where(or_(ONE, OWNED)),
             select(task).where(not_(OWNED)),
+            select(task).where(OWNED.is_(false())),
             select(task).where(ONE, task.c.user_id != bindparam("owner")),
             select(task).where(ONE, task.c.user_id == bindparam("user")),
             select(task).where(ONE, task.c.title == bindparam("owner")),
@@ -301,9 +199,9 @@ class TestOwnerCheck:
             update_of(task).where(OWNED, task.c.id == select(task.c.id).where(DONE).cte().c.id),
         ],
         ids=[
-            "all rows", "by id", "owner in OR", "owner in NOT", "another operator", "another parameter",
-            "another column", "subquery without owner", "update by id", "owner only in SET", "delete by id",
-            "insert without owner", "insert with another owner", "insert of all rows",
+            "all rows", "by id", "owner in OR", "owner in NOT", "owner is false", "another operator",
+            "another parameter", "another column", "subquery without owner", "update by id", "owner only in SET",
+            "delete by id", "insert without owner", "insert with another owner", "insert of all rows",
             "insert with a title as the owner", "text", "words of another user", "words returned", "all words",
             "query of words for another table", "update from any rows",
         ],
@@ -315,6 +213,7 @@ class TestOwnerCheck:
         "clause",
         [
             select(task).where(OWNED),
+            select(task).where(OWNED.is_(true())),
             select(task).where(and_(ONE, and_(OWNED, DONE))),
             select(task).where(OWNED, or_(ONE, DONE)),
             select(task).where(OWNED, task.c.id.in_(select(task.c.id).where(OWNED))),
@@ -322,8 +221,8 @@ class TestOwnerCheck:
             select(task_search.c.id).where(task_search.c.words.op("@@")(WORDS)),
         ],
         ids=[
-            "owner alone", "nested AND", "AND with OR", "owner in subquery too", "insert of the owner's rows",
-            "the owner's words",
+            "owner alone", "owner is true", "nested AND", "AND with OR", "owner in subquery too",
+            "insert of the owner's rows", "the owner's words",
         ],
     )  # fmt: skip
     def test_statement_with_the_owner_is_accepted(self, clause: ClauseElement) -> None:
