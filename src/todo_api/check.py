@@ -47,9 +47,10 @@ def _place(error: Exception) -> str:
 
 
 def _described(error: Exception) -> str:
-    if not isinstance(error, AttributeError) or error.obj not in (models, operations):
+    # By identity, because the columns of a table have an equality of their own.
+    module = next((each for each in (models, operations) if getattr(error, "obj", None) is each), None)
+    if not isinstance(error, AttributeError) or module is None:
         return f"{type(error).__name__}: {error}"
     is_fresh = Generated(models, operations).is_fresh(digest(load_contract().document))
     step = "Use a name of generated/." if is_fresh else "Run ./codegen.sh, or use another name."
-    name = f"{error.obj.__name__.rpartition('.')[2]}.{error.name}"
-    return f"{name} is not generated from openapi.yaml. {step}"
+    return f"{module.__name__.rpartition('.')[2]}.{error.name} is not generated from openapi.yaml. {step}"

@@ -80,17 +80,18 @@ def test_record_has_no_credentials(recorded_client: httpx.Client, user: str, wat
     [
         pytest.param(
             TIGHTER,
-            "a test must send or receive Title exactly at maxLength: 200 (createTask, updateTask, patchTask)",
+            "a test must send or receive Title exactly at maxLength: 200 (createTask, runTaskBatch, importTasks, ...)",
             id="request and response",
         ),
         pytest.param(
             LOOSER,
-            "a test must send Title just outside maxLength: 201, and get 422 (createTask, updateTask, patchTask)",
+            "a test must send Title just outside maxLength: 201, and get 422 "
+            "(createTask, runTaskBatch, importTasks, ...)",
             id="request",
         ),
         pytest.param(
             "Count.minimum were 1",
-            "a test must receive Count exactly at minimum: 0 (listTasks 200)",
+            "a test must receive Count exactly at minimum: 0 (listTasks 200, importTasks 200, listLabels 200, ...)",
             id="response",
         ),
     ],

@@ -35,6 +35,10 @@ def things_of(operation: Operation) -> list[str]:
     return [each["name"] for each in operation.parameters if each["in"] == "path" and each["name"] != "user_id"]
 
 
+TRANSACTIONS = {"runTaskBatch": 4, "importTasks": 2}
+"""The operations that run several statements, and how many. A batch of two commands also locks their tasks, and then
+the list."""
+
 ON_A_THING = [operation for operation in OWNED if "404" in operation.responses and things_of(operation)]
 """Those that are 404 if the user has no such thing."""
 

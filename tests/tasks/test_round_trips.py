@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from support.operations import SECURED, create_things, send, tasks
+from support.operations import SECURED, TRANSACTIONS, create_things, send, tasks
 from support.relay import Relay
 from support.service import running, settings_for
 from todo_api.app import create_app
@@ -34,9 +34,6 @@ def relayed(database_url: str) -> Iterator[Relay]:
         done.set()
         thread.join(30)
 
-
-TRANSACTIONS = {"runTaskBatch": 4, "importTasks": 2}
-"""The operations that run several statements. A batch of two commands also locks their tasks, and then the list."""
 
 direct_and_pooled = pytest.mark.parametrize(
     ("pooler", "trips"), [("", 1), ("&pgbouncer=true", 2)], ids=["direct", "pooled"]

@@ -30,8 +30,8 @@ from sqlalchemy import (
 
 from todo_api.tasks.filters import NEWEST
 from todo_api.tasks.shapes import Shape, conditions_of
-from todo_api.tasks.table import due, task, task_label, task_list, task_search
-from todo_api.tasks.writes import columns, is_live, list_of_owner, of_owner, tags
+from todo_api.tasks.table import columns, due, task, task_label, task_list, task_search
+from todo_api.tasks.writes import is_live, list_of_owner, of_owner, tags
 
 NEWEST_SEARCHED = 1000
 """Tasks that are looked through for words, before the index of words is used: 0.5 ms."""

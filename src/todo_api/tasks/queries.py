@@ -21,8 +21,8 @@ from todo_api.tasks.cursor import ChangePosition, Position
 from todo_api.tasks.filters import NO_FILTERS, Filters
 from todo_api.tasks.problems import TaskChanged, TaskNotFound
 from todo_api.tasks.shapes import Shape
-from todo_api.tasks.table import task, task_list
-from todo_api.tasks.writes import by_id, columns, is_live, of_owner
+from todo_api.tasks.table import columns, task, task_list
+from todo_api.tasks.writes import by_id, is_live, of_owner
 
 _read_task = reader(models.Task)
 utc_now = partial(datetime.now, UTC)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Index,
     String,
     Table,
+    Text,
     false,
     func,
     literal_column,
@@ -20,6 +21,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlmodel import Field, SQLModel
+from todo_contract import models
+
+from todo_api.database.rows import columns_of
 
 _LIVE = text("deleted_at IS NULL")
 # As PostgreSQL writes it, so that the index can be compared with the migrations.
@@ -142,3 +146,5 @@ task_list: Table = TaskListTable.__table__  # type: ignore[attr-defined]
 task_label: Table = TaskLabelTable.__table__  # type: ignore[attr-defined]
 task_label_count: Table = TaskLabelCountTable.__table__  # type: ignore[attr-defined]
 task_search: Table = TaskSearchTable.__table__  # type: ignore[attr-defined]
+columns = columns_of(task, models.Task, etag=literal_column("'\"' || task.version || '\"'", Text))
+"""What a task of the contract consists of. Here, so that a member without a column is the first error of all."""

@@ -33,11 +33,9 @@ from sqlalchemy import (
 )
 from sqlalchemy import update as update_of
 from sqlalchemy.dialects.postgresql import insert as insert_into
-from todo_contract import models
 
 from todo_api.database import expiry
-from todo_api.database.rows import columns_of
-from todo_api.tasks.table import task, task_list
+from todo_api.tasks.table import columns, task, task_list
 
 TOMBSTONE_LIFETIME = "30 days"
 """How long a deleted task can be restored. Later deletions of the user remove its tombstone."""
@@ -47,7 +45,6 @@ of_owner = task.c.user_id == bindparam("owner")
 list_of_owner = task_list.c.user_id == bindparam("owner")
 is_live = task.c.deleted_at.is_(None)
 by_id = (task.c.id == bindparam("task_id"), of_owner)
-columns = columns_of(task, models.Task, etag=literal_column("'\"' || task.version || '\"'", Text))
 WIDTH = len(columns)
 _previous_etag = literal_column("'\"' || task.version - 1 || '\"'", Text)
 tags = bindparam("tags", type_=ARRAY(Text))
