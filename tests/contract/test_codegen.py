@@ -19,14 +19,17 @@ MODELS = "generated/todo_contract/models.py"
 ANSWERS = "generated/todo_contract/operations.py"
 CONTRACT = "generated/openapi.yaml"
 TYPES = "generated/typescript/schema.d.ts"
+CLIENT = "generated/client/index.js"
+ARCHIVE = "generated/client.tgz"
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of what codegen.sh reads and writes."""
     require_packages()
-    for name in ("codegen.sh", "openapi.yaml", "pyproject.toml", "redocly.yaml"):
+    for name in ("codegen.sh", "openapi.yaml", "pyproject.toml", "redocly.yaml", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "client", tmp_path / "client")
     shutil.copytree(ROOT / "generated", tmp_path / "generated")
     for name in (".venv", "node_modules"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -39,16 +42,17 @@ def codegen(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def generated(checkout: Path) -> dict[str, str]:
-    return {name: (checkout / name).read_text() for name in (CONTRACT, MODELS, ANSWERS, TYPES)}
+    return {name: (checkout / name).read_text() for name in (CONTRACT, MODELS, ANSWERS, TYPES, CLIENT)}
 
 
 def test_committed_output_equals_generated_output(checkout: Path) -> None:
-    committed = generated(checkout)
+    committed, archive = generated(checkout), (checkout / ARCHIVE).read_bytes()
     shutil.rmtree(checkout / "generated")
     for _ in range(2):
         written = codegen(checkout)
         assert written.returncode == 0, written.stderr
         assert generated(checkout) == committed
+        assert (checkout / ARCHIVE).read_bytes() == archive
 
 
 def test_divided_contract_generates_the_same_models_and_is_served_as_generated(checkout: Path) -> None:
@@ -82,6 +86,11 @@ def change_a_bound(checkout: Path) -> None:
     contract.write_text(contract.read_text().replace("maxLength: 200\n", "maxLength: 300\n"))
 
 
+def change_the_client(checkout: Path) -> None:
+    source = checkout / "client/token.ts"
+    source.write_text(source.read_text().replace("left - 30", "left - 60"))
+
+
 def change_a_summary(checkout: Path) -> None:
     contract = checkout / "openapi.yaml"
     contract.write_text(contract.read_text().replace("summary: Get a task", "summary: Get one task"))
@@ -90,7 +99,7 @@ def change_a_summary(checkout: Path) -> None:
 def edit(name: str) -> Callable[[Path], None]:
     def append(checkout: Path) -> None:
         with (checkout / name).open("a") as file:
-            file.write("\n// edited\n" if name == TYPES else "\n# edited\n")
+            file.write("\n// edited\n" if name in {TYPES, CLIENT} else "\n# edited\n")
 
     return append
 
@@ -104,9 +113,15 @@ def edit(name: str) -> Callable[[Path], None]:
         (edit(ANSWERS), "-# edited"),
         (edit(TYPES), "-// edited"),
         (edit(CONTRACT), "-# edited"),
+        (edit(CLIENT), "-// edited"),
+        (edit(ARCHIVE), "client.tgz differ"),
+        (change_the_client, "+    return 1000 * Math.max(left - 60, left / 2);"),
     ],
-    ids=["contract bound", "contract summary", "edited models", "edited answers", "edited types", "edited contract"],
-)
+    ids=[
+        "contract bound", "contract summary", "edited models", "edited answers", "edited types", "edited contract",
+        "edited client", "edited archive", "source of the client",
+    ],
+)  # fmt: skip
 def test_stale_output_fails_with_a_diff(checkout: Path, change: Callable[[Path], None], line: str) -> None:
     change(checkout)
     before = generated(checkout)
@@ -119,6 +134,17 @@ def test_stale_output_fails_with_a_diff(checkout: Path, change: Callable[[Path],
 
 def test_unknown_option_is_rejected(checkout: Path) -> None:
     assert codegen(checkout, "--chekc").returncode == 2
+
+
+def test_fault_of_the_client_is_reported_with_its_line_and_writes_nothing(checkout: Path) -> None:
+    source = checkout / "client/token.ts"
+    source.write_text(source.read_text().replace("user: string", "user: strin"))
+    before = generated(checkout)
+    written = codegen(checkout)
+    assert written.returncode == 1
+    assert "client/token.ts(4,9): error TS2552: Cannot find name 'strin'." in written.stderr
+    assert "at spawnSync" not in written.stderr
+    assert generated(checkout) == before
 
 
 def test_two_models_of_one_name_are_rejected(checkout: Path) -> None:

@@ -5,6 +5,7 @@ python -m fastapi_contract.generation.codegen openapi.yaml …
     (nothing)              the contract in one file
     --models-input         the same as the generator of the models reads it
     --types-input          the same as the generator of TypeScript's types reads it
+    --client-operations    what the TypeScript client needs beside the types
     todo_contract.models   the answers
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from fastapi_contract.contract import Contract, ContractError, Operation
+from fastapi_contract.generation.client_operations import client_operations
 from fastapi_contract.generation.generated import digest, expression
 from fastapi_contract.generation.generator_input import Generator, generator_input
 from fastapi_contract.openapi.directions import Uses
@@ -111,6 +113,8 @@ def main(path: str, output: str = "") -> None:
         contract = Contract.read(Path(path))
         if output in _INPUTS:
             text = json.dumps(generator_input(contract.document, _INPUTS[output]))
+        elif output == "--client-operations":
+            text = client_operations(contract)
         else:
             text = generate(contract, importlib.import_module(output)) if output else contract.source.decode()
     except ContractError as error:

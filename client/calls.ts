@@ -1,0 +1,133 @@
+import createClient from "openapi-fetch";
+import { failureOf, TodoApiError } from "./error.js";
+import { type Operation, OPERATIONS } from "./operations.js";
+import type { Token, TokenKeeper } from "./token.js";
+import type { OperationId } from "./types.js";
+
+const LONGEST_WAIT = 30; // seconds in one call, over all its retries
+const MOST_CONFLICTS = 5;
+const TEMPORARY = new Set([0, 408, 429, 502, 503, 504]);
+const KEY = "Idempotency-Key";
+
+type Inputs = Record<string, unknown>;
+type Answer = { status: number; data: unknown; headers: Record<string, string> };
+type Merge = (current: unknown, body: unknown) => unknown;
+export type Options = { signal?: AbortSignal; headers?: Record<string, string>; onConflict?: Merge };
+
+export class Caller {
+  readonly #request: (method: string, path: string, init: object) => Promise<{ error?: unknown; response: Response }>;
+
+  constructor(baseUrl: string, readonly tokens: TokenKeeper, readonly retries: number) {
+    new URL(baseUrl, globalThis.location?.href); // throws here instead of in each call
+    this.#request = createClient<any>({ baseUrl }).request as never;
+  }
+
+  /** Calls an operation, and again with what `onConflict` returns. */
+  async call(id: OperationId, inputs: Inputs = {}, options: Options = {}): Promise<Answer> {
+    for (let conflicts = 0; ; conflicts++) {
+      try {
+        return await this.#callUntilAnswered(id, inputs, options);
+      } catch (error) {
+        const problem = error instanceof TodoApiError ? error.problem : undefined;
+        if (problem?.status !== 412 || !options.onConflict || conflicts === MOST_CONFLICTS) throw error;
+        const body = await options.onConflict(problem.task, inputs.body);
+        if (body === null) throw error;
+        // This is another request, so it must have another key.
+        inputs = { ...inputs, body, "If-Match": problem.task.etag, [KEY]: undefined };
+      }
+    }
+  }
+
+  /** Retries a call that can be repeated safely, if its failure is temporary. */
+  async #callUntilAnswered(id: OperationId, inputs: Inputs, options: Options): Promise<Answer> {
+    const { method, headers }: Operation = OPERATIONS[id];
+    if (headers?.includes(KEY)) inputs = { ...inputs, [KEY]: inputs[KEY] ?? newKey() };
+    const isSafe = method === "GET" || inputs[KEY] !== undefined || inputs["If-Match"] !== undefined;
+    for (let retry = 0, waited = 0; ; retry++) {
+      try {
+        return await this.#callWithToken(id, inputs, options);
+      } catch (error) {
+        if (!(error instanceof TodoApiError) || error.kind === "signed-out") throw error;
+        if (retry > 0 && error.problem?.status === 412 && isApplied(inputs.body, error.problem.task)) {
+          // An attempt whose answer was lost has made the change.
+          return this.#callWithToken("getTask", { user_id: inputs.user_id, task_id: inputs.task_id }, options);
+        }
+        const isTemporary = TEMPORARY.has(error.status) || (error.status === 409 && error.retryAfter !== undefined);
+        const wait = error.retryAfter ?? 2 ** retry * (0.25 + Math.random() / 4);
+        waited += wait;
+        if (!isSafe || !isTemporary || retry >= this.retries || waited > LONGEST_WAIT) throw error;
+        await sleep(wait, options.signal);
+      }
+    }
+  }
+
+  /** Calls once more with a new token if the service rejects the first one. */
+  async #callWithToken(id: OperationId, inputs: Inputs, options: Options): Promise<Answer> {
+    if (OPERATIONS[id].public) return this.#callOnce(id, inputs, options);
+    for (let isFirst = true; ; isFirst = false) {
+      const token = await this.tokens.get();
+      if (!token) throw new TodoApiError(id, "signed-out", "the user is signed out: getToken returned null");
+      try {
+        return await this.#callOnce(id, inputs, options, token);
+      } catch (error) {
+        if (!isFirst || !(error instanceof TodoApiError) || error.status !== 401) throw error;
+        this.tokens.forget(token);
+      }
+    }
+  }
+
+  async #callOnce(id: OperationId, inputs: Inputs, { signal, headers }: Options, token?: Token): Promise<Answer> {
+    const operation: Operation = OPERATIONS[id];
+    const { body, ...parameters } = inputs;
+    if (operation.path.includes("{user_id}")) parameters.user_id ??= token?.user;
+    const params = { path: {} as Inputs, query: {} as Inputs, header: {} as Inputs };
+    for (const [name, value] of Object.entries(parameters)) {
+      const isHeader = operation.headers?.includes(name);
+      params[operation.path.includes(`{${name}}`) ? "path" : isHeader ? "header" : "query"][name] = value;
+    }
+    const type = body === undefined ? undefined : operation.body;
+    const sent = { Authorization: token && `Bearer ${token.text}`, "Content-Type": type, ...headers };
+    const init = { params, headers: sent, body, bodySerializer, parseAs: "stream", signal };
+    try {
+      const { error, response } = await this.#request(operation.method, operation.path, init);
+      if (!response.ok && response.status !== 304) throw failureOf(id, response, error);
+      const headersByName = Object.fromEntries(response.headers);
+      return { status: response.status, data: await dataOf(id, response), headers: headersByName };
+    } catch (error) {
+      if (error instanceof TodoApiError || signal?.aborted) throw error;
+      throw new TodoApiError(id, "network", "no answer, or not all of it", { cause: error });
+    }
+  }
+}
+
+async function dataOf(id: OperationId, response: Response): Promise<unknown> {
+  if (response.status === 204 || response.status === 304) return undefined;
+  const type = response.headers.get("Content-Type")?.split(";")[0]?.trim() ?? "";
+  if (!(OPERATIONS[id].answers ?? ["application/json"]).includes(type)) throw failureOf(id, response);
+  if (type !== "application/json") return response.blob();
+  return response.json().catch((error) => {
+    throw error instanceof SyntaxError ? failureOf(id, response) : error;
+  });
+}
+
+/** An array is NDJSON, because no body of the contract is an array. */
+function bodySerializer(body: unknown): string {
+  return Array.isArray(body) ? body.map((line) => `${JSON.stringify(line)}\n`).join("") : JSON.stringify(body);
+}
+
+function isApplied(body: unknown, task: object): boolean {
+  const [sent, now] = [Object.entries(body ?? {}), { ...task } as Inputs];
+  return sent.length > 0 && sent.every(([name, value]) => JSON.stringify(now[name]) === JSON.stringify(value));
+}
+
+/** Not by randomUUID(), which browsers offer to secure contexts only. */
+function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (each) => each.toString(16).padStart(2, "0")).join("");
+}
+
+function sleep(seconds: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, 1000 * seconds);
+    signal?.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
+  });
+}
