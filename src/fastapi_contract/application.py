@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -39,6 +41,7 @@ def contract_app(
     address_limit: AddressLimit | None = None,
     shortcut: bool = True,
     root_path: str = "",
+    files: Mapping[str, tuple[Path, str]] = MappingProxyType({}),
 ) -> FastAPI:
     """Returns an application with the handlers of `routers`, after comparing them with the contract.
 
@@ -49,6 +52,7 @@ def contract_app(
     for a request that is cancelled because the service shuts down. `address_limit` limits the requests of each client
     address. With `shortcut=False`, FastAPI's own code answers every request, with the same responses. `root_path` is a
     prefix such as `/todo` that a reverse proxy removes from each path: URLs that the service makes begin with it.
+    `files` are served beside the contract: each path has a file and its media type.
 
     Raises ContractError with every difference between the contract and the handlers.
 
@@ -78,7 +82,7 @@ def contract_app(
     for route in (route for router in routers for route in router.routes):
         # Not by include_router(), which matches by FastAPI's rules instead of the route's own.
         app.router.routes.append(route.of(app, contract.paths) if isinstance(route, ContractRoute) else route)
-    own_pages = pages.install(app, contract)
+    own_pages = pages.install(app, contract, files)
     respond = partial(problems.problem_response, base_path=contract.base_path)
     problems.install(app, respond, contract.allowed_methods, translations or {})
     app.openapi = lambda: contract.document  # type: ignore[method-assign]

@@ -14,7 +14,7 @@ from todo_api.auth.jwks import IssuerUnavailableError, PublishedKeys
 from todo_api.auth.keys import shared_key
 from todo_api.auth.problems import IssuerUnavailable
 from todo_api.auth.tokens import Policy, TokenVerifier
-from todo_api.contract import load_contract
+from todo_api.contract import client_package, load_contract
 from todo_api.database.database import Database
 from todo_api.database.dependency import log_fields
 from todo_api.database.failures import DatabaseUnavailableError
@@ -91,6 +91,7 @@ def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
         address_limit=AddressLimit(by_address, settings.trusted_proxies, _HEALTH_CHECKS) if by_address else None,
         shortcut=shortcut,
         root_path=settings.root_path,
+        files={"/client.tgz": (client_package(), "application/gzip")},
     )
     keys = [shared_key(secret.get_secret_value()) for secret in secrets if secret]
     app.state.services = Services(

@@ -1,4 +1,4 @@
-"""The contract of this service, and routers for its operations."""
+"""The contract of this service, its client package, and routers for its operations."""
 
 import functools
 from collections.abc import Sequence
@@ -14,10 +14,19 @@ from fastapi_contract.security import Guard
 @functools.cache
 def load_contract() -> Contract:
     """Returns the contract: from the package if a wheel is installed, otherwise from the checkout."""
+    return Contract.read(_shipped("openapi.yaml"))
+
+
+def client_package() -> Path:
+    """Returns the client package, which npm installs."""
+    return _shipped("generated/client.tgz")
+
+
+def _shipped(path: str) -> Path:
+    """Returns a file of the checkout, which a wheel has in the package."""
     package = Path(__file__).parent
-    packaged = package / "openapi.yaml"
-    path = packaged if packaged.exists() else package.parents[1] / "openapi.yaml"
-    return Contract.read(path)
+    packaged = package / Path(path).name
+    return packaged if packaged.exists() else package.parents[1] / path
 
 
 def router(**security: Sequence[Guard]) -> ContractRouter:

@@ -31,6 +31,15 @@ class TestContract:
             assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", etag)
         assert client.get(path, headers={"If-None-Match": '"x"'}).status_code == 200
 
+    def test_file_of_the_service_is_served_byte_for_byte_and_revalidated(self, service: Service) -> None:
+        client = service.client()
+        served = client.get("/client.tgz")
+        assert served.content == (ROOT / "generated/client.tgz").read_bytes()
+        assert served.headers["content-type"] == "application/gzip"
+        assert "content-encoding" not in served.headers
+        assert served.headers["cache-control"] == "no-cache"
+        assert client.get("/client.tgz", headers={"If-None-Match": served.headers["etag"]}).status_code == 304
+
     def test_version_of_the_contract_equals_the_one_of_the_service(self, service: Service) -> None:
         client = service.client()
         version = client.get("/openapi.json").json()["info"]["version"]

@@ -9,10 +9,12 @@ import hashlib
 import inspect
 import json
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -65,10 +67,12 @@ _SWAGGER_UI_STYLE = _Asset("swagger-ui.css", "text/css")
 _REDOC_SCRIPT = _Asset("redoc.standalone.js", "text/javascript")
 
 
-def install(app: FastAPI, contract: Contract) -> list[str]:
-    """Adds the pages to the app: /docs, /redoc, /openapi.yaml, /openapi.json, /favicon.ico, and /problems/{name} for
-    each problem class imported so far. None of them is an operation of the contract. Returns their paths, which the
-    app's `root_path` precedes for clients."""
+def install(
+    app: FastAPI, contract: Contract, files: Mapping[str, tuple[Path, str]] = MappingProxyType({})
+) -> list[str]:
+    """Adds the pages to the app: /docs, /redoc, /openapi.yaml, /openapi.json, /favicon.ico, /problems/{name} for each
+    problem class imported so far, and the service's own `files` by path, with their media types. None of them is an
+    operation of the contract. Returns their paths, which the app's `root_path` precedes for clients."""
     router = APIRouter(include_in_schema=False)
     root = app.root_path
     title = contract.document["info"]["title"]
@@ -79,6 +83,7 @@ def install(app: FastAPI, contract: Contract) -> list[str]:
         "/openapi.json": (json.dumps(_document(contract, root)).encode(), "application/json"),
         # Browsers request this path for every page.
         "/favicon.ico": ((_assets_directory() / "favicon.png").read_bytes(), "image/png"),
+        **{path: (file.read_bytes(), media_type) for path, (file, media_type) in files.items()},
     }
 
     for path, (body, media_type) in documents.items():
