@@ -1,0 +1,31 @@
+"""An empty project of a frontend, with the client that npm has installed from the running service."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support import ROOT
+from support.node import NODE, require_packages
+from support.service import Service
+
+HERE = Path(__file__).parent
+NPM = NODE.parents[1] / "lib/node_modules/npm/bin/npm-cli.js"
+
+
+@pytest.fixture(scope="session")
+def frontend(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require_packages()
+    folder = tmp_path_factory.mktemp("frontend")
+    (folder / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
+    # No registry answers at this address, and npm's cache is empty.
+    options = ["--registry", "http://127.0.0.1:1", "--cache", str(folder / "cache"), "--no-audit", "--no-fund"]
+    command = [str(NODE), str(NPM), "install", f"{service.url}/client.tgz", *options, "--fetch-retries", "0"]
+    npm = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    assert npm.returncode == 0, npm.stdout + npm.stderr
+    for file in (*HERE.glob("*.ts"), HERE / "tsconfig.json"):
+        shutil.copy(file, folder)
+    (folder / "node_modules/@types").symlink_to(ROOT / "node_modules/@types")
+    return folder
