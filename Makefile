@@ -74,7 +74,7 @@ lint: install ## check generated code, style, types and imports
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo --no-cache
 
-codegen: install ## regenerate models and types from openapi.yaml
+codegen: install ## regenerate models, types and client from openapi.yaml
 	./codegen.sh
 
 clean: ## remove everything that was installed, built or cached; the tasks are kept

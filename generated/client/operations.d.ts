@@ -122,7 +122,7 @@ export interface Operations {
     /**
      * List the labels of a user.
      *
-     * The labels in use, in the order of their lower-case letters as code points, each with the number of its tasks. Follow
+     * The labels in use with the numbers of their tasks, in the order of the code points of their lower-case forms. Follow
      * `next_after` until it is null: no label is missed or repeated while others come into use or fall out of it.
      */
     listLabels: operations["listLabels"];

@@ -1,6 +1,7 @@
 """An empty project of a frontend, with the client that npm has installed from the running service."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,10 +23,23 @@ def frontend(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Path
     (folder / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
     # No registry answers at this address, and npm's cache is empty.
     options = ["--registry", "http://127.0.0.1:1", "--cache", str(folder / "cache"), "--no-audit", "--no-fund"]
-    command = [str(NODE), str(NPM), "install", f"{service.url}/client.tgz", *options, "--fetch-retries", "0"]
+    command = [
+        str(NODE),
+        str(NPM),
+        "install",
+        f"{service.url}/client.tgz",
+        *options,
+        "--fetch-retries",
+        "0",
+        "--noproxy",
+        "127.0.0.1",
+    ]
     npm = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
     assert npm.returncode == 0, npm.stdout + npm.stderr
     for file in (*HERE.glob("*.ts"), HERE / "tsconfig.json"):
         shutil.copy(file, folder)
+    for number, readme in enumerate([ROOT / "README.md", ROOT / "client/README.md"]):
+        [code] = re.findall(r"```ts\n(import .*?)```", readme.read_text(), flags=re.DOTALL)
+        (folder / f"readme{number}.ts").write_text(code)
     (folder / "node_modules/@types").symlink_to(ROOT / "node_modules/@types")
     return folder
