@@ -22,18 +22,8 @@ def frontend(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("frontend")
     (folder / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
     # No registry answers at this address, and npm's cache is empty.
-    options = ["--registry", "http://127.0.0.1:1", "--cache", str(folder / "cache"), "--no-audit", "--no-fund"]
-    command = [
-        str(NODE),
-        str(NPM),
-        "install",
-        f"{service.url}/client.tgz",
-        *options,
-        "--fetch-retries",
-        "0",
-        "--noproxy",
-        "127.0.0.1",
-    ]
+    options = ["--registry=http://127.0.0.1:1", "--noproxy=127.0.0.1", "--fetch-retries=0", "--no-audit", "--no-fund"]
+    command = [str(NODE), str(NPM), "install", f"{service.url}/client.tgz", *options, f"--cache={folder}/cache"]
     npm = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
     assert npm.returncode == 0, npm.stdout + npm.stderr
     for file in (*HERE.glob("*.ts"), HERE / "tsconfig.json"):

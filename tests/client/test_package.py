@@ -4,14 +4,17 @@ import gzip
 import json
 import re
 import tarfile
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import todo_api.contract
 from support import ROOT
 from support.node import run
 from support.operations import CONTRACT
+from todo_api.contract import client_package
 
 PACKAGE = ROOT / "generated/client"
 ARCHIVE = ROOT / "generated/client.tgz"
@@ -35,6 +38,12 @@ def test_archive_has_the_files_of_the_package_in_order_and_without_a_time() -> N
     assert [*contents] == sorted(contents)
     assert {(each.mtime, each.uid, each.gid, each.mode, each.uname) for each in members} == {(0, 0, 0, 0o644, "")}
     assert ARCHIVE.read_bytes()[4:8] == bytes(4), "gzip's time"
+
+
+def test_wheel_ships_the_archive_where_the_service_looks_for_it() -> None:
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    package = Path(todo_api.contract.__file__).parent
+    assert wheel["force-include"][str(client_package().relative_to(ROOT))] == f"{package.name}/{client_package().name}"
 
 
 def test_scripts_are_below_10_kilobytes_compressed(record_property: Callable[[str, object], None]) -> None:
