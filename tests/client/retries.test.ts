@@ -66,13 +66,15 @@ test("change with If-Match whose answer is lost returns the changed task", async
   assert.equal(received.filter(({ method }) => method === "PUT").length, 2);
 });
 
-test("change that another request has made meanwhile is a conflict though an answer was lost", async () => {
-  const { todo } = await behind("none", "lost request", "none");
+test("change of another request is a conflict, also at a retry", async () => {
+  const { todo } = await behind("none", "none", "lost request");
   const { id, etag } = await todo.createTask({ body: { title: "Buy milk" } });
-  const pending = todo.updateTask({ task_id: id, "If-Match": etag, body: { title: "Buy oat milk" } });
-  await todo.updateTask({ task_id: id, body: { title: "Buy rice milk" } }).catch(() => undefined);
-  await pending.catch((error) => assert.equal(error.status, 412));
-  assert.equal((await todo.listTasks()).items.length, 1);
+  const changed = await todo.updateTask({ task_id: id, body: { title: "Buy rice milk" } });
+  await assert.rejects(todo.updateTask({ task_id: id, "If-Match": etag, body: { title: "Buy tea" } }), (error) => {
+    assert.ok(error instanceof TodoApiError && error.problem?.type === "/problems/task-changed");
+    assert.deepEqual(error.problem.task, changed);
+    return true;
+  });
 });
 
 test("task is deleted with If-Match though the answer is lost", async () => {
