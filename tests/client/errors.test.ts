@@ -90,17 +90,26 @@ test("wait for a retry ends with the signal", async () => {
   const user = newUser();
   const aborter = new AbortController();
   const reason = new Error("the page was left");
-  const real = globalThis.setTimeout;
-  globalThis.setTimeout = ((...given: Parameters<typeof real>) => {
-    queueMicrotask(() => aborter.abort(reason));
-    return real(...given);
-  }) as typeof real;
+  const [realSet, realClear] = [globalThis.setTimeout, globalThis.clearTimeout];
+  const waits: unknown[] = [];
+  const cleared: unknown[] = [];
+  globalThis.setTimeout = ((...given: Parameters<typeof realSet>) => {
+    const timer = realSet(...given);
+    if (new Error().stack!.includes("todo-api-client")) {
+      waits.push(timer);
+      queueMicrotask(() => aborter.abort(reason));
+    }
+    return timer;
+  }) as typeof realSet;
+  globalThis.clearTimeout = (timer) => (cleared.push(timer), realClear(timer));
   try {
     const todo = createTodoClient({ baseUrl, getToken: () => sign(user) });
     await assert.rejects(todo.listTasks({}, { signal: aborter.signal }), reason);
   } finally {
-    globalThis.setTimeout = real;
+    [globalThis.setTimeout, globalThis.clearTimeout] = [realSet, realClear];
   }
+  assert.equal(waits.length, 1);
+  assert.ok(cleared.includes(waits[0]), "the wait goes on");
 });
 
 test("baseUrl that is no URL is rejected before the first call", () => {

@@ -64,6 +64,19 @@ test("changes keep a copy equal to the tasks, deletions included", async () => {
   assert.deepEqual([...copy.values()], (await todo.listTasks({ sort: "created_at" })).items);
 });
 
+test("changes are followed over all pages", async () => {
+  const { todo, received } = await behind();
+  for (const _ of [1, 2]) {
+    const command = (_: unknown, index: number) => ({ type: "create" as const, id: `${index}`, task: { title: "One" } });
+    await todo.runTaskBatch({ body: { commands: Array.from({ length: 60 }, command) } });
+  }
+  received.length = 0;
+  const pages = await gather(todo.changes());
+  assert.equal(new Set(pages.flatMap(({ changed }) => changed.map(({ id }) => id))).size, 120);
+  assert.deepEqual(pages.map(({ has_more }) => has_more), [true, false]);
+  assert.equal(received.length, 2);
+});
+
 test("token that is too old starts again, and says so once", async () => {
   const { todo } = await behind("none", "none", "none", problem(410, "changes-expired"));
   const { id } = await todo.createTask({ body: { title: "One" } });

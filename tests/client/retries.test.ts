@@ -133,6 +133,14 @@ test("third retry is the last one", async () => {
   assert.equal(received.length, 4);
 });
 
+test("signed-out user is asked once", async () => {
+  const { baseUrl } = await faulty();
+  let asked = 0;
+  const getToken = () => ((asked += 1), null);
+  await assert.rejects(createTodoClient({ baseUrl, getToken }).listTasks(), kind("signed-out"));
+  assert.equal(asked, 1);
+});
+
 test("no call is retried if retries is 0", async () => {
   const { baseUrl, received } = await faulty(page);
   const user = newUser();

@@ -35,6 +35,19 @@ test("token is kept until 30 s before it expires", async () => {
   assert.equal(tokens.count, 2);
 });
 
+test("token that is not new is kept until 30 s before it expires", async () => {
+  const user = newUser();
+  const seconds = Math.floor(now() / 1000);
+  const { todo, tokens } = counted(() => sign(user, { iat: seconds - 500, exp: seconds + 100 }));
+  await todo.listTasks();
+  elapse(65);
+  await todo.listTasks();
+  assert.equal(tokens.count, 1);
+  elapse(72);
+  await todo.listTasks();
+  assert.equal(tokens.count, 2);
+});
+
 test("token of a short life is kept for half of it", async () => {
   const user = newUser();
   const { todo, tokens } = counted(() => sign(user, { exp: Math.floor(now() / 1000) + 40 }));
@@ -122,6 +135,9 @@ test("forgotten token is not used again, also if its request was under way", asy
   const task = await todo.createTask({ body: { title: "Of the second user" } });
   assert.equal(task.user_id, second);
   assert.equal(tokens.count, 2);
+  todo.forgetToken();
+  await todo.listTasks();
+  assert.equal(tokens.count, 3);
 });
 
 test("token without an expiry is not kept", async () => {
