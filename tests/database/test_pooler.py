@@ -44,8 +44,8 @@ SESSION_STATE = """
 # A new column, and another type of a column in use: each invalidates prepared statements.
 ALTERATIONS = [
     "ALTER TABLE task ADD COLUMN added integer NOT NULL DEFAULT 0",
-    "ALTER TABLE task ALTER COLUMN title TYPE varchar(201)",
-    "ALTER TABLE task ALTER COLUMN title TYPE varchar(200)",
+    "ALTER TABLE task ALTER COLUMN priority TYPE varchar(7)",
+    "ALTER TABLE task ALTER COLUMN priority TYPE varchar(6)",
     "ALTER TABLE task DROP COLUMN added",
 ]
 

@@ -125,6 +125,11 @@ from support.contract_faults import BODY, GET, PARAMETER, POST, REMOVED, SCHEMA,
             "schemas/NoteText has a `pattern` that the generated models cannot use",
             id="pattern",
         ),
+        pytest.param(
+            (f"{SCHEMA} required", ["a", "b", "a"]),
+            "schemas/NoteText has a `required` with a name twice",
+            id="name twice",
+        ),
         pytest.param((f"{SCHEMA} enum", []), "schemas/NoteText has an empty `enum`", id="empty enum"),
         pytest.param(
             (f"{SCHEMA} minLenght", 1),

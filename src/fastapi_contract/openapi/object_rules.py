@@ -136,14 +136,21 @@ def _schema(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
     if "x-pattern-error" in schema and not _is_pattern_error(schema["x-pattern-error"]):
         text = f"has an `x-pattern-error` that is not a code, a detail, or both. The codes are: {', '.join(CODES)}."
         yield "x-pattern-error", text, False
-    for field in ("enum", "allOf", "anyOf", "oneOf"):
-        if schema.get(field) == []:
-            yield field, f"has an empty `{field}`: add a value, or remove it.", True
+    yield from _lists(schema)
     if schema.get("multipleOf", 1) <= 0:
         yield "multipleOf", "has a `multipleOf` that is not above 0: change it.", True
     if "discriminator" in schema and not {"oneOf", "anyOf"} & schema.keys():
         text = "uses `discriminator` without `oneOf` or `anyOf`, which is not supported. Add one of them."
         yield "discriminator", text, False
+
+
+def _lists(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    for field in ("enum", "allOf", "anyOf", "oneOf"):
+        if schema.get(field) == []:
+            yield field, f"has an empty `{field}`: add a value, or remove it.", True
+    required = _texts(schema.get("required"))
+    if len({*required}) < len(required):
+        yield "required", "has a `required` with a name twice: remove one.", True
 
 
 def _is_pattern_error(error: Any) -> bool:
