@@ -182,6 +182,10 @@ class TestImport:
         assert [error["pointer"] for error in answer.json()["errors"]] == ["#/1/labels/1"]
         assert export(client, user).content == b""
 
+    def test_null_of_a_member_that_is_always_set_is_422(self, client: httpx.Client, user: str) -> None:
+        answer = send(client, user, '{"external_id": "a", "title": "x", "priority": null}')
+        assert [error["pointer"] for error in answer.json()["errors"]] == ["#/0/priority"]
+
     def test_import_beyond_the_limit_is_409_and_none_is_imported(self, user: str, database_url: str) -> None:
         with running(create_app(settings_for(database_url, max_tasks=5))) as service:
             client = service.client(user)

@@ -227,3 +227,30 @@ def test_largest_batch_is_accepted(client: httpx.Client, user: str) -> None:
     task = {"title": "漢" * 200, "description": "漢" * 2000}
     results = run(client, user, [{"type": "create", "task": task}] * 100)
     assert statuses(results) == [201] * 100
+
+
+KINDS: dict[str, Command] = {
+    "create": {"task": {"title": "x"}},
+    "update": {"task_id": 1, "if_match": '"1"', "changes": {"title": "x"}},
+    "complete": {"task_id": 1, "if_match": '"1"', "completed": True},
+    "delete": {"task_id": 1, "if_match": '"1"'},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_command_without_a_member_or_with_null_is_rejected(client: httpx.Client, user: str, kind: str) -> None:
+    command = {"type": kind, "id": "a" * 64, **KINDS[kind]}
+    assert client.post(f"{tasks(user)}/batch", json={"commands": [command]}).status_code == 200
+    wrong = [{**command, name: None} for name in command]
+    wrong += [{name: each for name, each in command.items() if name != missing} for missing in ("type", "id")]
+    for each in wrong:
+        answer = client.post(f"{tasks(user)}/batch", json={"commands": [each]})
+        assert answer.status_code == 422, each
+        assert all(error["pointer"].startswith("#/commands/0") for error in answer.json()["errors"])
+
+
+def test_batch_has_at_most_100_commands(client: httpx.Client, user: str) -> None:
+    commands = [{"type": "delete", "id": str(number), "task_id": 2**53 - 1} for number in range(101)]
+    assert statuses(run(client, user, commands[:100])) == [404] * 100
+    answer = client.post(f"{tasks(user)}/batch", json={"commands": commands})
+    assert [error["code"] for error in answer.json()["errors"]] == ["too_many"]

@@ -126,6 +126,20 @@ def test_day_is_never_shifted(client: httpx.Client, user: str, day: str) -> None
 # --- labels
 
 
+@pytest.mark.parametrize(
+    ("member", "value", "code"),
+    [
+        pytest.param("due_at", "2026-12-24T17:30:00+01:00", "pattern", id="time that is not in UTC"),
+        pytest.param("priority", None, "not_one_of", id="no priority"),
+    ],
+)
+def test_member_in_another_form_is_422(client: httpx.Client, user: str, member: str, value: Any, code: str) -> None:
+    answer = client.post(tasks(user), json={"title": "x", member: value})
+    assert answer.status_code == 422
+    assert {error["pointer"] for error in answer.json()["errors"]} == {f"#/{member}"}
+    assert code in {error["code"] for error in answer.json()["errors"]}
+
+
 @each_change
 def test_labels_keep_their_order_and_case(client: httpx.Client, url: str, change: Send) -> None:
     for labels in ["b", "A", "\U0001f600", "c"], ["c", "\U0001f600", "A", "b"], ["a", "B"]:
