@@ -2,9 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 
 import asyncpg
 import httpx
@@ -12,6 +11,7 @@ import pytest
 
 from support.databases import execute
 from support.label_model import all_tasks, differences
+from support.migrations import connected
 from support.operations import labels, tasks
 from support.service import running, settings_for
 from support.task_changes import Copy
@@ -33,15 +33,6 @@ OTHERS = """
     SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid())
 """
 DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def rename_during(

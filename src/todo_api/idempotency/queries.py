@@ -40,12 +40,13 @@ _RFC_3339 = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
 Conditional: TypeAlias = Callable[[ColumnElement[bool]], SelectBase]
 """Makes a statement that changes and returns nothing unless the condition holds."""
 
-
 _is_key = (
     kept_answer.c.user_id == bindparam("owner"),
     kept_answer.c.operation == bindparam("operation"),
     kept_answer.c.key == bindparam("key"),
 )
+_kept = select(kept_answer.c.request, kept_answer.c.answer).where(*_is_key)
+_lock_of_key = select(func.pg_try_advisory_xact_lock(bindparam("lock", type_=BigInteger)).label("free"))
 
 
 class Answer(NamedTuple):
@@ -61,12 +62,8 @@ def keyed(statement: Conditional) -> ClauseElement:
     A lock of the transaction tells whether the first request is in progress. The primary key of the kept answer is what
     excludes a second one: it makes the whole statement fail.
     """
-    known = select(kept_answer.c.request, kept_answer.c.answer).where(*_is_key).cte("known")
-    free = (
-        select(func.pg_try_advisory_xact_lock(bindparam("lock", type_=BigInteger)).label("free"))
-        .where(not_(exists(select(known.c.request))))
-        .cte("free")
-    )
+    known = _kept.cte("known")
+    free = _lock_of_key.where(not_(exists(select(known.c.request)))).cte("free")
     written = statement(exists(select(free.c.free).where(free.c.free))).cte("written")
     answer = select(*map(_as_json, written.c)).cte("answer")
     kept = (
@@ -108,7 +105,7 @@ async def run(
 
     Raises RequestInProgress and IdempotencyKeyReused.
     """
-    request = _digest(parameters)
+    request = digest(parameters)
     arguments = {**parameters, **settings, **_names(owner, key), "request": request, "lock": lock_of(owner, key)}
     try:
         row = await session.fetch_one(statement, **arguments)
@@ -122,8 +119,8 @@ async def run(
     return Answer(json.loads(row["answer"]) if row["answer"] else None, row["replayed"])
 
 
-_lock = prepare(select(func.pg_try_advisory_xact_lock(bindparam("lock", type_=BigInteger)).label("free")))
-_known = prepare(select(kept_answer.c.request, kept_answer.c.answer).where(*_is_key))
+_lock = prepare(_lock_of_key)
+_known = prepare(_kept)
 _KEPT = {"user_id": "owner", "operation": "operation", "key": "key", "request": "request", "answer": "answer"}
 _keep = prepare(
     insert(kept_answer)
@@ -132,9 +129,9 @@ _keep = prepare(
 )
 
 
-async def claim(transaction: Session, owner: str, key: Key, parameters: Mapping[str, Any]) -> Any:
+async def claim(transaction: Session, owner: str, key: Key, request: bytes) -> Any:
     """Returns the answer that was kept for a key, None if there is none: then the key is claimed until the end of the
-    transaction, in which `keep` keeps the answer. `parameters` are what tells one request from another.
+    transaction, in which `keep` keeps the answer. `request` is the digest of the request.
 
     Raises RequestInProgress and IdempotencyKeyReused.
     """
@@ -145,22 +142,22 @@ async def claim(transaction: Session, owner: str, key: Key, parameters: Mapping[
         if free is None or not free["free"]:
             raise RequestInProgress
         return None
-    if row["request"] != _digest(parameters):
+    if row["request"] != request:
         raise IdempotencyKeyReused
     return json.loads(row["answer"])
 
 
-async def keep(transaction: Session, owner: str, key: Key, parameters: Mapping[str, Any], answer: Any) -> None:
+async def keep(transaction: Session, owner: str, key: Key, request: bytes, answer: Any) -> None:
     """Keeps the answer to a request whose key was claimed in this transaction."""
-    names = _names(owner, key)
-    await transaction.fetch_one(_keep, **names, request=_digest(parameters), answer=json.dumps(answer))
+    await transaction.fetch_one(_keep, **_names(owner, key), request=request, answer=json.dumps(answer))
 
 
 def _names(owner: str, key: Key) -> dict[str, str]:
     return {"owner": owner, "operation": key.operation, "key": key.text}
 
 
-def _digest(parameters: Mapping[str, Any]) -> bytes:
+def digest(parameters: Mapping[str, Any]) -> bytes:
+    """Returns the digest of what tells one request from another."""
     return blake2b(json.dumps(parameters, sort_keys=True, default=str).encode(), digest_size=16).digest()
 
 

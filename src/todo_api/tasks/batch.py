@@ -41,19 +41,24 @@ class Batch(NamedTuple):
 
         Raises RequestInProgress and IdempotencyKeyReused.
         """
-        request = {"atomic": self.atomic, "commands": [command.model_dump(mode="json") for command in self.commands]}
         async with session.transaction() as transaction:
-            if key is not None:
-                kept = await idempotency.claim(transaction, self.owner, key, request)
-                if kept is not None:
-                    return models.TaskBatchResult.model_validate(kept), True
-            # As all writers of several tasks do, so that no two wait for each other (docs/decisions/0029).
-            await queries.lock(transaction, self.owner, sorted(set(_task_ids(self.commands))))
-            results = await (self._all_or_none if self.atomic else self._each)(transaction)
-            result = models.TaskBatchResult(done=all(each.problem is None for each in results), results=results)
-            if key is not None:
-                await idempotency.keep(transaction, self.owner, key, request, result.model_dump(mode="json"))
-        return result, False
+            if key is None:
+                return await self._all(transaction), False
+            request = idempotency.digest(
+                {"atomic": self.atomic, "commands": [command.model_dump(mode="json") for command in self.commands]}
+            )
+            kept = await idempotency.claim(transaction, self.owner, key, request)
+            if kept is not None:
+                return models.TaskBatchResult.model_validate(kept), True
+            result = await self._all(transaction)
+            await idempotency.keep(transaction, self.owner, key, request, result.model_dump(mode="json"))
+            return result, False
+
+    async def _all(self, transaction: Session) -> models.TaskBatchResult:
+        # As all writers of several tasks do, so that no two wait for each other (docs/decisions/0029).
+        await queries.lock(transaction, self.owner, sorted(set(_task_ids(self.commands))))
+        results = await (self._all_or_none if self.atomic else self._each)(transaction)
+        return models.TaskBatchResult(done=all(each.problem is None for each in results), results=results)
 
     async def _each(self, session: Session) -> list[models.CommandResult]:
         return [await self._result(session, number) for number in range(len(self.commands))]

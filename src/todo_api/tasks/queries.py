@@ -1,5 +1,6 @@
 """The statements of tasks. Every one is filtered by the owner, in addition to the check of the URL, so that a task of
-another user is not found. Each function runs one statement in one round trip."""
+another user is not found. Each function runs one statement in one round trip; only `lock`, `export` and `import_tasks`
+run several."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime

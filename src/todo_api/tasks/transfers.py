@@ -28,14 +28,13 @@ from todo_contract import models
 
 from todo_api.database.rows import columns_of
 from todo_api.tasks.table import task, task_list
-from todo_api.tasks.writes import is_live, list_of_owner, of_owner
+from todo_api.tasks.writes import is_live, list_of_owner, next_change, of_owner
 
 OWN = "todo-api"
 """Begins the external id of a task that was created here: `todo-api:<user>:<id>`."""
 _ID = literal_column(f"'{OWN}:' || task.user_id || ':' || task.id", Text)
 record = columns_of(task, models.TaskRecord, external_id=func.coalesce(task.c.external_id, _ID))
 _ZERO: ColumnElement[int] = literal_column("0")
-_ONE: ColumnElement[int] = literal_column("1")
 
 
 def exported(*, after: bool) -> Select[Any]:
@@ -96,7 +95,7 @@ def imported() -> Select[Any]:
         update(task_list)
         .where(list_of_owner, count > _ZERO, task_list.c.tasks + count <= bindparam("max_tasks", type_=Integer))
         .values(
-            change=task_list.c.change + _ONE,
+            change=next_change,
             tasks=task_list.c.tasks + cast(count, Integer),
             completed=task_list.c.completed + cast(completed, Integer),
         )
