@@ -17,8 +17,10 @@ from fastapi_contract.middleware import pages
 from fastapi_contract.middleware.cors import COMMON_HEADERS, CrossOrigin
 from fastapi_contract.middleware.deprecation import Deprecations
 from fastapi_contract.middleware.mount import Mount
+from fastapi_contract.middleware.preferred_answers import PreferredAnswers, reject_preference
 from fastapi_contract.middleware.rate_limit import AddressLimit, AddressLimiter
 from fastapi_contract.middleware.request_context import RequestContext
+from fastapi_contract.mock import MockRouter
 from fastapi_contract.requests import ContractRoute
 from fastapi_contract.router import ContractRouter
 from fastapi_contract.shortcut import Shortcut
@@ -42,6 +44,7 @@ def contract_app(
     shortcut: bool = True,
     root_path: str = "",
     files: Mapping[str, tuple[Path, str]] = MappingProxyType({}),
+    preferred_answers: bool = False,
 ) -> FastAPI:
     """Returns an application with the handlers of `routers`, after comparing them with the contract.
 
@@ -52,7 +55,8 @@ def contract_app(
     for a request that is cancelled because the service shuts down. `address_limit` limits the requests of each client
     address. With `shortcut=False`, FastAPI's own code answers every request, with the same responses. `root_path` is a
     prefix such as `/todo` that a reverse proxy removes from each path: URLs that the service makes begin with it.
-    `files` are served beside the contract: each path has a file and its media type.
+    `files` are served beside the contract: each path has a file and its media type. With `preferred_answers`, for
+    development, a client chooses any promised response with the header Prefer (middleware/preferred_answers.py).
 
     Raises ContractError with every difference between the contract and the handlers.
 
@@ -94,6 +98,8 @@ def contract_app(
     if shortcut:
         # Outside FastAPI's own layers, so that a valid request passes through none of them.
         inner = Shortcut(inner, app)
+    if preferred_answers:
+        inner = PreferredAnswers(inner, contract, app.router.routes, respond)
     if any(operation.is_deprecated for operation in contract.operations.values()):
         inner = Deprecations(inner, contract.operations.values(), f"{app.root_path}/docs")
     if app.root_path:
@@ -105,10 +111,17 @@ def contract_app(
         roots = {"", contract.base_path, app.root_path}
         paths = [root + contract.operations[each].path for each in address_limit.unlimited for root in roots]
         limiter = AddressLimiter(inner, address_limit, paths, respond)
-    names = [*contract.request_headers, *COMMON_HEADERS, *request_headers]
+    names = [*contract.request_headers, *COMMON_HEADERS, *request_headers, *(["Prefer"] if preferred_answers else [])]
     cross_origin = CrossOrigin(origins, contract.methods, names, contract.response_headers, respond)
     app.middleware_stack = RequestContext(
-        inner, app, cross_origin, respond, log_fields=log_fields, cancelled=cancelled, limiter=limiter
+        inner,
+        app,
+        cross_origin,
+        respond,
+        log_fields=log_fields,
+        cancelled=cancelled,
+        limiter=limiter,
+        reject=None if preferred_answers else reject_preference,
     )
     return app
 
@@ -121,6 +134,8 @@ def require_no_differences(contract: Contract, routers: Sequence[APIRouter]) -> 
     contract_routers = [router for router in routers if isinstance(router, ContractRouter)]
     found = [difference for router in contract_routers for difference in router.differences]
     handled = {operation_id for router in contract_routers for operation_id in router.handled}
-    found += differences(contract, [route for router in routers for route in router.routes], handled)
+    handled.update(*(router.mocked for router in routers if isinstance(router, MockRouter)))
+    routes = [route for router in routers if not isinstance(router, MockRouter) for route in router.routes]
+    found += differences(contract, routes, handled)
     if found:
         raise ContractError(list(dict.fromkeys(found)))

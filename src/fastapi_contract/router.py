@@ -125,7 +125,7 @@ class ContractRouter(APIRouter):
             response_class=Default(JSONResponse) if has_model else Response,
             response_model=Default(None) if has_model else None,
             route_class_override=contract_route(
-                guards, parameters, _request_body(contract, operation), _offered(successes), binding
+                guards, parameters, request_body_of(contract, operation), offered_media_types(successes), binding
             ),
         )
         route = self.routes[-1]
@@ -133,13 +133,14 @@ class ContractRouter(APIRouter):
         _check_inputs(operation.id, f"{handler.__name__}()", route)
 
 
-def _request_body(contract: Contract, operation: Operation) -> RequestBody | None:
+def request_body_of(contract: Contract, operation: Operation) -> RequestBody | None:
+    """What reads the body of an operation; None if it has none."""
     if "requestBody" not in operation.spec:
         return None
     return RequestBody(contract.document, resolve(contract.document, operation.spec["requestBody"]))
 
 
-def _offered(successes: Sequence[Success]) -> list[str]:
+def offered_media_types(successes: Sequence[Success]) -> list[str]:
     """The media types among which a client can choose."""
     media_types = list(dict.fromkeys(success.media_type for success in successes if success.media_type is not None))
     return media_types if len(media_types) > 1 else []

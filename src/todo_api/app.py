@@ -1,14 +1,18 @@
 """Wires the application: settings, lifespan, routers, errors. The only module that imports all others."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Literal, TypeAlias
 
 from fastapi import FastAPI
 from starlette.types import Scope
 
 from fastapi_contract import problems
 from fastapi_contract.application import contract_app
+from fastapi_contract.contract import Contract
 from fastapi_contract.middleware.rate_limit import AddressLimit
+from fastapi_contract.mock import MockRouter
+from fastapi_contract.router import ContractRouter
 from todo_api import service
 from todo_api.auth.jwks import IssuerUnavailableError, PublishedKeys
 from todo_api.auth.keys import shared_key
@@ -46,7 +50,17 @@ _TRANSLATIONS: problems.Translations = {
 }
 
 
-def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
+Mode: TypeAlias = Literal["production", "development", "mock"]
+"""In development, clients can choose any promised response with the header Prefer. A mock also answers operations that
+have no handler."""
+
+
+def routers_of(contract: Contract, mode: Mode) -> Sequence[ContractRouter | MockRouter]:
+    """Returns the routers of the operations. Raises ContractError if an operation cannot be mocked."""
+    return (*ROUTERS, MockRouter(contract, ROUTERS)) if mode == "mock" else ROUTERS
+
+
+def create_app(settings: Settings, *, shortcut: bool = True, mode: Mode = "production") -> FastAPI:
     """Returns the service, after comparing it with the contract.
 
     `settings.database_url` must be set. Without `shortcut`, FastAPI serves every request, with the same responses.
@@ -81,7 +95,7 @@ def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
 
     app = contract_app(
         contract,
-        ROUTERS,
+        routers_of(contract, mode),
         lifespan=lifespan,
         translations=_TRANSLATIONS,
         origins=settings.allowed_origins,
@@ -92,6 +106,7 @@ def create_app(settings: Settings, *, shortcut: bool = True) -> FastAPI:
         shortcut=shortcut,
         root_path=settings.root_path,
         files={"/client.tgz": (client_package(), "application/gzip")},
+        preferred_answers=mode != "production",
     )
     keys = [shared_key(secret.get_secret_value()) for secret in secrets if secret]
     app.state.services = Services(

@@ -5,24 +5,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from fastapi import APIRouter
 from todo_contract import models, operations
 
 from fastapi_contract.application import require_no_differences
 from fastapi_contract.contract import ContractError
 from fastapi_contract.generation.generated import Generated, digest
-from fastapi_contract.router import ContractRouter
 from todo_api.contract import load_contract
 
 
-def load_routers() -> Sequence[ContractRouter]:
-    """Imports the handlers, and returns their routers after comparing them with the contract.
+def load_routers(*, mock: bool = False) -> Sequence[APIRouter]:
+    """Imports the handlers, and returns their routers after comparing them with the contract. With `mock`, an operation
+    may have no handler.
 
     Raises ContractError with every difference between code and contract.
     """
     with _faults_of_handlers():
-        from todo_api.app import ROUTERS
-    require_no_differences(load_contract(), ROUTERS)
-    return ROUTERS
+        from todo_api.app import routers_of
+    routers = routers_of(load_contract(), "mock" if mock else "production")
+    require_no_differences(load_contract(), routers)
+    return routers
 
 
 @contextmanager

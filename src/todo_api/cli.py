@@ -88,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     serve.add_argument("--port", type=_integer(0, 65535), default=8000, help="0: any free port; default: %(default)s")
     serve.add_argument("--workers", type=_integer(1, 256), default=1, help="number of processes; default: %(default)s")
+    serve.add_argument(
+        "--mock", action="store_true", help="answer operations without a handler from their examples in openapi.yaml"
+    )
     serve.set_defaults(command=_serve)
 
     upgrade = commands.add_parser("migrate", help="upgrade the database's schema to the revision of this version")
@@ -109,11 +112,14 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
     from todo_api.check import load_routers
 
     # Before the handlers are imported elsewhere, and before the database is started: main() reports any ContractError.
-    load_routers()
-    from todo_api.app import create_app
+    load_routers(mock=arguments.mock)
+    from todo_api.app import Mode, create_app
     from todo_api.server import run
 
+    mode: Mode = "mock" if arguments.mock else "development" if settings.database_url is None else "production"
     # Checked before the database is contacted, which may take DATABASE_WAIT_TIMEOUT.
+    if arguments.mock and settings.database_url is not None:
+        raise CommandError("--mock: requires the embedded database. Unset DATABASE_URL.")
     if settings.database_url is None:
         settings = settings.model_copy(update={"better_auth_secret": SecretStr(_secret(settings))})
     elif not settings.better_auth_secret and not settings.better_auth_jwks_url:
@@ -122,8 +128,8 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
         embedded = settings.database_url is None
         if not embedded:
             _require_current_schema(settings)
-        _export_settings(serving)
-        app = create_app(serving)
+        _export_settings(serving, mode)
+        app = create_app(serving, mode=mode)
         url = _url(listener)
         if embedded:
             _print_welcome(url, settings.root_path, _sign(settings, "demo"))
@@ -131,8 +137,11 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
         run(app, listener, arguments.workers, settings.connection_limits)
 
 
-def _export_settings(settings: Settings) -> None:
-    """Sets the environment variables from which worker processes read their settings."""
+def _export_settings(settings: Settings, mode: str) -> None:
+    """Sets the environment variables from which worker processes read their settings and mode."""
+    from todo_api.server import MODE
+
+    os.environ[MODE] = mode
     for name, value in (("DATABASE_URL", settings.database_url), ("BETTER_AUTH_SECRET", settings.better_auth_secret)):
         if value is not None:
             os.environ[name] = value.get_secret_value()

@@ -1,6 +1,8 @@
 """Serves the application, in this process or in workers that each create their own."""
 
+import os
 import socket
+from typing import cast
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -8,8 +10,11 @@ from starlette.types import ASGIApp
 from fastapi_contract.serving import server
 from fastapi_contract.serving.limits import ConnectionLimits
 from todo_api import logs
-from todo_api.app import create_app
+from todo_api.app import Mode, create_app
 from todo_api.settings import load_settings
+
+MODE = "TODO_API_MODE"
+"""The environment variable from which worker processes read their mode. It is no setting: `serve` always sets it."""
 
 
 def run(app: FastAPI, listener: socket.socket, workers: int, limits: ConnectionLimits) -> None:
@@ -25,4 +30,4 @@ def create_worker_app() -> ASGIApp:
     """Called by name in each worker process."""
     settings = load_settings()
     logs.configure(settings.log_format, settings.log_level)
-    return server.worker_app(create_app(settings))
+    return server.worker_app(create_app(settings, mode=cast("Mode", os.environ[MODE])))

@@ -4,11 +4,13 @@ import re
 import shutil
 from pathlib import Path
 
+import httpx
 import pytest
 
 from support import ROOT, divided_contract
 from support.operations import CONTRACT
-from support.serving import run
+from support.service import SECRET
+from support.serving import run, serving
 
 
 @pytest.fixture
@@ -118,3 +120,28 @@ def test_routes_lists_each_operation(tmp_path: Path) -> None:
     )
     assert " ".join(next(row for row in rows if row[0] == "getHealth")).startswith("getHealth GET /health public 200")
     assert {row[0] for row in rows} == CONTRACT.operations.keys()
+
+
+def test_serve_mocks_operations_without_a_handler(copy: Path) -> None:
+    shutil.copy(ROOT / "generated/client.tgz", copy / "generated")
+    replace(copy / "src/todo_api/tasks/handlers.py", '@router.operation("getTask")\n', "")
+    assert any("not implemented: getTask" in each for each in failure(copy, "serve"))
+    path = {"PYTHONPATH": f"{copy / 'src'}:{copy / 'generated'}"}
+    with serving(copy, "--mock", "--workers", "2", **path) as service:
+        client = service.client()
+        created = client.post("/tasks", json={"title": "mine"})
+        mocked = client.get(f"/tasks/{created.json()['id']}")
+        assert (created.status_code, mocked.status_code) == (201, 200)
+        assert mocked.json() == CONTRACT.document["components"]["examples"]["TaskExample"]["value"]
+        assert mocked.headers["ETag"]
+        assert client.get("/tasks/0").status_code == 422
+        assert client.get("/tasks", headers={"Prefer": "status=503"}).status_code == 503
+        assert httpx.get(client.base_url.join("tasks/1")).status_code == 401
+
+
+def test_mock_requires_the_embedded_database(copy: Path) -> None:
+    rejected = run(copy, "serve", "--mock", DATABASE_URL="postgresql://127.0.0.1/unused", BETTER_AUTH_SECRET=SECRET)
+    assert (rejected.returncode, rejected.stderr) == (
+        1,
+        "todo-api: --mock: requires the embedded database. Unset DATABASE_URL.\n",
+    )

@@ -44,11 +44,13 @@ class RequestContext:
         log_fields: Callable[[Scope], Mapping[str, Any]],
         cancelled: Callable[[Scope], Problem],
         limiter: AddressLimiter | None = None,
+        reject: Callable[[Scope], Problem | None] | None = None,
     ) -> None:
         """`app` is the inner ASGI app; `service` is the application that becomes `scope["app"]`. `respond` makes the
         response for a problem. `log_fields` returns the fields that the service adds to the log line of a request.
         `cancelled` makes the problem for a request that is cancelled because the service shuts down.
-        `limiter` limits the requests that reach the inner app."""
+        `limiter` limits the requests that reach the inner app. `reject` returns a problem for a request whose header
+        Prefer is not supported."""
         self.app = app
         self._service = service
         self._cross_origin = cross_origin
@@ -57,6 +59,7 @@ class RequestContext:
         self._log_fields = log_fields
         self._cancelled = cancelled
         self._limiter = limiter
+        self._reject = reject
         # Bound once, because the unbound logger looks up its configuration for each line: 1.2 µs.
         self._log = log.bind()
 
@@ -115,6 +118,8 @@ class RequestContext:
                 return self._respond(InvalidRequest(fault, {"Connection": "close"}))
         if scope["method"] == "OPTIONS" and b"origin" in headers and b"access-control-request-method" in headers:
             return self._cross_origin.preflight(headers)
+        if b"prefer" in headers and self._reject is not None and (problem := self._reject(scope)) is not None:
+            return self._respond(problem)
         return self.app if self._limiter is None else self._limiter.choose(scope, headers)
 
     def _log_request(self, scope: Scope, method: str, status: int | None, seconds: float) -> None:

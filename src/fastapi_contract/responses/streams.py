@@ -15,7 +15,7 @@ from fastapi_contract.responses.serializers import serializer
 from fastapi_contract.serving.ending import ending
 from fastapi_contract.validation.media_types import EVENT_STREAM, NDJSON, content_type, is_text
 
-_FRAMES = {NDJSON: (b"", b"\n"), EVENT_STREAM: (b"data: ", b"\n\n")}
+FRAMES = {NDJSON: (b"", b"\n"), EVENT_STREAM: (b"data: ", b"\n\n")}
 """What is before and after the JSON of an item, by media type."""
 CHUNK = 16 * 1024
 """Bytes after which the items of a generator that never waits are sent. One by one, an item took 29 µs instead of 1."""
@@ -126,7 +126,7 @@ async def _close(items: AsyncIterator[Any]) -> None:
 def _encoder(media_type: str, model: Any) -> Callable[[Any], bytes]:
     if is_text(media_type):
         return str.encode
-    (before, after), to_json = _FRAMES[media_type], serializer(model)
+    (before, after), to_json = FRAMES[media_type], serializer(model)
     return lambda item: before + to_json(item) + after
 
 
