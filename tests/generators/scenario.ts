@@ -95,10 +95,9 @@ async function callMock(client: Client): Promise<void> {
   assert.equal((await client.toggle(created.id, true)).completed, true);
 
   await client.remove(created.id);
-  assert.equal((await prefer("code=404", () => client.missing(created.id))).type, "/problems/task-not-found");
-  // The code of the example: the mock does not say what is wrong with this request.
+  assert.equal((await prefer("status=404", () => client.missing(created.id))).type, "/problems/task-not-found");
   const [error] = (await client.rejected(" ")).errors;
-  assert.deepEqual([error?.code, error?.pointer], ["too_long", "#/title"]);
+  assert.deepEqual([error?.code, error?.pointer], ["blank", "#/title"]);
 }
 
 async function prefer<Answer>(preference: string, call: () => Promise<Answer>): Promise<Answer> {

@@ -223,15 +223,15 @@ def test_generated_client_calls_the_running_service(project: Project, service: S
 
 
 @pytest.fixture(scope="module")
-def mock_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_mock(tmp_path_factory.mktemp("mock")) as mock:
-        yield str(mock.client.base_url).rstrip("/")
+def mock() -> Iterator[Service]:
+    with running_mock() as service:
+        yield service
 
 
 @generators
-def test_generated_client_calls_the_mock(project: Project, mock_url: str) -> None:
+def test_generated_client_calls_the_mock(project: Project, mock: Service) -> None:
     """In all steps but those whose answer follows from an earlier call, because the mock keeps nothing."""
-    result = project.scenario(mock_url, "a", "x", MOCK="true")
+    result = project.scenario(mock.url, "a", mock.token("a"), MOCK="true")
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.endswith("completed\n")
