@@ -14,7 +14,7 @@ from fastapi import Request
 from fastapi_contract.application import contract_app
 from fastapi_contract.contract import Contract, ContractError
 from fastapi_contract.mock import MockRouter
-from fastapi_contract.problems import Problem
+from fastapi_contract.problems import InvalidRequest
 from fastapi_contract.responses.answers import is_json
 from fastapi_contract.responses.examples import Example, Examples, NoExampleError, example_of
 from fastapi_contract.router import ContractRouter
@@ -26,14 +26,8 @@ NOTES = Path(__file__).with_name("notes.yaml")
 WORKING = [construct for construct in constructs() if construct.is_supported]
 
 
-class Unknown(Problem):
-    """The caller is not known."""
-
-    type, title, status = "/problems/unknown", "Unknown", 401
-
-
 async def reject(_: Request) -> None:
-    raise Unknown("Send a token.")
+    raise InvalidRequest("Send one token.")
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["shortcut", "no-shortcut"])
@@ -78,7 +72,7 @@ def test_mocked_operation_calls_the_guards_of_the_other_routers() -> None:
     router = ContractRouter(contract, empty, {"bearerAuth": [reject]})
     app = contract_app(contract, [MockRouter(contract, [router])])
     with running(app) as service, httpx.Client(base_url=service.url, verify=NO_TLS) as client:
-        assert client.get("/notes?limit=11").status_code == 401
+        assert client.get("/notes?limit=11").status_code == 400
 
 
 def test_mocked_operation_without_guards_is_rejected_by_line() -> None:
