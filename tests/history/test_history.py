@@ -14,7 +14,7 @@ import pytest
 from support.history.stack import FAULTS, Stack
 from support.history.workload import Workload
 
-OPERATIONS = int(os.environ.get("HISTORY_OPERATIONS", "20000"))
+OPERATIONS = int(os.environ.get("HISTORY_OPERATIONS", "10000"))
 SEED = int(os.environ.get("HISTORY_SEED", "1"))
 ROUNDS = max(2, OPERATIONS // 10_000)
 """How often each fault occurs."""

@@ -6,7 +6,7 @@ from support.history.retrying import Damage, RetryingClients
 from support.history.stack import FAULTS, Stack
 from support.serving import wait_for
 
-CREATIONS = 200
+CREATIONS = 100
 """Between two faults."""
 
 

@@ -89,7 +89,7 @@ def ids_of(url: str, user: str) -> list[int]:
     return [task for (task,) in query(url, "SELECT id FROM task WHERE user_id = $1 ORDER BY id", user)]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from([*WRITES, *(f"old {kind}" for kind in OLD_WRITES)]), st.integers(0, 4))))
 def test_counts_are_right_after_each_write_and_the_change_rises(
     service: Service, database_url: str, steps: list[tuple[str, int]]
