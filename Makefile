@@ -1,7 +1,7 @@
 # Arguments for the service or for pytest: make run ARGS="--port 8001"
 ARGS =
 
-.PHONY: help run mock check test contract-diff mutate-contract constructs generators fuzz check-history bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
+.PHONY: help run demo mock check test contract-diff mutate-contract constructs generators fuzz check-history bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -9,6 +9,9 @@ help: ## list the commands
 # `exec`, so that signals reach the service instead of a parent shell.
 run: ## install the service's dependencies, and start it
 	@./install.sh && exec .venv/bin/todo-api serve $(ARGS)
+
+demo: ## install and start the example of a page, with accounts, the service and an embedded database
+	@./install.sh demo && exec .venv/bin/python examples/demo.py $(ARGS)
 
 mock: ## start the service, which answers operations without a handler from their examples
 	@./install.sh && exec .venv/bin/todo-api serve --mock $(ARGS)
@@ -76,5 +79,5 @@ codegen: install ## regenerate models, types and client from openapi.yaml
 	./codegen.sh
 
 clean: ## remove everything that was installed, built or cached; the tasks are kept
-	rm -rf .venv .tools node_modules bench/.venv bench/.product bench/node_modules tests/generators/.venv tests/generators/node_modules dist reports .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find src generated tests bench -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf .venv .tools node_modules bench/.venv bench/.product bench/node_modules examples/web/node_modules examples/web/dist tests/generators/.venv tests/generators/node_modules dist reports .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src generated tests bench examples -name __pycache__ -prune -exec rm -rf {} +

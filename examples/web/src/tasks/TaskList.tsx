@@ -1,0 +1,99 @@
+import { useEffect, useLayoutEffect, useRef } from "react";
+import { Banner } from "../Banner.tsx";
+import { usePendingChanges, withPending } from "./changes.ts";
+import { describe } from "./errors.ts";
+import type { Filters } from "./filters.ts";
+import { useTasks } from "./queries.ts";
+import { TaskRow } from "./TaskRow.tsx";
+
+export function TaskList({ filters }: { filters: Filters }) {
+  const list = useTasks(filters);
+  const pending = usePendingChanges();
+  const tasks = withPending(list.data?.pages.flatMap((page) => page.items) ?? [], pending);
+  const rows = useFocusOfRows();
+
+  if (list.isPending) {
+    return (
+      <div className="loading" aria-label="Loading tasks" role="img">
+        {list.fetchStatus === "fetching" && [1, 2, 3, 4].map((row) => <div key={row} className="skeleton" />)}
+      </div>
+    );
+  }
+  return (
+    <>
+      {list.error && !list.isFetchNextPageError && (
+        <Banner action={{ label: "Try again", run: () => void list.refetch() }}>
+          The tasks cannot be read. {describe(list.error)}
+        </Banner>
+      )}
+      <div ref={rows} className={list.isPlaceholderData ? "is-old" : undefined}>
+        <ul className="tasks" aria-label="Tasks">
+          {tasks.map((task) => (
+            <TaskRow key={task.id} task={task} />
+          ))}
+        </ul>
+        {!tasks.length && list.isSuccess && <p className="empty">{emptyText(filters)}</p>}
+        {list.hasNextPage && (
+          <LoadMore
+            isLoading={list.isFetchingNextPage}
+            error={list.isFetchNextPageError ? list.error : null}
+            load={() => void list.fetchNextPage()}
+          />
+        )}
+      </div>
+    </>
+  );
+}
+
+function LoadMore({ isLoading, error, load }: { isLoading: boolean; error: Error | null; load: () => void }) {
+  const button = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    // After an error the person decides when to try again.
+    if (isLoading || error) return;
+    const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && load(), { rootMargin: "400px" });
+    observer.observe(button.current!);
+    return () => observer.disconnect();
+  });
+  return (
+    <div className="more">
+      <span role="alert" className="error">
+        {error && describe(error)}
+      </span>
+      <button ref={button} className="quiet" onClick={load} aria-disabled={isLoading}>
+        {isLoading ? "Loading…" : "Load more"}
+      </button>
+    </div>
+  );
+}
+
+/** If the row that has the focus disappears, the next one gets it. */
+function useFocusOfRows() {
+  const container = useRef<HTMLDivElement>(null);
+  const focused = useRef<number | null>(null);
+  useLayoutEffect(() => {
+    const element = container.current;
+    if (!element) return;
+    const rows = [...element.querySelectorAll("li")];
+    const index = rows.findIndex((row) => row.contains(document.activeElement));
+    if (index >= 0) focused.current = index;
+    else if (focused.current !== null && document.activeElement === document.body) {
+      const next = rows[Math.min(focused.current, rows.length - 1)];
+      (next?.querySelector<HTMLElement>("input:enabled") ?? document.querySelector<HTMLElement>("h1"))?.focus();
+    } else focused.current = null;
+  });
+  useEffect(() => {
+    const follow = () => {
+      const rows = [...(container.current?.querySelectorAll("li") ?? [])];
+      const index = rows.findIndex((row) => row.contains(document.activeElement));
+      focused.current = index >= 0 ? index : null;
+    };
+    document.addEventListener("focusin", follow);
+    return () => document.removeEventListener("focusin", follow);
+  }, []);
+  return container;
+}
+
+function emptyText({ view, label, q }: Filters): string {
+  if (q || label) return "No task matches.";
+  return { open: "Nothing to do. Add a task above.", overdue: "Nothing is overdue.", done: "Nothing is done yet.", all: "There are no tasks yet." }[view];
+}
