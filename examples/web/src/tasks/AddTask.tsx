@@ -6,20 +6,22 @@ import { describe, fieldErrors } from "./errors.ts";
 import { closedForms } from "./failures.ts";
 import { Field, TaskFields } from "./TaskFields.tsx";
 
+const NO_ATTEMPT = { text: "", key: "", isPending: false };
+
 /** The form for a new task. It keeps the text until the task is added, or waits for the connection. */
 export function AddTask({ label }: { label: string }) {
   const [draft, setDraft] = useState<Draft>(EMPTY_DRAFT);
   const [hasDetails, setDetails] = useState(false);
   const add = useChange();
   const title = useRef<HTMLInputElement>(null);
-  const attempt = useRef({ text: "", key: "" });
+  const attempt = useRef(NO_ATTEMPT);
   const errors = fieldErrors(add.error);
   const isReady = draft.title.trim() !== "" && !add.isPending;
 
   function clear() {
     setDraft(EMPTY_DRAFT);
     setDetails(false);
-    attempt.current = { text: "", key: "" };
+    attempt.current = NO_ATTEMPT;
     add.reset();
     title.current?.focus();
   }
@@ -32,15 +34,20 @@ export function AddTask({ label }: { label: string }) {
 
   function submit(event: FormEvent) {
     event.preventDefault();
-    if (!isReady) return;
+    // Also at the second click of a double click, before React has rendered.
+    if (!isReady || attempt.current.isPending) return;
     const labels = label && !draft.labels ? label : draft.labels;
     const body = { title: draft.title, ...editOf(EMPTY_DRAFT, { ...draft, labels }) };
     // The same text is the same action: if its answer was lost, the key prevents a second task.
     const text = JSON.stringify(body);
-    if (attempt.current.text !== text) attempt.current = { text, key: crypto.randomUUID() };
+    const key = attempt.current.text === text ? attempt.current.key : crypto.randomUUID();
+    attempt.current = { text, key, isPending: true };
     add.mutate(
-      { kind: "add", body, key: attempt.current.key },
-      { onSuccess: () => (clear(), announce(`Added ${body.title}`)) },
+      { kind: "add", body, key },
+      {
+        onSuccess: () => (clear(), announce(`Added ${body.title}`)),
+        onError: () => (attempt.current = { text, key, isPending: false }),
+      },
     );
   }
 

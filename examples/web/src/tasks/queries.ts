@@ -8,7 +8,7 @@ import {
   useQuery,
   useQueryClient,
 } from "@tanstack/react-query";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import type { LabelInUse, Task, TaskPage } from "todo-api-client";
 import { useApi } from "../api.ts";
 import type { User } from "../session/session.ts";
@@ -62,7 +62,7 @@ export function useChangesOfOthers(user: User): void {
   const place = `changes-since:${user.id}`;
   // Read before the lists are, so that no change is missed. Without a place, the feed begins with all tasks.
   const [followed] = useState(() => ({ since: localStorage.getItem(place) }));
-  useQuery({
+  const { refetch } = useQuery({
     queryKey: ["changes"],
     queryFn: async ({ signal }) => {
       for await (const page of api.changes(followed.since, { signal })) {
@@ -76,9 +76,14 @@ export function useChangesOfOthers(user: User): void {
     },
     staleTime: 0,
     refetchInterval: POLL_INTERVAL,
-    refetchOnWindowFocus: "always",
+    refetchOnWindowFocus: "always", // of tabs; the effect is for windows side by side
     refetchOnReconnect: "always",
   });
+  useEffect(() => {
+    const follow = () => void refetch();
+    window.addEventListener("focus", follow);
+    return () => window.removeEventListener("focus", follow);
+  }, [refetch]);
 }
 
 /** Reads again what is shown. */
