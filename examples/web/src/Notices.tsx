@@ -7,7 +7,7 @@ export function Notices() {
       <div className="hidden" aria-live="polite">
         {announcement.use()}
       </div>
-      <div className="notices" role="status">
+      <div role="status">
         {now && (
           <div className={now.tone === "error" ? "notice bad" : "notice"}>
             <span>{now.text}</span>

@@ -30,6 +30,7 @@ export function SignIn({ email }: { email?: string }) {
 
   return (
     <form className="sign-in" aria-labelledby="sign-in" onSubmit={submit}>
+      {!email && <img src="/icon.svg" alt="" width="44" height="44" />}
       <h1 id="sign-in">{email ? "Sign in again" : isNew ? "Create an account" : "Sign in"}</h1>
       {email && <p>Your session has ended. What you have typed is still here.</p>}
       {isNew && (

@@ -32,7 +32,7 @@ export function TaskList({ filters }: { filters: Filters }) {
             <TaskRow key={task.id} task={task} />
           ))}
         </ul>
-        {!tasks.length && list.isSuccess && <p className="empty">{emptyText(filters)}</p>}
+        {!tasks.length && list.isSuccess && <Empty filters={filters} />}
         {list.hasNextPage && (
           <LoadMore
             isLoading={list.isFetchingNextPage}
@@ -93,7 +93,19 @@ function useFocusOfRows() {
   return container;
 }
 
-function emptyText({ view, label, q }: Filters): string {
-  if (q || label) return "No task matches.";
-  return { open: "Nothing to do. Add a task above.", overdue: "Nothing is overdue.", done: "Nothing is done yet.", all: "There are no tasks yet." }[view];
+const EMPTY: Record<Filters["view"], [string, string]> = {
+  open: ["Nothing to do", "Add a task above."],
+  overdue: ["Nothing is overdue", "Tasks appear here on the day after they were due."],
+  done: ["Nothing is done yet", "Tasks appear here when you check them."],
+  all: ["No tasks yet", "Add a task above."],
+};
+
+function Empty({ filters: { view, label, q } }: { filters: Filters }) {
+  const [what, hint] = q || label ? ["No task matches", "Try other words, another label or another view."] : EMPTY[view];
+  return (
+    <p className="empty">
+      <strong>{what}</strong>
+      {hint}
+    </p>
+  );
 }

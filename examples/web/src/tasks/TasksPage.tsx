@@ -48,7 +48,6 @@ function Page({ user }: { user: User }) {
       </header>
       <SideBar filters={filters} change={change} />
       <main>
-        <Connection />
         <div className="heading">
           <h1 tabIndex={-1}>{heading}</h1>
           <select
@@ -67,7 +66,10 @@ function Page({ user }: { user: User }) {
         <TaskList filters={filters} />
       </main>
       <ConflictDialog />
-      <Notices />
+      <div className="messages">
+        <Connection />
+        <Notices />
+      </div>
     </div>
   );
 }
