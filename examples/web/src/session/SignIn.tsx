@@ -1,4 +1,5 @@
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useRef, useState } from "react";
+import { flushSync } from "react-dom";
 import { authClient, followSignIn, session } from "./session.ts";
 
 /** The form for a new user and a known one. With `email`, this user signs in again. */
@@ -6,6 +7,7 @@ export function SignIn({ email }: { email?: string }) {
   const [isNew, setNew] = useState(false);
   const [isPending, setPending] = useState(false);
   const [error, setError] = useState("");
+  const form = useRef<HTMLFormElement>(null);
 
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
@@ -24,12 +26,13 @@ export function SignIn({ email }: { email?: string }) {
   }
 
   function change(next: boolean) {
-    setNew(next);
+    flushSync(() => setNew(next));
     setError("");
+    form.current?.querySelector("input")?.focus();
   }
 
   return (
-    <form className="sign-in" aria-labelledby="sign-in" onSubmit={submit}>
+    <form ref={form} className="sign-in" aria-labelledby="sign-in" onSubmit={submit}>
       {!email && <img src="/icon.svg" alt="" width="44" height="44" />}
       <h1 id="sign-in">{email ? "Sign in again" : isNew ? "Create an account" : "Sign in"}</h1>
       {email && <p>Your session has ended. What you have typed is still here.</p>}

@@ -12,6 +12,9 @@ export type Session =
   // The session has ended while the page is open: the page keeps what is typed, and asks to sign in again.
   | { status: "signed-in" | "expired"; user: User };
 
+type SignedIn = { user: User; token: string };
+let first: SignedIn | null = null;
+
 export const authClient = createAuthClient();
 export const session = createStore<Session>({ status: "loading" });
 
@@ -21,7 +24,7 @@ otherTabs.onmessage = () => void loadSession();
 
 export async function loadSession(): Promise<void> {
   try {
-    const found = await fetchSession();
+    const found = (first = await fetchSession());
     session.set(found ? { status: "signed-in", user: found.user } : { status: "signed-out" });
   } catch {
     if (session.get().status === "loading") session.set({ status: "unreachable" });
@@ -49,7 +52,7 @@ export async function signOut(): Promise<boolean> {
  */
 export async function tokenOf(user: User): Promise<string | null> {
   for (;;) {
-    const found = await fetchSession();
+    const found = takeFirst() ?? (await fetchSession());
     if (found?.user.id === user.id) return found.token;
     if (found) session.set({ status: "signed-in", user: found.user });
     else if (isPresent(user)) session.set({ status: "expired", user });
@@ -58,12 +61,19 @@ export async function tokenOf(user: User): Promise<string | null> {
   }
 }
 
+/** The token that came with the session, once: at the start of the page, no second request is needed. */
+function takeFirst(): SignedIn | null {
+  const taken = first;
+  first = null;
+  return taken;
+}
+
 function isPresent(user: User): boolean {
   return session.get().user?.id === user.id;
 }
 
 /** One request returns the session and, in a header of Better Auth's jwt() plugin, a token. */
-async function fetchSession(): Promise<{ user: User; token: string } | null> {
+async function fetchSession(): Promise<SignedIn | null> {
   let token: string | null = null;
   const { data, error } = await authClient.getSession({
     fetchOptions: { onSuccess: ({ response }) => void (token = response.headers.get("set-auth-jwt")) },

@@ -4,7 +4,7 @@ import { useChange } from "./changes.ts";
 import { type Draft, editOf, EMPTY_DRAFT } from "./draft.ts";
 import { describe, fieldErrors } from "./errors.ts";
 import { closedForms } from "./failures.ts";
-import { Field, TaskFields } from "./TaskFields.tsx";
+import { Field, TaskFields, useFocusOfErrors } from "./TaskFields.tsx";
 
 const NO_ATTEMPT = { text: "", key: "", isPending: false };
 
@@ -16,6 +16,8 @@ export function AddTask({ label }: { label: string }) {
   const title = useRef<HTMLInputElement>(null);
   const attempt = useRef(NO_ATTEMPT);
   const errors = fieldErrors(add.error);
+  const form = useFocusOfErrors(add.error);
+  const isOpen = hasDetails || Object.keys(errors).some((field) => field !== "title");
   const isReady = draft.title.trim() !== "" && !add.isPending;
 
   function clear() {
@@ -52,7 +54,7 @@ export function AddTask({ label }: { label: string }) {
   }
 
   return (
-    <form className="add" aria-label="Add a task" onSubmit={submit}>
+    <form ref={form} className="add" aria-label="Add a task" onSubmit={submit}>
       <div className="add-line">
         <Field label="New task" error={errors.title} isLabelHidden>
           {(described) => (
@@ -67,14 +69,14 @@ export function AddTask({ label }: { label: string }) {
             />
           )}
         </Field>
-        <button type="button" className="quiet" aria-expanded={hasDetails} onClick={() => setDetails(!hasDetails)}>
+        <button type="button" className="quiet" aria-expanded={isOpen} onClick={() => setDetails(!isOpen)}>
           Details
         </button>
         <button className="primary" aria-disabled={!isReady}>
           {add.isPending ? "Adding…" : "Add"}
         </button>
       </div>
-      {hasDetails && <TaskFields draft={draft} onChange={setDraft} errors={errors} />}
+      {isOpen && <TaskFields draft={draft} onChange={setDraft} errors={errors} />}
       <p role="alert" className="error">
         {add.error && !Object.keys(errors).length && describe(add.error)}
       </p>

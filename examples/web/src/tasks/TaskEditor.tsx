@@ -5,7 +5,7 @@ import { type Change, useChange } from "./changes.ts";
 import { draftOf, editOf } from "./draft.ts";
 import { describe, fieldErrors } from "./errors.ts";
 import { closedForms } from "./failures.ts";
-import { Field, TaskFields } from "./TaskFields.tsx";
+import { Field, TaskFields, useFocusOfErrors } from "./TaskFields.tsx";
 
 /** The form in the place of a task. Enter saves, Escape cancels. */
 export function TaskEditor({ task: now, onClose }: { task: Task; onClose: () => void }) {
@@ -14,6 +14,7 @@ export function TaskEditor({ task: now, onClose }: { task: Task; onClose: () => 
   const [draft, setDraft] = useState(() => draftOf(task));
   const save = useChange(task);
   const errors = fieldErrors(save.error);
+  const form = useFocusOfErrors(save.error);
 
   const change = useRef<Change>(undefined);
   useEffect(() => () => void (change.current && closedForms.add(change.current)), []);
@@ -36,7 +37,7 @@ export function TaskEditor({ task: now, onClose }: { task: Task; onClose: () => 
   }
 
   return (
-    <form className="edit" aria-label={`Edit ${task.title}`} onSubmit={submit} onKeyDown={onKeyDown}>
+    <form ref={form} className="edit" aria-label={`Edit ${task.title}`} onSubmit={submit} onKeyDown={onKeyDown}>
       <Field label="Title" error={draft.title.trim() ? errors.title : "Give the task a title."}>
         {(described) => (
           <input

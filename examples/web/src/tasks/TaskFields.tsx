@@ -1,4 +1,4 @@
-import { type ReactElement, useId } from "react";
+import { type ReactElement, useEffect, useId, useRef } from "react";
 import { type Draft, PRIORITIES } from "./draft.ts";
 
 type Errors = Partial<Record<keyof Draft, string>>;
@@ -70,6 +70,15 @@ export function Field({ label, error, hint, isWide, isLabelHidden, children }: F
       </span>
     </div>
   );
+}
+
+/** After a rejected input, the first field with an error gets the focus. Returns the ref of the form. */
+export function useFocusOfErrors(error: Error | null) {
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    if (error) form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
+  }, [error]);
+  return form;
 }
 
 export function capitalized(text: string): string {

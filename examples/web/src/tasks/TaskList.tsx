@@ -50,7 +50,7 @@ function LoadMore({ isLoading, error, load }: { isLoading: boolean; error: Error
   useEffect(() => {
     // After an error the person decides when to try again.
     if (isLoading || error) return;
-    const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && load(), { rootMargin: "400px" });
+    const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && load(), { rootMargin: "1200px" });
     observer.observe(button.current!);
     return () => observer.disconnect();
   });

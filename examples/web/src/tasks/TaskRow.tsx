@@ -5,6 +5,9 @@ import { Due } from "./Due.tsx";
 import { TaskEditor } from "./TaskEditor.tsx";
 import { capitalized } from "./TaskFields.tsx";
 
+/** The task that is being restored: its row gets the focus. */
+let restored: number | undefined;
+
 export function TaskRow({ task }: { task: ShownTask }) {
   const [isEditing, setEditing] = useState(false);
   const change = useChange(task);
@@ -16,6 +19,12 @@ export function TaskRow({ task }: { task: ShownTask }) {
     wasEditing.current = isEditing;
   }, [isEditing]);
 
+  useEffect(() => {
+    if (restored !== task.id) return;
+    restored = undefined;
+    edit.current?.focus();
+  }, []);
+
   function complete() {
     change.mutate({ kind: "complete", task, completed: !task.completed });
     announce(`${task.completed ? "Reopened" : "Completed"} ${task.title}`);
@@ -23,7 +32,10 @@ export function TaskRow({ task }: { task: ShownTask }) {
 
   function remove() {
     change.mutate({ kind: "delete", task });
-    const undo = () => change.mutate({ kind: "restore", task });
+    function undo() {
+      restored = task.id;
+      change.mutate({ kind: "restore", task });
+    }
     notice.set({ text: `Deleted “${task.title}”.`, action: { label: "Undo", run: undo } });
   }
 

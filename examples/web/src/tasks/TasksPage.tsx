@@ -35,6 +35,9 @@ function Page({ user }: { user: User }) {
   useEffect(() => {
     document.title = `${heading} – Tasks`;
   }, [heading]);
+  useEffect(() => {
+    if (document.activeElement === document.body) document.querySelector("h1")?.focus();
+  }, []);
   return (
     <div className="page">
       <header>

@@ -65,10 +65,15 @@ export function useChangesOfOthers(user: User): void {
   const { refetch } = useQuery({
     queryKey: ["changes"],
     queryFn: async ({ signal }) => {
-      for await (const page of api.changes(followed.since, { signal })) {
-        if (page.changed.some((task) => !isShown(queryClient, task)) || page.deleted.length) refresh(queryClient);
-        followed.since = page.next_since;
-        localStorage.setItem(place, page.next_since);
+      let hasNews = false;
+      try {
+        for await (const page of api.changes(followed.since, { signal })) {
+          hasNews ||= page.changed.some((task) => !isShown(queryClient, task)) || page.deleted.length > 0;
+          followed.since = page.next_since;
+          localStorage.setItem(place, page.next_since);
+        }
+      } finally {
+        if (hasNews) refresh(queryClient);
       }
       // A list that could not be read has no changes of its own.
       void queryClient.refetchQueries({ predicate: (query) => query.state.status === "error" });
