@@ -1,7 +1,7 @@
 // Serves the built page and Better Auth on one origin: `npm start`.
 //
-// Environment: PORT, API_URL (of todo-api), DATA_DIR (of the accounts), PAGE_DIR (of the built page), TOKEN_LIFETIME, and
-// in production the public origin of this server as BETTER_AUTH_URL.
+// Environment: PORT, API_URL (of todo-api), DATA_DIR (of the accounts), PAGE_DIR (of the built page), TOKEN_LIFETIME,
+// and in production the public origin of this server as BETTER_AUTH_URL.
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { toNodeHandler } from "better-auth/node";

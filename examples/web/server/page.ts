@@ -37,7 +37,7 @@ export function servePage(folder: string, apiUrl: string) {
   return (request: IncomingMessage, response: ServerResponse): unknown => {
     const file = files.get((request.url ?? "/").split("?", 1)[0]!);
     if (!file) return response.writeHead(404, { ...headers, "Content-Type": "text/plain" }).end("Not found\n");
-    if (request.method !== "GET" && request.method !== "HEAD") return response.writeHead(405, { Allow: "GET, HEAD" }).end();
+    if (!["GET", "HEAD"].includes(request.method ?? "")) return response.writeHead(405, { Allow: "GET, HEAD" }).end();
     const gzip = /\bgzip\b/.test(String(request.headers["accept-encoding"] ?? ""));
     const body = gzip ? file.compressed : file.body;
     response.writeHead(200, {

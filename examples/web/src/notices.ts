@@ -14,3 +14,8 @@ export function announce(text: string): void {
   // A sentence that is said twice must differ to be read twice.
   announcement.set(announcement.get() === text ? `${text}\u200B` : text);
 }
+
+/** A title in a sentence. */
+export function quoted(title: string): string {
+  return `“${title.length > 60 ? `${title.slice(0, 60)}…` : title}”`;
+}

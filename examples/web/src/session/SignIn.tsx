@@ -23,6 +23,8 @@ export function SignIn({ email }: { email?: string }) {
     if (answer.error) setError(answer.error.message ?? "That did not work. Try again.");
     else await followSignIn();
     setPending(false);
+    // The button that had the focus is gone, unless this is a dialog.
+    if (!answer.error && !email) document.querySelector("h1")?.focus();
   }
 
   function change(next: boolean) {

@@ -1,9 +1,9 @@
 import { type FormEvent, useEffect, useRef, useState } from "react";
 import { announce } from "../notices.ts";
 import { useChange } from "./changes.ts";
-import { type Draft, editOf, EMPTY_DRAFT } from "./draft.ts";
+import { type Draft, draftOf, editOf, EMPTY_DRAFT } from "./draft.ts";
 import { describe, fieldErrors } from "./errors.ts";
-import { closedForms } from "./failures.ts";
+import { closedForms, rejected } from "./failures.ts";
 import { Field, TaskFields, useFocusOfErrors } from "./TaskFields.tsx";
 
 const NO_ATTEMPT = { text: "", key: "", isPending: false };
@@ -33,6 +33,15 @@ export function AddTask({ label }: { label: string }) {
     closedForms.add(add.variables);
     clear();
   }, [add.isPaused]);
+
+  const rejectedTask = rejected.use();
+  useEffect(() => {
+    if (!rejectedTask) return;
+    rejected.set(null);
+    setDraft(draftOf(rejectedTask));
+    setDetails(true);
+    title.current?.focus();
+  }, [rejectedTask]);
 
   function submit(event: FormEvent) {
     event.preventDefault();

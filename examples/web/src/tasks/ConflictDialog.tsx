@@ -1,6 +1,7 @@
 import { type FormEvent, useState } from "react";
 import type { Task } from "todo-api-client";
 import { Modal } from "../Modal.tsx";
+import { quoted } from "../notices.ts";
 import { type Conflict, conflict, type Field } from "./conflicts.ts";
 import { dueDay } from "./draft.ts";
 import { inWords } from "./Due.tsx";
@@ -33,7 +34,7 @@ function Choice({ current, mine, fields, decide }: Conflict) {
     <Modal label="Changed in the meantime" onCancel={() => decide(null)}>
       <form className="conflict" onSubmit={submit}>
         <h2>Changed in the meantime</h2>
-        <p>“{current.title}” was also changed elsewhere. Which one should be kept?</p>
+        <p>{quoted(current.title)} was also changed elsewhere. Which one should be kept?</p>
         {fields.map((field) => (
           <fieldset key={field}>
             <legend>{NAMES[field]}</legend>

@@ -15,14 +15,20 @@ export function TaskFields({ draft, onChange, errors }: Props) {
     <div className="fields">
       <Field label="Due" error={errors.due}>
         {(described) => (
-          <input type="date" max="9999-12-31" value={draft.due} onChange={(e) => change({ due: e.target.value })} {...described} />
+          <input
+            type="date"
+            max="9999-12-31"
+            value={draft.due}
+            onChange={(event) => change({ due: event.target.value })}
+            {...described}
+          />
         )}
       </Field>
       <Field label="Priority" error={errors.priority}>
         {(described) => (
           <select
             value={draft.priority}
-            onChange={(e) => change({ priority: e.target.value as Draft["priority"] })}
+            onChange={(event) => change({ priority: event.target.value as Draft["priority"] })}
             {...described}
           >
             {PRIORITIES.map((priority) => (
@@ -35,12 +41,22 @@ export function TaskFields({ draft, onChange, errors }: Props) {
       </Field>
       <Field label="Labels" error={errors.labels} hint="separated by commas">
         {(described) => (
-          <input value={draft.labels} autoCapitalize="none" onChange={(e) => change({ labels: e.target.value })} {...described} />
+          <input
+            value={draft.labels}
+            autoCapitalize="none"
+            onChange={(event) => change({ labels: event.target.value })}
+            {...described}
+          />
         )}
       </Field>
       <Field label="Notes" error={errors.description} isWide>
         {(described) => (
-          <textarea rows={2} value={draft.description} onChange={(e) => change({ description: e.target.value })} {...described} />
+          <textarea
+            rows={2}
+            value={draft.description}
+            onChange={(event) => change({ description: event.target.value })}
+            {...described}
+          />
         )}
       </Field>
     </div>

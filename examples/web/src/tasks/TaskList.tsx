@@ -101,7 +101,8 @@ const EMPTY: Record<Filters["view"], [string, string]> = {
 };
 
 function Empty({ filters: { view, label, q } }: { filters: Filters }) {
-  const [what, hint] = q || label ? ["No task matches", "Try other words, another label or another view."] : EMPTY[view];
+  const isChosen = q !== "" || label !== "";
+  const [what, hint] = isChosen ? ["No task matches", "Try other words, another label or another view."] : EMPTY[view];
   return (
     <p className="empty">
       <strong>{what}</strong>

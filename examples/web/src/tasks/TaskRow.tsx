@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "react";
-import { announce, notice } from "../notices.ts";
+import { announce, notice, quoted } from "../notices.ts";
 import { type ShownTask, useChange } from "./changes.ts";
 import { Due } from "./Due.tsx";
 import { TaskEditor } from "./TaskEditor.tsx";
@@ -36,7 +36,7 @@ export function TaskRow({ task }: { task: ShownTask }) {
       restored = task.id;
       change.mutate({ kind: "restore", task });
     }
-    notice.set({ text: `Deleted “${task.title}”.`, action: { label: "Undo", run: undo } });
+    notice.set({ text: `Deleted ${quoted(task.title)}.`, action: { label: "Undo", run: undo } });
   }
 
   // It has no id yet.

@@ -35,9 +35,6 @@ function Page({ user }: { user: User }) {
   useEffect(() => {
     document.title = `${heading} – Tasks`;
   }, [heading]);
-  useEffect(() => {
-    if (document.activeElement === document.body) document.querySelector("h1")?.focus();
-  }, []);
   return (
     <div className="page">
       <header>
@@ -79,7 +76,10 @@ function Page({ user }: { user: User }) {
 
 /** Says that the browser is offline, and keeps the tab open while changes wait. */
 function Connection() {
-  const isOnline = useSyncExternalStore((listener) => onlineManager.subscribe(listener), () => onlineManager.isOnline());
+  const isOnline = useSyncExternalStore(
+    (listener) => onlineManager.subscribe(listener),
+    () => onlineManager.isOnline(),
+  );
   const waiting = usePendingChanges().length;
   useEffect(() => {
     if (!waiting) return;
@@ -93,5 +93,6 @@ function Connection() {
 }
 
 async function leave() {
-  if (!(await signOut())) notice.set({ text: "You are still signed in, because there is no connection.", tone: "error" });
+  if (await signOut()) return;
+  notice.set({ text: "You are still signed in, because there is no connection.", tone: "error" });
 }

@@ -69,7 +69,7 @@ export function usePendingChanges(): PendingChange[] {
 export type ShownTask = Task & { waits?: "answer" | "connection" };
 
 /**
- * The tasks as they will be once the pending changes are made. If a change fails, it is no longer pending: the page then
+ * The tasks as they will be once the pending changes are made. A change that fails is no longer pending: the page then
  * shows the task as it was.
  */
 export function withPending(tasks: Task[], pending: PendingChange[]): ShownTask[] {

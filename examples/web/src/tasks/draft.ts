@@ -1,5 +1,5 @@
 // A task as it is typed into a form.
-import type { Priority, Task, TaskUpdate } from "todo-api-client";
+import type { Priority, Task, TaskCreate, TaskUpdate } from "todo-api-client";
 
 export const PRIORITIES: Priority[] = ["low", "normal", "high", "urgent"];
 
@@ -14,13 +14,13 @@ export interface Draft {
 }
 export const EMPTY_DRAFT: Draft = { title: "", description: "", due: "", priority: "normal", labels: "" };
 
-export function draftOf(task: Task): Draft {
+export function draftOf(task: Task | TaskCreate): Draft {
   return {
     title: task.title,
     description: task.description ?? "",
     due: dueDay(task) ?? "",
-    priority: task.priority,
-    labels: task.labels.join(", "),
+    priority: task.priority ?? "normal",
+    labels: (task.labels ?? []).join(", "),
   };
 }
 
@@ -41,8 +41,8 @@ export function edited<T extends Task>(task: T, edit: TaskUpdate): T {
   return { ...task, ...due, ...edit };
 }
 
-export function dueDay({ due_date, due_at }: Pick<Task, "due_date" | "due_at">): string | null {
-  return due_date ?? (due_at && dayOf(new Date(due_at)));
+export function dueDay({ due_date, due_at }: Task | TaskCreate): string | null {
+  return due_date ?? (due_at ? dayOf(new Date(due_at)) : null);
 }
 
 /** The day of a time by the clock of the person: 2026-12-24. */

@@ -17,7 +17,8 @@ export function describe(error: Error): string {
   if (error.status === 404) return "This task was deleted in the meantime.";
   if (error.status === 412) return "This task was changed in the meantime. Save again to compare.";
   const invalid = inputErrors(error);
-  return invalid.length ? invalid.map(({ detail }) => detail).join(" ") : (error.problem?.detail ?? "That did not work.");
+  if (invalid.length) return invalid.map(({ detail }) => detail).join(" ");
+  return error.problem?.detail ?? "That did not work.";
 }
 
 /** The sentences of a rejected input, by the fields of the form that they are about. */

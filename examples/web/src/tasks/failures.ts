@@ -1,6 +1,7 @@
 // A change that failed, after the page has shown it as made.
-import { TodoApiError } from "todo-api-client";
-import { notice } from "../notices.ts";
+import { type TaskCreate, TodoApiError } from "todo-api-client";
+import { type Notice, notice, quoted } from "../notices.ts";
+import { createStore } from "../store.ts";
 import type { Change } from "./changes.ts";
 import { describe } from "./errors.ts";
 
@@ -15,20 +16,30 @@ const FAILURES: Record<Change["kind"], string> = {
   restore: "was not restored",
 };
 
+/** A rejected task that the person edits again: its form takes it. */
+export const rejected = createStore<TaskCreate | null>(null);
+
 export function report(error: Error, change: Change, send: (change: Change) => void): void {
   const isGone = error instanceof TodoApiError && error.status === 404;
   const hasForm = change.kind === "add" || change.kind === "edit";
   // The form of a task that is gone disappears with it.
   if (hasForm && !closedForms.has(change) && !isGone) return;
   const title = change.kind === "add" ? change.body.title : change.task.title;
-  const isEdit = change.kind === "edit";
-  const again: Change = isEdit && isGone ? { ...change, isDeleted: true } : change;
+  const action = actionAfter(error, change, isGone, send);
+  const text = `${quoted(title)} ${FAILURES[change.kind]}. ${describe(error)}`;
+  notice.set({ text, tone: "error", ...(action && { action }) });
+}
+
+function actionAfter(error: Error, change: Change, isGone: boolean, send: (change: Change) => void): Notice["action"] {
+  if (change.kind === "add" && error instanceof TodoApiError && error.status === 422) {
+    return { label: "Edit", run: () => rejected.set(change.body) };
+  }
+  if (!isGone) {
+    closedForms.add(change);
+    return { label: "Try again", run: () => send(change) };
+  }
+  if (change.kind !== "edit") return undefined;
+  const again = { ...change, isDeleted: true };
   closedForms.add(again);
-  notice.set({
-    text: `“${title}” ${FAILURES[change.kind]}. ${describe(error)}`,
-    tone: "error",
-    ...((isEdit || !isGone) && {
-      action: { label: isGone ? "Restore and save" : "Try again", run: () => send(again) },
-    }),
-  });
+  return { label: "Restore and save", run: () => send(again) };
 }
