@@ -1,6 +1,6 @@
 import { type FormEvent, useRef, useState } from "react";
 import { flushSync } from "react-dom";
-import { authClient, followSignIn, session } from "./session.ts";
+import { authClient, followSignIn, setUser } from "./session.ts";
 
 /** The form for a new user and a known one. With `email`, this user signs in again. */
 export function SignIn({ email }: { email?: string }) {
@@ -71,7 +71,7 @@ export function SignIn({ email }: { email?: string }) {
         {isNew ? "Create account" : "Sign in"}
       </button>
       {email ? (
-        <button type="button" className="link" onClick={() => session.set({ status: "signed-out" })}>
+        <button type="button" className="link" onClick={() => setUser(null)}>
           Use another account
         </button>
       ) : (

@@ -25,7 +25,7 @@ otherTabs.onmessage = () => void loadSession();
 export async function loadSession(): Promise<void> {
   try {
     const found = (first = await fetchSession());
-    session.set(found ? { status: "signed-in", user: found.user } : { status: "signed-out" });
+    setUser(found && found.user);
   } catch {
     if (session.get().status === "loading") session.set({ status: "unreachable" });
   }
@@ -41,9 +41,16 @@ export async function followSignIn(): Promise<void> {
 export async function signOut(): Promise<boolean> {
   const answer = await authClient.signOut().catch(() => ({ error: true }));
   if (answer.error) return false;
-  session.set({ status: "signed-out" });
+  setUser(null);
   otherTabs.postMessage("sign-out");
   return true;
+}
+
+export function setUser(user: User | null): void {
+  const before = session.get().user;
+  // The URL has words of the user before.
+  if (before && before.id !== user?.id) history.replaceState(null, "", location.pathname);
+  session.set(user ? { status: "signed-in", user } : { status: "signed-out" });
 }
 
 /**
@@ -54,7 +61,7 @@ export async function tokenOf(user: User): Promise<string | null> {
   for (;;) {
     const found = takeFirst() ?? (await fetchSession());
     if (found?.user.id === user.id) return found.token;
-    if (found) session.set({ status: "signed-in", user: found.user });
+    if (found) setUser(found.user);
     else if (isPresent(user)) session.set({ status: "expired", user });
     while (isPresent(user) && session.get().status === "expired") await session.next();
     if (!isPresent(user)) return null;

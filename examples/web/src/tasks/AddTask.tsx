@@ -1,15 +1,17 @@
 import { type FormEvent, useEffect, useRef, useState } from "react";
-import { announce } from "../notices.ts";
+import { announce, notice, quoted } from "../notices.ts";
 import { useChange } from "./changes.ts";
 import { type Draft, draftOf, editOf, EMPTY_DRAFT } from "./draft.ts";
 import { describe, fieldErrors } from "./errors.ts";
 import { closedForms, rejected } from "./failures.ts";
+import { type Filters, showsNew } from "./filters.ts";
 import { Field, TaskFields, useFocusOfErrors } from "./TaskFields.tsx";
 
 const NO_ATTEMPT = { text: "", key: "", isPending: false };
 
 /** The form for a new task. It keeps the text until the task is added, or waits for the connection. */
-export function AddTask({ label }: { label: string }) {
+export function AddTask({ filters }: { filters: Filters }) {
+  const { label } = filters;
   const [draft, setDraft] = useState<Draft>(EMPTY_DRAFT);
   const [hasDetails, setDetails] = useState(false);
   const add = useChange();
@@ -56,7 +58,11 @@ export function AddTask({ label }: { label: string }) {
     add.mutate(
       { kind: "add", body, key },
       {
-        onSuccess: () => (clear(), announce(`Added ${body.title}`)),
+        onSuccess() {
+          clear();
+          announce(`Added ${body.title}`);
+          if (!showsNew(filters, body)) notice.set({ text: `Added ${quoted(body.title)}. It is among the open tasks.` });
+        },
         onError: () => (attempt.current = { text, key, isPending: false }),
       },
     );

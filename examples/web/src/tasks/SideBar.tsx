@@ -7,7 +7,12 @@ interface Props {
 }
 
 export function SideBar({ filters, change }: Props) {
-  const labels = useLabels().data ?? [];
+  const labels = [...(useLabels().data ?? [])];
+  const isSame = (name: string) => name.toLowerCase() === filters.label.toLowerCase();
+  // No task has the chosen label any more: it stays until another one is chosen.
+  if (filters.label && !labels.some(({ name }) => isSame(name))) {
+    labels.unshift({ name: filters.label, tasks: 0, completed: 0 });
+  }
   return (
     <div className="side">
       <nav aria-label="Views">
@@ -21,7 +26,7 @@ export function SideBar({ filters, change }: Props) {
         <nav aria-label="Labels">
           <h2>Labels</h2>
           {labels.map(({ name, tasks, completed }) => {
-            const isChosen = filters.label.toLowerCase() === name.toLowerCase();
+            const isChosen = isSame(name);
             return (
               <button key={name} aria-pressed={isChosen} onClick={() => change({ label: isChosen ? "" : name })}>
                 <span>{name}</span> <span className="count">{tasks - completed}</span>

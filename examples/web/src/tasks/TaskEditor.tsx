@@ -3,7 +3,7 @@ import type { Task } from "todo-api-client";
 import { announce } from "../notices.ts";
 import { type Change, useChange } from "./changes.ts";
 import { draftOf, editOf } from "./draft.ts";
-import { describe, fieldErrors } from "./errors.ts";
+import { describe, fieldErrors, isGone } from "./errors.ts";
 import { closedForms } from "./failures.ts";
 import { Field, TaskFields, useFocusOfErrors } from "./TaskFields.tsx";
 
@@ -27,7 +27,7 @@ export function TaskEditor({ task: now, onClose }: { task: Task; onClose: () => 
     if (save.isPending || !draft.title.trim()) return;
     const body = editOf(draftOf(task), draft);
     if (!Object.keys(body).length) return onClose();
-    change.current = { kind: "edit", task, body };
+    change.current = { kind: "edit", task, body, isDeleted: isGone(save.error) };
     save.mutate(change.current, { onSuccess: () => (onClose(), announce(`Saved ${draft.title}`)) });
   }
 
@@ -55,7 +55,7 @@ export function TaskEditor({ task: now, onClose }: { task: Task; onClose: () => 
       </p>
       <div className="buttons">
         <button className="primary" aria-disabled={save.isPending}>
-          {save.isPending ? "Saving…" : "Save"}
+          {save.isPending ? "Saving…" : isGone(save.error) ? "Restore and save" : "Save"}
         </button>
         <button type="button" className="quiet" onClick={onClose}>
           Cancel

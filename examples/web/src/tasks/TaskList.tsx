@@ -1,4 +1,5 @@
-import { useEffect, useLayoutEffect, useRef } from "react";
+import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import type { Task } from "todo-api-client";
 import { Banner } from "../Banner.tsx";
 import { usePendingChanges, withPending } from "./changes.ts";
 import { describe } from "./errors.ts";
@@ -9,7 +10,10 @@ import { TaskRow } from "./TaskRow.tsx";
 export function TaskList({ filters }: { filters: Filters }) {
   const list = useTasks(filters);
   const pending = usePendingChanges();
-  const tasks = withPending(list.data?.pages.flatMap((page) => page.items) ?? [], pending);
+  const tasks = withPending(list.data?.pages.flatMap((page) => page.items) ?? [], pending, filters);
+  const [edited, setEdited] = useState<Task[]>([]);
+  // A task that is being edited stays, also if the list has it no longer, because others completed or deleted it.
+  const stays = edited.filter(({ id }) => !tasks.some((task) => task.id === id));
   const rows = useFocusOfRows();
 
   if (list.isPending) {
@@ -28,11 +32,18 @@ export function TaskList({ filters }: { filters: Filters }) {
       )}
       <div ref={rows} className={list.isPlaceholderData ? "is-old" : undefined}>
         <ul className="tasks" aria-label="Tasks">
-          {tasks.map((task) => (
-            <TaskRow key={task.id} task={task} />
+          {[...stays, ...tasks].map((task) => (
+            <TaskRow
+              key={task.id}
+              task={task}
+              isEditing={edited.some(({ id }) => id === task.id)}
+              setEditing={(isEditing) =>
+                setEdited((before) => [...before.filter(({ id }) => id !== task.id), ...(isEditing ? [task] : [])])
+              }
+            />
           ))}
         </ul>
-        {!tasks.length && list.isSuccess && <Empty filters={filters} />}
+        {!tasks.length && !stays.length && list.isSuccess && <Empty filters={filters} />}
         {list.hasNextPage && (
           <LoadMore
             isLoading={list.isFetchingNextPage}

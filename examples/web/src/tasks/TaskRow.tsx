@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useRef } from "react";
 import { announce, notice, quoted } from "../notices.ts";
 import { type ShownTask, useChange } from "./changes.ts";
 import { Due } from "./Due.tsx";
@@ -8,8 +8,13 @@ import { capitalized } from "./TaskFields.tsx";
 /** The task that is being restored: its row gets the focus. */
 let restored: number | undefined;
 
-export function TaskRow({ task }: { task: ShownTask }) {
-  const [isEditing, setEditing] = useState(false);
+interface Props {
+  task: ShownTask;
+  isEditing: boolean;
+  setEditing: (isEditing: boolean) => void;
+}
+
+export function TaskRow({ task, isEditing, setEditing }: Props) {
   const change = useChange(task);
   const edit = useRef<HTMLButtonElement>(null);
   const wasEditing = useRef(false);

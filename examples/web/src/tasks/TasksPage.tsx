@@ -62,7 +62,7 @@ function Page({ user }: { user: User }) {
             ))}
           </select>
         </div>
-        <AddTask label={filters.label} />
+        <AddTask filters={filters} />
         <TaskList filters={filters} />
       </main>
       <ConflictDialog />

@@ -5,6 +5,7 @@ import { useApi } from "../api.ts";
 import { saveMerged } from "./conflicts.ts";
 import { edited } from "./draft.ts";
 import { report } from "./failures.ts";
+import { type Filters, showsNew } from "./filters.ts";
 import { refresh, type TaskPages } from "./queries.ts";
 
 export type Change =
@@ -72,14 +73,14 @@ export type ShownTask = Task & { waits?: "answer" | "connection" };
  * The tasks as they will be once the pending changes are made. A change that fails is no longer pending: the page then
  * shows the task as it was.
  */
-export function withPending(tasks: Task[], pending: PendingChange[]): ShownTask[] {
+export function withPending(tasks: Task[], pending: PendingChange[], filters: Filters): ShownTask[] {
   const added: ShownTask[] = [];
   const shown = new Map<number, ShownTask | null>(tasks.map((task) => [task.id, task]));
   for (const { change, isPaused } of pending) {
     const waits = isPaused ? "connection" : "answer";
     if (change.kind === "add") {
       // The form has a task until it is sent, so only a task that waits for the connection is in the list.
-      if (isPaused) added.unshift({ ...EMPTY, ...change.body, id: -added.length - 1, waits } as ShownTask);
+      if (isPaused && showsNew(filters, change.body)) added.unshift({ ...EMPTY, ...change.body, id: -added.length - 1, waits } as ShownTask);
       continue;
     }
     const task = shown.get(change.task.id);
@@ -97,15 +98,15 @@ const EMPTY = { description: null, completed: false, due_date: null, due_at: nul
 
 /** Puts the answer into the lists at once; `refresh` then puts it into its place. */
 function show(queryClient: QueryClient, change: Change, answer: Task | undefined): void {
-  queryClient.setQueriesData<TaskPages>({ queryKey: ["tasks"], type: "active" }, (list) => {
-    if (!list) return list;
-    const pages = list.pages.map((page, index) => {
-      const items = page.items.flatMap((task) => {
-        if (change.kind === "add" || task.id !== change.task.id) return [task];
-        return answer ? [answer] : [];
-      });
-      return { ...page, items: change.kind === "add" && index === 0 && answer ? [answer, ...items] : items };
+  for (const [key, list] of queryClient.getQueriesData<TaskPages>({ queryKey: ["tasks"], type: "active" })) {
+    const pages = list?.pages.map((page, index) => {
+      if (change.kind !== "add") {
+        const items = page.items.flatMap((task) => (task.id !== change.task.id ? [task] : answer ? [answer] : []));
+        return { ...page, items };
+      }
+      const isFirst = index === 0 && answer && showsNew(key[1] as Filters, change.body);
+      return isFirst ? { ...page, items: [answer, ...page.items] } : page;
     });
-    return { ...list, pages };
-  });
+    if (pages) queryClient.setQueryData(key, { ...list, pages });
+  }
 }

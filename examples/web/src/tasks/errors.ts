@@ -7,6 +7,11 @@ export function isLost(error: Error): boolean {
   return !(error instanceof TodoApiError) || error.kind === "network";
 }
 
+/** Whether the task was deleted in the meantime. */
+export function isGone(error: Error | null): boolean {
+  return error instanceof TodoApiError && error.status === 404;
+}
+
 export function describe(error: Error): string {
   if (!(error instanceof TodoApiError)) return "The server of this page does not answer.";
   const wait = error.retryAfter === undefined ? "" : ` Try again in ${Math.ceil(error.retryAfter)} s.`;
@@ -14,7 +19,7 @@ export function describe(error: Error): string {
   if (error.kind === "signed-out") return "You are signed out.";
   if (error.status === 429) return `Too many requests.${wait}`;
   if (error.status >= 500) return `The service has a problem at the moment.${wait}`;
-  if (error.status === 404) return "This task was deleted in the meantime.";
+  if (isGone(error)) return "This task was deleted in the meantime.";
   if (error.status === 412) return "This task was changed in the meantime. Save again to compare.";
   const invalid = inputErrors(error);
   if (invalid.length) return invalid.map(({ detail }) => detail).join(" ");

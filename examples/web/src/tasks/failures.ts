@@ -3,7 +3,7 @@ import { type TaskCreate, TodoApiError } from "todo-api-client";
 import { type Notice, notice, quoted } from "../notices.ts";
 import { createStore } from "../store.ts";
 import type { Change } from "./changes.ts";
-import { describe } from "./errors.ts";
+import { describe, isGone } from "./errors.ts";
 
 /** Changes whose form has closed before the answer. The other forms show the error themselves, beside the text. */
 export const closedForms = new WeakSet<Change>();
@@ -20,21 +20,19 @@ const FAILURES: Record<Change["kind"], string> = {
 export const rejected = createStore<TaskCreate | null>(null);
 
 export function report(error: Error, change: Change, send: (change: Change) => void): void {
-  const isGone = error instanceof TodoApiError && error.status === 404;
   const hasForm = change.kind === "add" || change.kind === "edit";
-  // The form of a task that is gone disappears with it.
-  if (hasForm && !closedForms.has(change) && !isGone) return;
+  if (hasForm && !closedForms.has(change)) return;
   const title = change.kind === "add" ? change.body.title : change.task.title;
-  const action = actionAfter(error, change, isGone, send);
+  const action = actionAfter(error, change, send);
   const text = `${quoted(title)} ${FAILURES[change.kind]}. ${describe(error)}`;
   notice.set({ text, tone: "error", ...(action && { action }) });
 }
 
-function actionAfter(error: Error, change: Change, isGone: boolean, send: (change: Change) => void): Notice["action"] {
+function actionAfter(error: Error, change: Change, send: (change: Change) => void): Notice["action"] {
   if (change.kind === "add" && error instanceof TodoApiError && error.status === 422) {
     return { label: "Edit", run: () => rejected.set(change.body) };
   }
-  if (!isGone) {
+  if (!isGone(error)) {
     closedForms.add(change);
     return { label: "Try again", run: () => send(change) };
   }

@@ -1,6 +1,6 @@
 // Which tasks are shown. The filters are in the URL, so that a reload and a bookmark show the same.
 import { useEffect, useState } from "react";
-import type { TaskFilters } from "todo-api-client";
+import type { TaskCreate, TaskFilters } from "todo-api-client";
 
 export const VIEWS = { open: "Open", overdue: "Overdue", done: "Done", all: "All" };
 export const ORDERS = {
@@ -47,6 +47,12 @@ function read(): Filters {
     q: given.get("q") ?? "",
     sort: sort in ORDERS ? (sort as Filters["sort"]) : DEFAULTS.sort,
   };
+}
+
+/** Whether a new task belongs into the list. */
+export function showsNew({ view, label, q }: Filters, { labels = [] }: TaskCreate): boolean {
+  const hasLabel = !label || labels.some((each) => each.toLowerCase() === label.toLowerCase());
+  return (view === "open" || view === "all") && hasLabel && !q;
 }
 
 /** The filters as parameters of the API. */
