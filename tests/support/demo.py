@@ -1,5 +1,6 @@
 """`make demo` as a process: the page of examples/web, Better Auth, the service and its embedded database."""
 
+import os
 import re
 import signal
 import subprocess
@@ -61,12 +62,14 @@ class Demo:
 
 
 @contextmanager
-def demo(directory: Path, *arguments: str) -> Iterator[Demo]:
+def demo(directory: Path, *arguments: str, **variables: str) -> Iterator[Demo]:
     """Run the demo on free ports until it answers. What it keeps is in the directory."""
     require_packages(WEB)
     command = [*COMMAND, "--port", "0", "--api-port", "0", "--data-dir", directory / "data", *arguments]
     with (directory / "output").open("wb") as output:
-        process = subprocess.Popen(command, cwd=directory, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, cwd=directory, env={**os.environ, **variables}, stdout=output, stderr=subprocess.STDOUT
+        )
     running = Demo(process, directory)
     try:
         wait_for(lambda: running.is_ready, "page")

@@ -54,6 +54,16 @@ def test_demo_ends_on_a_signal_and_leaves_no_process(own_demo: Demo, number: sig
     assert [each for each in processes if is_alive(each)] == []
 
 
+def test_demo_reads_no_settings_of_the_shell_and_no_file_of_settings(directory: Path) -> None:
+    """Otherwise it would write into another database."""
+    elsewhere = {"DATABASE_URL": "postgresql://127.0.0.1:1/other", "BETTER_AUTH_URL": "https://other.example.com"}
+    (directory / ".env").write_text("".join(f"{name}={value}\n" for name, value in elsewhere.items()))
+    with support.demo.demo(directory, **elsewhere) as running:
+        readiness = httpx.get(f"{running.api_url}/health/ready", params={"check": "true"})
+
+    assert readiness.status_code == 200
+
+
 def test_demo_keeps_the_accounts(directory: Path) -> None:
     statuses = []
     for path in ("sign-up", "sign-in"):

@@ -34,7 +34,7 @@ function Choice({ current, mine, fields, decide }: Conflict) {
     <Modal label="Changed in the meantime" onCancel={() => decide(null)}>
       <form className="conflict" onSubmit={submit}>
         <h2>Changed in the meantime</h2>
-        <p>{quoted(current.title)} was also changed elsewhere. Which one should be kept?</p>
+        <p>{quoted(current.title)} was also changed elsewhere. Choose what to keep.</p>
         {fields.map((field) => (
           <fieldset key={field}>
             <legend>{NAMES[field]}</legend>
