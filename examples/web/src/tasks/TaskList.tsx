@@ -1,6 +1,7 @@
-import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { Task } from "todo-api-client";
 import { Banner } from "../Banner.tsx";
+import { useFocusOfRows } from "../focus.ts";
 import { usePendingChanges, withPending } from "./changes.ts";
 import { describe } from "./errors.ts";
 import type { Filters } from "./filters.ts";
@@ -75,33 +76,6 @@ function LoadMore({ isLoading, error, load }: { isLoading: boolean; error: Error
       </button>
     </div>
   );
-}
-
-/** If the row that has the focus disappears, the next one gets it. */
-function useFocusOfRows() {
-  const container = useRef<HTMLDivElement>(null);
-  const focused = useRef<number | null>(null);
-  useLayoutEffect(() => {
-    const element = container.current;
-    if (!element) return;
-    const rows = [...element.querySelectorAll("li")];
-    const index = rows.findIndex((row) => row.contains(document.activeElement));
-    if (index >= 0) focused.current = index;
-    else if (focused.current !== null && document.activeElement === document.body) {
-      const next = rows[Math.min(focused.current, rows.length - 1)];
-      (next?.querySelector<HTMLElement>("input:enabled") ?? document.querySelector<HTMLElement>("h1"))?.focus();
-    } else focused.current = null;
-  });
-  useEffect(() => {
-    const follow = () => {
-      const rows = [...(container.current?.querySelectorAll("li") ?? [])];
-      const index = rows.findIndex((row) => row.contains(document.activeElement));
-      focused.current = index >= 0 ? index : null;
-    };
-    document.addEventListener("focusin", follow);
-    return () => document.removeEventListener("focusin", follow);
-  }, []);
-  return container;
 }
 
 const EMPTY: Record<Filters["view"], [string, string]> = {

@@ -80,7 +80,9 @@ export function withPending(tasks: Task[], pending: PendingChange[], filters: Fi
     const waits = isPaused ? "connection" : "answer";
     if (change.kind === "add") {
       // The form has a task until it is sent, so only a task that waits for the connection is in the list.
-      if (isPaused && showsNew(filters, change.body)) added.unshift({ ...EMPTY, ...change.body, id: -added.length - 1, waits } as ShownTask);
+      if (isPaused && showsNew(filters, change.body)) {
+        added.unshift({ ...EMPTY, ...change.body, id: -added.length - 1, waits } as ShownTask);
+      }
       continue;
     }
     const task = shown.get(change.task.id);

@@ -1,7 +1,6 @@
 // What the page reads: a list, page by page; the labels; and what others have changed.
 import {
   type InfiniteData,
-  keepPreviousData,
   onlineManager,
   QueryClient,
   useInfiniteQuery,
@@ -38,13 +37,18 @@ function waitsForConnection(_count: number, error: Error): boolean {
 export function useTasks(filters: Filters) {
   const api = useApi();
   return useInfiniteQuery({
-    queryKey: ["tasks", filters],
+    queryKey: ["tasks", filters] as const,
     queryFn: ({ pageParam: cursor, signal }) =>
       api.listTasks({ ...parametersOf(filters), limit: PAGE_SIZE, ...(cursor && { cursor }) }, { signal }),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor,
-    placeholderData: keepPreviousData,
+    // While a word is typed or the order changes, the list before stays.
+    placeholderData: (list, query) => (isSameView(filters, query?.queryKey[1]) ? list : undefined),
   });
+}
+
+function isSameView({ view, label }: Filters, before: Filters | undefined): boolean {
+  return view === before?.view && label === before.label;
 }
 
 export function useLabels() {
