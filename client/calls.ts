@@ -61,18 +61,19 @@ export class Caller {
     }
   }
 
-  /** Calls once more with a new token if the service rejects the first one. */
+  /** Requests a new token if the first one is another user's, or if the service rejects it. */
   async #callWithToken(id: OperationId, inputs: Inputs, options: Options): Promise<Answer> {
     if (OPERATIONS[id].public) return this.#callOnce(id, inputs, options);
     for (let isFirst = true; ; isFirst = false) {
       const token = await this.tokens.get();
       if (!token) throw new TodoApiError(id, "signed-out", "the user is signed out: getToken returned null");
+      const isOther = isFirst && token.user && inputs.user_id && inputs.user_id !== token.user;
       try {
-        return await this.#callOnce(id, inputs, options, token);
+        if (!isOther) return await this.#callOnce(id, inputs, options, token);
       } catch (error) {
         if (!isFirst || !(error instanceof TodoApiError) || error.status !== 401) throw error;
-        this.tokens.forget(token);
       }
+      this.tokens.forget(token);
     }
   }
 
@@ -105,15 +106,13 @@ async function dataOf(id: OperationId, response: Response): Promise<unknown> {
   const type = response.headers.get("Content-Type")?.split(";")[0]?.trim() ?? "";
   if (!(OPERATIONS[id].answers ?? ["application/json"]).includes(type)) throw failureOf(id, response);
   if (type !== "application/json") return response.blob();
-  return response.json().catch((error) => {
-    throw error instanceof SyntaxError ? failureOf(id, response) : error;
-  });
+  const failure = (error: unknown) => Promise.reject(error instanceof SyntaxError ? failureOf(id, response) : error);
+  return response.json().catch(failure);
 }
 
 /** An array is NDJSON, because no body of the contract is an array. */
-function bodySerializer(body: unknown): string {
-  return Array.isArray(body) ? body.map((line) => `${JSON.stringify(line)}\n`).join("") : JSON.stringify(body);
-}
+const bodySerializer = (body: unknown): string =>
+  Array.isArray(body) ? body.map((line) => `${JSON.stringify(line)}\n`).join("") : JSON.stringify(body);
 
 function isApplied(body: unknown, task: object): boolean {
   const [sent, now] = [Object.entries(body ?? {}), { ...task } as Inputs];
@@ -121,9 +120,8 @@ function isApplied(body: unknown, task: object): boolean {
 }
 
 /** Not by randomUUID(), which browsers offer to secure contexts only. */
-function newKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (each) => each.toString(16).padStart(2, "0")).join("");
-}
+const newKey = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (each) => each.toString(16).padStart(2, "0")).join("");
 
 function sleep(seconds: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -7,6 +7,7 @@ import type { Answers, CallOptions, Calls, Input, OperationId } from "./types.js
 
 export { type FailureKind, TodoApiError } from "./error.js";
 export type * from "./schema.js";
+export { tokenFrom } from "./token.js";
 export type { Answer, Answers, Body, CallOptions, Calls, Data, Input, OperationId, Problem } from "./types.js";
 
 export interface TodoClientOptions {

@@ -19,10 +19,8 @@ type Parameters<Id extends OperationId> = Operations[Id]["parameters"];
 
 /** The parameters of an operation by their names, and its `body`. Without `user_id`, it is the user of the token. */
 export type AnswerInput<Id extends OperationId> = Flat<
-  Optional<Part<Parameters<Id>["path"]>, "user_id"> &
-    Part<Parameters<Id>["query"]> &
-    Part<Parameters<Id>["header"]> &
-    BodyPart<Id>
+  Optional<Part<Parameters<Id>["path"]>, "user_id"> & Part<Parameters<Id>["query"]> &
+    Part<Parameters<Id>["header"]> & BodyPart<Id>
 >;
 /** As `AnswerInput`, without the header whose answer has no data: 304. */
 export type Input<Id extends OperationId> = Flat<Omit<AnswerInput<Id>, "If-None-Match">>;
@@ -57,15 +55,13 @@ export type Problem = Distributed<Responses>;
 
 type Conflict<Id extends OperationId> = Operations[Id]["responses"] extends {
   412: { content: { "application/problem+json": { task: infer Current } } };
-}
-  ? {
-      /**
-       * Called if another request has changed the task since the `If-Match` of this one (412). Returns the body to send
-       * instead, or null to give up.
-       */
-      onConflict?: (current: Current, body: Body<Id> | undefined) => Merged<Id> | Promise<Merged<Id>>;
-    }
-  : {};
+} ? {
+    /**
+     * Called if another request has changed the task since the `If-Match` of this one (412). Returns the body to send
+     * instead, or null to give up.
+     */
+    onConflict?: (current: Current, body: Body<Id> | undefined) => Merged<Id> | Promise<Merged<Id>>;
+  } : {};
 type Merged<Id extends OperationId> = Body<Id> | null | undefined;
 
 export type CallOptions<Id extends OperationId> = {

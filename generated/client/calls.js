@@ -59,7 +59,7 @@ export class Caller {
             }
         }
     }
-    /** Calls once more with a new token if the service rejects the first one. */
+    /** Requests a new token if the first one is another user's, or if the service rejects it. */
     async #callWithToken(id, inputs, options) {
         if (OPERATIONS[id].public)
             return this.#callOnce(id, inputs, options);
@@ -67,14 +67,16 @@ export class Caller {
             const token = await this.tokens.get();
             if (!token)
                 throw new TodoApiError(id, "signed-out", "the user is signed out: getToken returned null");
+            const isOther = isFirst && token.user && inputs.user_id && inputs.user_id !== token.user;
             try {
-                return await this.#callOnce(id, inputs, options, token);
+                if (!isOther)
+                    return await this.#callOnce(id, inputs, options, token);
             }
             catch (error) {
                 if (!isFirst || !(error instanceof TodoApiError) || error.status !== 401)
                     throw error;
-                this.tokens.forget(token);
             }
+            this.tokens.forget(token);
         }
     }
     async #callOnce(id, inputs, { signal, headers }, token) {
@@ -112,22 +114,17 @@ async function dataOf(id, response) {
         throw failureOf(id, response);
     if (type !== "application/json")
         return response.blob();
-    return response.json().catch((error) => {
-        throw error instanceof SyntaxError ? failureOf(id, response) : error;
-    });
+    const failure = (error) => Promise.reject(error instanceof SyntaxError ? failureOf(id, response) : error);
+    return response.json().catch(failure);
 }
 /** An array is NDJSON, because no body of the contract is an array. */
-function bodySerializer(body) {
-    return Array.isArray(body) ? body.map((line) => `${JSON.stringify(line)}\n`).join("") : JSON.stringify(body);
-}
+const bodySerializer = (body) => Array.isArray(body) ? body.map((line) => `${JSON.stringify(line)}\n`).join("") : JSON.stringify(body);
 function isApplied(body, task) {
     const [sent, now] = [Object.entries(body ?? {}), { ...task }];
     return sent.length > 0 && sent.every(([name, value]) => JSON.stringify(now[name]) === JSON.stringify(value));
 }
 /** Not by randomUUID(), which browsers offer to secure contexts only. */
-function newKey() {
-    return Array.from(crypto.getRandomValues(new Uint8Array(16)), (each) => each.toString(16).padStart(2, "0")).join("");
-}
+const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (each) => each.toString(16).padStart(2, "0")).join("");
 function sleep(seconds, signal) {
     return new Promise((resolve, reject) => {
         const timer = setTimeout(resolve, 1000 * seconds);

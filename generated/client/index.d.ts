@@ -2,6 +2,7 @@ import type { Task, TaskChanges } from "./schema.js";
 import type { Answers, CallOptions, Calls, Input } from "./types.js";
 export { type FailureKind, TodoApiError } from "./error.js";
 export type * from "./schema.js";
+export { tokenFrom } from "./token.js";
 export type { Answer, Answers, Body, CallOptions, Calls, Data, Input, OperationId, Problem } from "./types.js";
 export interface TodoClientOptions {
     /** The URL of the service, such as `https://todo.example.com`. */

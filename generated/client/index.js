@@ -3,6 +3,7 @@ import { TodoApiError } from "./error.js";
 import { OPERATIONS } from "./operations.js";
 import { TokenKeeper } from "./token.js";
 export { TodoApiError } from "./error.js";
+export { tokenFrom } from "./token.js";
 /** Returns a client of the service, for one user. */
 export function createTodoClient({ baseUrl, getToken, retries = 3 }) {
     const tokens = new TokenKeeper(getToken);

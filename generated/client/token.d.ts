@@ -3,6 +3,11 @@ export interface Token {
     /** The user: `sub`. */
     user: string | undefined;
 }
+/**
+ * Returns a `getToken` that fetches `{"token": "…"}` from a route of the frontend. 401 means that the user is signed out;
+ * every other answer without a token is an exception.
+ */
+export declare const tokenFrom: (url: string) => () => Promise<string | null>;
 /** Keeps the token of one user. Calls at the same time share one request for it. */
 export declare class TokenKeeper {
     #private;

@@ -1,3 +1,16 @@
+/**
+ * Returns a `getToken` that fetches `{"token": "…"}` from a route of the frontend. 401 means that the user is signed out;
+ * every other answer without a token is an exception.
+ */
+export const tokenFrom = (url) => async () => {
+    const response = await fetch(url, { credentials: "include" });
+    if (response.status === 401)
+        return null;
+    const token = response.ok ? (await response.json().catch(() => null))?.token : undefined;
+    if (typeof token !== "string")
+        throw new Error(`no token: ${response.status} from ${response.url}`);
+    return token;
+};
 /** Keeps the token of one user. Calls at the same time share one request for it. */
 export class TokenKeeper {
     getToken;
@@ -9,19 +22,18 @@ export class TokenKeeper {
     get() {
         if (this.#kept && Date.now() < this.#kept.until)
             return this.#kept.request;
-        const kept = { request: this.#request(), until: Infinity };
-        kept.request.then((token) => Object.assign(kept, { token, until: token ? Date.now() + usableFor(token.text) : 0 }), () => (kept.until = 0));
+        const answer = async () => this.getToken();
+        const request = answer().then((text) => (text ? { text, user: claims(text).sub } : null));
+        const kept = { request, until: Infinity };
+        const keep = (token) => Object.assign(kept, { token, until: token ? Date.now() + usableFor(token.text) : 0 });
+        request.then(keep, () => (kept.until = 0));
         this.#kept = kept;
-        return kept.request;
+        return request;
     }
     /** Forgets the kept token, also one that is being requested; with `rejected`, only if it is that one. */
     forget(rejected) {
         if (!rejected || this.#kept?.token === rejected)
             this.#kept = undefined;
-    }
-    async #request() {
-        const text = await this.getToken();
-        return text ? { text, user: claims(text).sub } : null;
     }
 }
 function claims(token) {

@@ -30,7 +30,7 @@ def frontend(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Path
         shutil.copy(file, folder)
     for number, readme in enumerate([ROOT / "README.md", ROOT / "client/README.md"]):
         [code] = re.findall(r"```ts\n(import .*?)```", readme.read_text(), flags=re.DOTALL)
-        declared = "" if "function getToken" in code else "declare function getToken(): Promise<string | null>;\n"
+        declared = "" if "getToken =" in code else "declare function getToken(): Promise<string | null>;\n"
         (folder / f"readme{number}.ts").write_text(declared + code)
     (folder / "node_modules/@types").symlink_to(ROOT / "node_modules/@types")
     return folder

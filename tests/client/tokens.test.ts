@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { createTodoClient, TodoApiError } from "todo-api-client";
+import { createTodoClient, TodoApiError, tokenFrom } from "todo-api-client";
 import { faulty, newUser, problem, SERVICE, sign } from "./faults.ts";
 
 const now = Date.now;
@@ -154,3 +154,53 @@ test("public operation requires no token", async () => {
   assert.equal((await todo.getHealth()).status, "ok");
   assert.equal(tokens.count, 0);
 });
+
+test("token of another user than user_id is replaced by one new token", async () => {
+  const [first, second] = [newUser(), newUser()];
+  const { todo, tokens } = counted(async (count) => sign(count === 1 ? first : second));
+  await todo.createTask({ body: { title: "Of the first user" } });
+  const created = Array.from({ length: 5 }, () => todo.createTask({ user_id: second, body: { title: "Of the second" } }));
+  assert.deepEqual((await Promise.all(created)).map((task) => task.user_id), Array(5).fill(second));
+  assert.equal(tokens.count, 2);
+});
+
+test("user_id of another user is forbidden after one new token", async () => {
+  const user = newUser();
+  const { todo, tokens } = counted(() => sign(user));
+  await todo.listTasks();
+  await assert.rejects(todo.listTasks({ user_id: newUser() }), (error) => error instanceof TodoApiError && error.status === 403);
+  assert.equal(tokens.count, 2);
+});
+
+/** A client whose tokens come from a route that gives this answer. */
+async function routed(status: number, body: string) {
+  const { baseUrl, received } = await faulty({ status, body });
+  return { todo: createTodoClient({ baseUrl: SERVICE, getToken: tokenFrom(`${baseUrl}/token`) }), baseUrl, received };
+}
+
+test("tokenFrom fetches the token of a route", async () => {
+  const user = newUser();
+  const { todo, received } = await routed(200, JSON.stringify({ token: sign(user) }));
+  assert.deepEqual((await todo.listTasks()).items, []);
+  await todo.listTasks();
+  assert.deepEqual(received.map(({ method, url }) => [method, url]), [["GET", "/token"]]);
+});
+
+test("tokenFrom takes 401 for a signed-out user", async () => {
+  const { todo } = await routed(401, "{}");
+  await assert.rejects(todo.listTasks(), kind("signed-out"));
+});
+
+for (const [name, status, body] of [
+  ["403", 403, '{"token":"x"}'],
+  ["500 without a body", 500, ""],
+  ["a page", 200, "<h1>Sign in</h1>"],
+  ["no token", 200, "{}"],
+  ["null", 200, "null"],
+  ["a number", 200, '{"token":1}'],
+] as const) {
+  test(`tokenFrom takes ${name} for a failure`, async () => {
+    const { todo, baseUrl } = await routed(status, body);
+    await assert.rejects(todo.listTasks(), { message: `no token: ${status} from ${baseUrl}/token` });
+  });
+}

@@ -43,7 +43,7 @@ class Generator:
 GENERATORS = {
     "openapi-typescript": Generator(
         "openapi_fetch.ts",
-        # The options of README.md.
+        # Those of codegen.sh.
         (
             "node_modules/.bin/openapi-typescript",
             "openapi.yaml",

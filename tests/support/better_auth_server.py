@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -74,11 +73,6 @@ class BetterAuth:
         user.client.post("/api/auth/send-verification-email", json={"email": user.email}).raise_for_status()
         return user.client.get("/test/mail", params={"to": user.email}).raise_for_status().text
 
-    def server_component_status(self, user: User, api_url: str) -> int:
-        """Return the status of the API at `api_url` when a server component lists the tasks of the user."""
-        query = {"api": api_url, "user": user.id}
-        return int(user.client.get("/test/server-component", params=query).raise_for_status().json()["status"])
-
     def rotate(self) -> None:
         """Expire the keys: the next token is signed with a new key, and the old keys remain published."""
         self._anonymous.post("/test/rotate").raise_for_status()
@@ -102,12 +96,11 @@ def better_auth(
     secret: str = OWN_SECRET,
     api_secret: str = API_SECRET,
     cookie_cache: Literal["secret", "key"] = "secret",
-    expiration_time: str = "15m",
     production: bool = False,
 ) -> Iterator[BetterAuth]:
     """Start Better Auth. Its secret or its published key signs the cookie cache, depending on `cookie_cache`.
 
-    In production, Better Auth has rate limits: 100 requests per path in 10 s, and 3 sign-ups.
+    In production, Better Auth has rate limits: 100 requests per path and address in 10 s, and 3 sign-ups.
     """
     require_packages()
     environment = {
@@ -115,7 +108,6 @@ def better_auth(
         "TODO_API_SECRET": api_secret,
         "ALGORITHM": algorithm,
         "COOKIE_CACHE": cookie_cache,
-        "EXPIRATION_TIME": expiration_time,
         "NODE_ENV": "production" if production else "development",
     }
     # The server ends with its standard input, so that it does not outlive a killed test run.
@@ -138,9 +130,6 @@ def better_auth(
                 process.wait(DEADLINE)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-RECIPES = Path("tests/better_auth")
 
 
 @contextmanager
