@@ -1,7 +1,7 @@
 # Arguments for the service or for pytest: make run ARGS="--port 8001"
 ARGS =
 
-.PHONY: help run demo mock check test contract-diff mutate-contract constructs generators fuzz check-history bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
+.PHONY: help run demo mock check test contract-diff mutate-contract constructs generators frontends fuzz check-history bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,10 @@ constructs: install ## try and fuzz all constructs of OpenAPI; writes docs/const
 generators: ## generate clients with every generator, compile them, and call a new service with each
 	@tests/generators/install.sh
 	GENERATORS=all .venv/bin/pytest tests/generators $(ARGS)
+
+frontends: ## list a task in a browser with Next.js and with Vite, which this installs
+	@./install.sh dev tests/frontends
+	FRONTENDS=all .venv/bin/pytest -n 0 tests/frontends $(ARGS)
 
 fuzz: install ## fuzz a new service, or the one at BASE_URL, for ten minutes; writes reports/
 	.venv/bin/python tests/support/fuzz.py $(ARGS)
@@ -79,5 +83,5 @@ codegen: install ## regenerate models, types and client from openapi.yaml
 	./codegen.sh
 
 clean: ## remove everything that was installed, built or cached; the tasks are kept
-	rm -rf .venv .tools node_modules bench/.venv bench/.product bench/node_modules examples/web/node_modules examples/web/dist tests/generators/.venv tests/generators/node_modules dist reports .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools node_modules bench/.venv bench/.product bench/node_modules examples/web/node_modules examples/web/dist tests/generators/.venv tests/generators/node_modules tests/frontends/node_modules dist reports .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src generated tests bench examples -name __pycache__ -prune -exec rm -rf {} +

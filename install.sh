@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the packages of uv.lock into .venv; `./install.sh demo` also installs what the example of a page needs, and
-# `./install.sh dev` the development tools and all node_modules.
+# `./install.sh dev` the development tools, all their node_modules, and those of the folders that follow.
 # Writes to this directory only, and does nothing if the installation is up to date.
 set -eu
 cd "$(dirname "$0")"
@@ -146,6 +146,10 @@ install_packages examples/web
 install_packages .
 # The generators that only `make generators` needs are the development dependencies of that folder.
 install_packages tests/generators --omit=dev
+shift
+for folder; do
+    install_packages "$folder"
+done
 
 # The tests also look in /usr/sbin, where Debian installs PgBouncer, because PATH may lack it.
 install_tool pgbouncer pgbouncer /usr/sbin/pgbouncer
