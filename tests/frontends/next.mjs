@@ -1,23 +1,26 @@
-// Signs up in the app of tests/frontends/next, adds a task, and signs up as another user. Prints what the pages showed.
+// Signs up in the app of tests/frontends/next, adds a task, and signs up as other users. Prints what the pages showed.
 import { argument, onPage } from "../browser/chromium.mjs";
 
 const { url } = argument();
 
 await onPage(url, async (page) => {
   const errors = [];
-  page.on("pageerror", (error) => errors.push(error.message));
-  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  page.context().on("weberror", (error) => errors.push(error.error().message));
+  page.context().on("console", (message) => message.type() === "error" && errors.push(message.text()));
   const items = () => page.locator("li").allTextContents();
-  const signUp = async (email) => {
-    await page.getByLabel("E-mail").fill(email);
-    await page.getByRole("button", { name: "Sign up" }).click();
-    await page.getByText("0 tasks").waitFor();
+  const signUp = async (tab, email) => {
+    await tab.getByLabel("E-mail").fill(email);
+    await tab.getByRole("button", { name: "Sign up" }).click();
+    await tab.getByText("0 tasks").waitFor();
+  };
+  const add = async (tab, title) => {
+    await tab.getByLabel("Title").fill(title);
+    await tab.getByRole("button", { name: "Add" }).click();
+    await tab.getByText("1 tasks").waitFor();
   };
 
-  await signUp("ada@example.com");
-  await page.getByLabel("Title").fill("Buy milk");
-  await page.getByRole("button", { name: "Add" }).click();
-  await page.getByText("1 tasks").waitFor();
+  await signUp(page, "ada@example.com");
+  await add(page, "Buy milk");
   await page.reload();
   await page.getByText("1 tasks").waitFor();
   const client = await items();
@@ -26,6 +29,15 @@ await onPage(url, async (page) => {
 
   await page.goto(url);
   await page.getByRole("button", { name: "Sign out" }).click();
-  await signUp("grace@example.com");
-  return { client, server, next: await items(), errors };
+  await signUp(page, "grace@example.com");
+  const next = await items();
+
+  // This tab learns of the third user when it is shown again, and has the token of the second one until then.
+  const [other] = await Promise.all([page.waitForEvent("popup"), page.evaluate(() => void open("/"))]);
+  await other.getByRole("button", { name: "Sign out" }).click();
+  await signUp(other, "alan@example.com");
+  await add(other, "Buy apples");
+  await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  await page.getByText("1 tasks").waitFor();
+  return { client, server, next, otherTab: await items(), errors };
 });

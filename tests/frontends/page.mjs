@@ -1,13 +1,16 @@
-// Opens the page of client/README.md, answers its question for a token, and prints what it shows.
+// Opens the page of client/README.md, and prints what it shows after each answer to its question for a token.
 import { argument, onPage } from "../browser/chromium.mjs";
 
-const { url, token } = argument();
+const { url, tokens } = argument();
 
 await onPage("about:blank", async (page) => {
-  const errors = [];
-  page.on("pageerror", (error) => errors.push(error.message));
-  page.on("dialog", (dialog) => dialog.accept(token));
-  await page.goto(url);
-  await page.locator("li").waitFor();
-  return { items: await page.locator("li").allTextContents(), errors };
+  const shown = [];
+  page.on("pageerror", (error) => shown.push(error.message));
+  for (const token of tokens) {
+    page.once("dialog", (dialog) => (token === null ? dialog.dismiss() : dialog.accept(token)));
+    await page.goto(url);
+    await page.locator("br").waitFor({ state: "attached" });
+    shown.push((await page.locator("body").innerText()).trim());
+  }
+  return shown;
 });
