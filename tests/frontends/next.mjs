@@ -25,6 +25,7 @@ await onPage(url, async (page) => {
   await page.getByText("1 tasks").waitFor();
   const client = await items();
   await page.goto(`${url}/server`);
+  await page.locator("li").waitFor();
   const server = await items();
 
   await page.goto(url);
