@@ -1,4 +1,4 @@
-// Stands in for a browser with one tab: it resolves relative URLs, keeps cookies, and records the requests.
+// A browser with one tab: it resolves relative URLs, keeps cookies, and records the requests.
 //
 // Environment: BETTER_AUTH_URL, NEXT_PUBLIC_API_URL.
 import { registerHooks } from "node:module";

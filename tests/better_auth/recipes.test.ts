@@ -102,7 +102,7 @@ test("token that is rejected twice is a problem", async () => {
   assert.deepEqual(tab.tokens, [200, 200]);
 });
 
-test("signed-out user is told apart, and nothing is sent until the next sign-in", async () => {
+test("signed-out user gets signed-out, and nothing is sent until the next sign-in", async () => {
   const { tab, user, todo } = await signedUp();
   await todo.listTasks();
   const signal = tab.signal();
