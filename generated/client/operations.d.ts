@@ -5,7 +5,8 @@ export interface Operations {
     /**
      * Get service information.
      *
-     * Returns the name and version of the service, and the URLs of its contract and documentation.
+     * Returns the name and version of the service, and the URLs of its contract and documentation. A browser, whose
+     * `Accept` prefers `text/html`, gets a page for people; every other request gets JSON.
      */
     getServiceInfo: operations["getServiceInfo"];
     /**

@@ -13,7 +13,8 @@ export interface paths {
         };
         /**
          * Get service information
-         * @description Returns the name and version of the service, and the URLs of its contract and documentation.
+         * @description Returns the name and version of the service, and the URLs of its contract and documentation. A browser, whose
+         *     `Accept` prefers `text/html`, gets a page for people; every other request gets JSON.
          */
         get: operations["getServiceInfo"];
         put?: never;
@@ -869,7 +870,12 @@ export interface components {
              */
             status: "ready";
         };
-        /** @description The request violates HTTP, for example with two `Authorization` headers. */
+        /**
+         * @description The request breaks a rule of HTTP: two `Authorization` or `Host` headers, two tokens in one header, or a
+         *     CORS preflight for an origin, a method or a header that is not allowed.
+         *
+         *     Correct the request: `detail` names the rule. Sending it again as it is fails again.
+         */
         InvalidRequestProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -886,7 +892,12 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The body is not JSON. */
+        /**
+         * @description The body is not JSON as RFC 8259 defines it, or not of the other media type that its `Content-Type`
+         *     declares: not UTF-8, a syntax error, a repeated name in an object, or nested too deeply.
+         *
+         *     Correct the body: `detail` names the error and its position.
+         */
         MalformedBodyProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -903,7 +914,11 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The bearer token is missing. Send one. */
+        /**
+         * @description The bearer token is missing.
+         *
+         *     Send a token of the user: `Authorization: Bearer …`. If there is none, the user must sign in.
+         */
         AuthenticationRequiredProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -920,7 +935,14 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The bearer token is not accepted. Get a new one from its issuer. */
+        /**
+         * @description The bearer token is not accepted: it is expired, malformed, for another audience, or not signed with an
+         *     accepted key.
+         *
+         *     Get a new token from its issuer, and send the request once more. If the new one is not accepted either,
+         *     the user must sign in again, or the service is configured for another issuer: its log has the reason
+         *     under the request id.
+         */
         InvalidTokenProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -937,7 +959,11 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The user in the URL is not the user of the token, whether that user exists or not. */
+        /**
+         * @description The user in the URL is not the user of the token, whether that user exists or not.
+         *
+         *     Use the user that the token was issued for, its `sub`, in the URL.
+         */
         ForbiddenProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -954,7 +980,11 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The user has no task with this id: it was deleted, never existed, or is another user's. */
+        /**
+         * @description The user has no task with this id: it was deleted, never existed, or is another user's.
+         *
+         *     Remove the task from what is shown. A deleted task can be brought back with `restoreTask` for 30 days.
+         */
         TaskNotFoundProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -971,7 +1001,11 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The user has as many tasks as the service keeps for one. Delete some. */
+        /**
+         * @description The user has as many tasks as the service keeps for one.
+         *
+         *     Ask the user to delete some.
+         */
         TooManyTasksProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -988,7 +1022,12 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description A request with the same `Idempotency-Key` is in progress. Send the request again after the seconds in `Retry-After`. */
+        /**
+         * @description A request with the same `Idempotency-Key` is in progress: a double click, or a retry that was sent too
+         *     early.
+         *
+         *     Send the same request again after the seconds in `Retry-After`: it gets the first answer.
+         */
         RequestInProgressProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1005,7 +1044,11 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description Deletions after the token may be forgotten. Start again without `since`. */
+        /**
+         * @description The token is too old: deletions after it may be forgotten.
+         *
+         *     Start again without `since`, and replace all tasks that you have.
+         */
         ChangesExpiredProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1022,7 +1065,11 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description Another request has changed the task. `task` is the task as it is now: merge, and send the change with its `etag`. */
+        /**
+         * @description Another request has changed the task since it was read. Nothing was changed by this one.
+         *
+         *     `task` is the task as it is now: merge the change with it, and send that with its `etag` as `If-Match`.
+         */
         TaskChangedProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1040,7 +1087,11 @@ export interface components {
             request_id: components["schemas"]["RequestId"];
             task: components["schemas"]["Task"];
         };
-        /** @description The service requires `If-Match` for a change. Send the `etag` of the task. */
+        /**
+         * @description The service requires `If-Match` for a change, so that no change of another client is lost.
+         *
+         *     Send the `etag` of the task that you have read, or `*` to change it as it is.
+         */
         PreconditionRequiredProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1057,7 +1108,11 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The `Accept` header allows none of the media types of the answer. */
+        /**
+         * @description The `Accept` header allows none of the media types of the answer.
+         *
+         *     Send one of the media types that `detail` names, or no `Accept` header.
+         */
         NotAcceptableProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1074,7 +1129,11 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The body is larger than the operation accepts. Send a smaller one, on a new connection. */
+        /**
+         * @description The body is larger than the operation accepts. The connection is closed.
+         *
+         *     Send a smaller body, or several, on a new connection.
+         */
         ContentTooLargeProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1091,7 +1150,11 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The URL is longer than 8 KiB, or its query than 4 KiB. Send a shorter one. */
+        /**
+         * @description The URL is longer than 8 KiB, or its query than 4 KiB.
+         *
+         *     Send a shorter URL.
+         */
         UriTooLongProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1108,7 +1171,11 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The `Content-Type` is none that the operation accepts, or its charset is not UTF-8. */
+        /**
+         * @description The `Content-Type` is none that the operation accepts, or its charset is not UTF-8.
+         *
+         *     Send one of the media types in `detail` and in the `Accept` header of the answer.
+         */
         UnsupportedMediaTypeProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1125,7 +1192,12 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The input can be parsed, but violates the contract. `errors` has an entry for each place. */
+        /**
+         * @description The input can be parsed, but violates the contract. `errors` has an entry for each place.
+         *
+         *     Show each error where it belongs: `pointer` is its place in the body, `parameter` the name of a
+         *     parameter, `code` is for programs and `detail` for people. Sending the same input again fails again.
+         */
         ValidationFailedProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1144,7 +1216,11 @@ export interface components {
             /** @description What is wrong, one entry for each place. */
             errors: components["schemas"]["InputError"][];
         };
-        /** @description The `Idempotency-Key` was used for another request. Make a new key for each action. */
+        /**
+         * @description The `Idempotency-Key` was used for another request: another task, another body or another `If-Match`.
+         *
+         *     Make a new key for each action of a person, and use it for the retries of that action only.
+         */
         IdempotencyKeyReusedProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1163,7 +1239,11 @@ export interface components {
             /** @description The name of the header, in the form of every 422. */
             errors: components["schemas"]["InputError"][];
         };
-        /** @description The user or the address sends more requests than are allowed in a minute. Send the request again after the seconds in `Retry-After`. */
+        /**
+         * @description The user or the address sends more requests than are allowed in a minute.
+         *
+         *     Send the request again after the seconds in `Retry-After`. `RateLimit-Policy` names the limit.
+         */
         TooManyRequestsProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1180,7 +1260,11 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The headers are larger than 32 KiB or have more than 100 lines. Large cookies are the usual cause. */
+        /**
+         * @description The headers are larger than 32 KiB or have more than 100 lines. The connection is closed.
+         *
+         *     Send fewer headers: large cookies or tokens are the usual cause.
+         */
         HeaderFieldsTooLargeProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1197,7 +1281,11 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description An unexpected error of the service. Report the request id if it happens again. */
+        /**
+         * @description An unexpected error of the service.
+         *
+         *     Try again later. Report the `request_id` if it happens again: the log has the details under it.
+         */
         InternalErrorProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1214,7 +1302,13 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The database is suspended, restarting, unreachable or busy. The request itself may be correct: send it again after the seconds in `Retry-After`, which grow during an outage. If the `detail` of a change says that it may have been carried out, read before you repeat it. */
+        /**
+         * @description The database is suspended, restarting, unreachable or busy. The request itself may be correct.
+         *
+         *     Send the request again after the seconds in `Retry-After`, which grow during an outage. If the `detail`
+         *     of a change says that it may have been carried out, read before you repeat it, or send it with an
+         *     `Idempotency-Key`.
+         */
         DatabaseUnavailableProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.
@@ -1231,7 +1325,11 @@ export interface components {
             instance: components["schemas"]["ProblemInstance"];
             request_id: components["schemas"]["RequestId"];
         };
-        /** @description The issuer's keys cannot be fetched, so the token cannot be verified. Send the request again after the seconds in `Retry-After`. */
+        /**
+         * @description The issuer's keys cannot be fetched, so the token cannot be verified. It may be valid.
+         *
+         *     Send the request again after the seconds in `Retry-After`.
+         */
         IssuerUnavailableProblem: {
             /**
              * @description Identifies the problem type. Its URL has an explanation.

@@ -9,8 +9,21 @@ from fastapi_contract.responses.answers import Answer
 from fastapi_contract.responses.streams import Stream
 from todo_contract import models
 
-CONTRACT = "74c072aa1fc5da98"
+CONTRACT = "55f76e1877483a19"
 """Digest of the contract that all of generated/ is from."""
+
+
+class GetServiceInfo200Json(Answer, status=200, media_type="application/json", model=models.ServiceInfo, vary="Accept"):
+    def __init__(self, content: models.ServiceInfo) -> None:
+        super().__init__(content)
+
+
+class GetServiceInfo200Html(Stream, status=200, media_type="text/html", model=str, vary="Accept"):
+    def __init__(self, content: str | AsyncIterator[str]) -> None:
+        super().__init__(content)
+
+
+GetServiceInfo = GetServiceInfo200Json | GetServiceInfo200Html
 
 
 class ListTasks200(Answer, status=200, media_type="application/json", model=models.TaskPage):
@@ -36,17 +49,17 @@ class RunTaskBatch200(Answer, status=200, media_type="application/json", model=m
         super().__init__(content, {"Idempotency-Replayed": idempotency_replayed})
 
 
-class ExportTasks200Ndjson(Stream, status=200, media_type="application/x-ndjson", model=models.TaskRecord):
+class ExportTasks200Ndjson(Stream, status=200, media_type="application/x-ndjson", model=models.TaskRecord, vary="Accept"):
     def __init__(self, content: AsyncIterator[models.TaskRecord]) -> None:
         super().__init__(content)
 
 
-class ExportTasks200Csv(Stream, status=200, media_type="text/csv", model=str):
+class ExportTasks200Csv(Stream, status=200, media_type="text/csv", model=str, vary="Accept"):
     def __init__(self, content: str | AsyncIterator[str]) -> None:
         super().__init__(content)
 
 
-class ExportTasks200Calendar(Stream, status=200, media_type="text/calendar", model=str):
+class ExportTasks200Calendar(Stream, status=200, media_type="text/calendar", model=str, vary="Accept"):
     def __init__(self, content: str | AsyncIterator[str]) -> None:
         super().__init__(content)
 

@@ -13,7 +13,6 @@ from starlette.types import ASGIApp, Lifespan, Scope
 from fastapi_contract import problems
 from fastapi_contract.comparison.drift import differences
 from fastapi_contract.contract import Contract, ContractError
-from fastapi_contract.middleware import pages
 from fastapi_contract.middleware.cors import COMMON_HEADERS, CrossOrigin
 from fastapi_contract.middleware.deprecation import Deprecations
 from fastapi_contract.middleware.mount import Mount
@@ -21,6 +20,7 @@ from fastapi_contract.middleware.preferred_answers import PreferredAnswers, reje
 from fastapi_contract.middleware.rate_limit import AddressLimit, AddressLimiter
 from fastapi_contract.middleware.request_context import RequestContext
 from fastapi_contract.mock import MockRouter
+from fastapi_contract.pages import routes as pages
 from fastapi_contract.requests import ContractRoute
 from fastapi_contract.router import ContractRouter
 from fastapi_contract.shortcut import Shortcut
@@ -73,7 +73,7 @@ def contract_app(
         title=contract.document["info"]["title"],
         version=contract.document["info"]["version"],
         lifespan=lifespan,
-        # pages.py serves the contract itself, and the documentation.
+        # The pages have the contract itself, and the documentation.
         openapi_url=None,
         # A path with an extra slash is 404, not 307. Set here, because include_router() ignores a router's own value.
         redirect_slashes=False,

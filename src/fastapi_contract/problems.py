@@ -1,7 +1,8 @@
 """Errors as RFC 9457 problem+json, one class for each problem type. This module has the types of HTTP itself; a service
 defines its own as subclasses of Problem.
 
-The docstring of a class is the text of its page, `/problems/<name>`.
+The docstring of a class is the text of its page, `/problems/<name>`, if the contract describes no schema of its type. The
+first paragraph says what the problem means, and the next what a client should do, in CommonMark.
 """
 
 import json
@@ -22,7 +23,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 class Problem(Exception):
     """An error that is returned to the client. A handler or a guard raises it; a subclass sets `type`, `title` and
-    `status`, and its docstring is the text of the page of its type.
+    `status`.
 
         class TaskNotFound(Problem):
             "The user has no task with this id."
@@ -58,7 +59,9 @@ class MissingCredentials(Exception):
 
 class InvalidRequest(Problem):
     """The request breaks a rule of HTTP: two Authorization or Host headers, two tokens in one header, or a CORS
-    preflight for an origin, a method or a header that is not allowed. The detail names the rule."""
+    preflight for an origin, a method or a header that is not allowed.
+
+    Correct the request: `detail` names the rule. Sending it again as it is fails again."""
 
     type = "/problems/invalid-request"
     title = "Invalid request"
@@ -68,7 +71,9 @@ class InvalidRequest(Problem):
 class MalformedBody(Problem):
     """The body is not JSON as RFC 8259 defines it: not UTF-8, a syntax error, NaN or Infinity, a repeated name in an
     object, nested too deeply, or more than 1,000 objects. Or it is not of the other media type that its Content-Type
-    declares, such as a form or NDJSON. The detail names the error and its position."""
+    declares, such as a form or NDJSON.
+
+    Correct the body: `detail` names the error and its position."""
 
     type = "/problems/malformed-body"
     title = "Malformed body"
@@ -80,7 +85,10 @@ class MalformedBody(Problem):
 
 
 class NotFound(Problem):
-    """No resource has this path. Paths are case-sensitive, and only "/" ends in a slash."""
+    """No resource has this path. Paths are case-sensitive, and only `/` ends in a slash.
+
+    Correct the path: the contract, `/openapi.yaml`, has all of them. A base URL with a final slash, or without the base
+    path, is a usual cause."""
 
     type = "/problems/not-found"
     title = "Path not found"
@@ -92,7 +100,9 @@ class NotFound(Problem):
 
 
 class MethodNotAllowed(Problem):
-    """The path exists, but does not support this method. The Allow header lists the supported methods."""
+    """The path exists, but does not support this method.
+
+    Send one of the methods in the `Allow` header."""
 
     type = "/problems/method-not-allowed"
     title = "Method not allowed"
@@ -105,7 +115,9 @@ class MethodNotAllowed(Problem):
 
 class RequestTimeout(Problem):
     """The headers or the body of the request were not complete in time: 10 seconds for the headers and 30 for the body,
-    unless the service is configured otherwise. The connection is closed. Send the request again on a new connection."""
+    unless the service is configured otherwise. The connection is closed.
+
+    Send the request again, on a new connection."""
 
     type = "/problems/request-timeout"
     title = "Request timeout"
@@ -116,8 +128,9 @@ class RequestTimeout(Problem):
 
 
 class ContentTooLarge(Problem):
-    """The body is larger than the contract allows. The service stops reading it and closes the connection. Send a
-    smaller body."""
+    """The body is larger than the contract allows. The service stops reading it and closes the connection.
+
+    Send a smaller body, on a new connection."""
 
     type = "/problems/content-too-large"
     title = "Content too large"
@@ -129,7 +142,9 @@ class ContentTooLarge(Problem):
 
 
 class UriTooLong(Problem):
-    """The URL is longer than the service reads: 8 KiB in total, 4 KiB for its query. Send a shorter URL."""
+    """The URL is longer than the service reads: 8 KiB in total, 4 KiB for its query.
+
+    Send a shorter URL."""
 
     type = "/problems/uri-too-long"
     title = "URI too long"
@@ -142,7 +157,9 @@ class UriTooLong(Problem):
 
 class UnsupportedMediaType(Problem):
     """The Content-Type header does not declare a media type that the operation accepts, such as application/json, or
-    its charset is not UTF-8. The detail and the Accept header name what is accepted."""
+    its charset is not UTF-8.
+
+    Send one of the media types in `detail` and in the `Accept` header of the response."""
 
     type = "/problems/unsupported-media-type"
     title = "Unsupported media type"
@@ -157,8 +174,9 @@ class UnsupportedMediaType(Problem):
 
 
 class TooManyRequests(Problem):
-    """The user or the address sends more requests than are allowed in a minute. Send the request again after the
-    seconds in the Retry-After header. The RateLimit-Policy header names the limit."""
+    """The user or the address sends more requests than are allowed in a minute.
+
+    Send the request again after the seconds in the `Retry-After` header. `RateLimit-Policy` names the limit."""
 
     type = "/problems/too-many-requests"
     title = "Too many requests"
@@ -177,7 +195,9 @@ class TooManyRequests(Problem):
 
 class HeaderFieldsTooLarge(Problem):
     """The header section, the trailers or the chunk extensions of the request are larger than the service reads: 32 KiB
-    or 100 lines. Large cookies or tokens are the usual cause. The connection is closed."""
+    or 100 lines. The connection is closed.
+
+    Send fewer headers: large cookies or tokens are the usual cause."""
 
     type = "/problems/header-fields-too-large"
     title = "Request header fields too large"
@@ -188,7 +208,9 @@ class HeaderFieldsTooLarge(Problem):
 
 
 class InternalError(Problem):
-    """The service failed because of an unexpected error. Report the request id if it happens again."""
+    """The service failed because of an unexpected error.
+
+    Try again later. Report the `request_id` if it happens again."""
 
     type = "/problems/internal-error"
     title = "Internal server error"
@@ -199,9 +221,10 @@ class InternalError(Problem):
 
 
 class ValidationFailed(Problem):
-    """The input can be parsed, but violates the contract. The member "errors" lists the errors, one for each
-    place: a "code" for programs, a "detail" for people, the "limit" that was exceeded, if there is one, and a "pointer"
-    into the body or the name of a "parameter"."""
+    """The input can be parsed, but violates the contract. `errors` has an entry for each place.
+
+    Show each error where it belongs: `pointer` is its place in the body, `parameter` the name of a parameter, `code` is
+    for programs, `detail` for people, and `limit` is the bound that was exceeded, if there is one."""
 
     type = "/problems/validation-failed"
     title = "Validation failed"

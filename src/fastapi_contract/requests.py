@@ -51,6 +51,8 @@ class ContractRoute(APIRoute):
     """None if the operation has no body."""
     offered: ClassVar[Sequence[str]]
     """The media types of the operation's successes, if it has several; otherwise empty."""
+    rejects_accept: ClassVar[bool]
+    """Whether the operation documents 406, for a request that accepts none of them."""
     binding: ClassVar[Binding | None] = None
 
     def of(self, app: FastAPI, paths: Paths) -> "ContractRoute":
@@ -91,7 +93,14 @@ def contract_route(
     binding: Binding | None = None,
 ) -> type[ContractRoute]:
     """Returns a subclass of ContractRoute for one operation; a class, because FastAPI makes the route itself."""
-    members = {"guards": guards, "parameters": parameters, "body": body, "offered": offered, "binding": binding}
+    members = {
+        "guards": guards,
+        "parameters": parameters,
+        "body": body,
+        "offered": offered,
+        "rejects_accept": binding is not None and "406" in binding.operation.responses,
+        "binding": binding,
+    }
     return type("ContractRoute", (ContractRoute,), members)
 
 
@@ -122,7 +131,7 @@ class ContractRequest(Request):
         """
         results = [await guard(self) for guard in route.guards]
         if route.offered:
-            negotiate(self.scope, route.offered)
+            negotiate(self.scope, route.offered, is_strict=route.rejects_accept)
         errors: list[InputError] = []
         self.scope["path_params"] = route.parameters.read_path(self.scope["path_params"], errors)
         self._query_params = route.parameters.read_query(self.scope["query_string"], errors)  # type: ignore[assignment]

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from fastapi_contract.contract import Contract
-from fastapi_contract.middleware import pages
+from fastapi_contract.pages import routes
 from support import ROOT, divided_contract
 from support.node import require_packages
 from support.service import running
@@ -64,7 +64,7 @@ def test_divided_contract_generates_the_same_models_and_is_served_as_generated(c
     assert codegen(checkout, "--check").returncode == 0
     contract = Contract.read(checkout / "openapi.yaml")
     app = FastAPI(openapi_url=None)
-    pages.install(app, contract)
+    routes.install(app, contract)
     with running(app) as service:
         served = httpx.get(f"{service.url}/openapi.yaml").content
     assert served.decode() == generated(checkout)[CONTRACT]

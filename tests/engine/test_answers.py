@@ -76,6 +76,15 @@ paths:
             application/problem+json:
               schema: {type: object}
               examples: {all: {value: {type: /problems/not-acceptable, title: Not acceptable, status: 406}}}
+  /page:
+    get:
+      operationId: getPage
+      responses:
+        "200":
+          description: A page for people beside JSON, without 406
+          content:
+            application/json: {schema: {$ref: "#/components/schemas/Thing"}}
+            text/html: {schema: {type: string}}
   /inline:
     get:
       operationId: getInline
@@ -132,6 +141,10 @@ def app_of(models: Any, answers: Any, *, shortcut: bool) -> FastAPI:
         is_text = media_type == "text/plain"
         return answers.Choose200Plain("thing") if is_text else answers.Choose200Json(models.Thing(from_=3))
 
+    async def get_page(media_type: AcceptedMediaType) -> Any:
+        json = answers.GetPage200Json(models.Thing(from_=4))
+        return {"text/html": answers.GetPage200Html("<p>"), "application/json": json}[media_type]
+
     async def get_inline() -> Any:
         return models.GetInlineResponse(n=1)
 
@@ -145,6 +158,7 @@ def app_of(models: Any, answers: Any, *, shortcut: bool) -> FastAPI:
     bind(router, "exportThings", export_things, answers.ExportThings200)
     bind(router, "download", download, answers.Download200)
     bind(router, "choose", choose, answers.Choose)
+    bind(router, "getPage", get_page, answers.GetPage)
     bind(router, "getInline", get_inline, models.GetInlineResponse)
     bind(router, "getList", get_list, list[str])
     return contract_app(contract, [router], shortcut=shortcut)
@@ -209,13 +223,41 @@ def test_answer_is_sent_as_documented(
 def test_accept_header_chooses_the_answer(client: httpx.Client, accept: str, media_type: str) -> None:
     response = client.get("/choice", headers={"Accept": accept})
     assert response.headers["Content-Type"] == media_type
+    # A cache must not return the answer that another Accept has chosen.
+    assert "Accept" in response.headers["Vary"].split(", ")
     if accept == "image/png":
         assert (response.status_code, response.json()["type"]) == (406, "/problems/not-acceptable")
         assert response.json()["detail"] == "Send an Accept header that allows application/json or text/plain."
 
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        pytest.param(BROWSER, "text/html; charset=utf-8", id="browser"),
+        pytest.param("text/html", "text/html; charset=utf-8", id="html"),
+        pytest.param("*/*", "application/json", id="any"),
+        pytest.param("application/json, text/html", "application/json", id="both"),
+        pytest.param("text/html;q=0.5, application/json", "application/json", id="json preferred"),
+        pytest.param("", "application/json", id="empty"),
+        pytest.param("image/png", "application/json", id="neither"),
+        pytest.param("text/html;;q=x", "application/json", id="malformed"),
+    ],
+)
+def test_page_is_for_clients_that_prefer_it_and_json_for_all_others(
+    client: httpx.Client, accept: str, media_type: str
+) -> None:
+    """Clients that were written before the page existed may send any Accept, because no 406 is documented."""
+    response = client.get("/page", headers={"Accept": accept})
+    assert (response.status_code, response.headers["Content-Type"]) == (200, media_type)
+    assert response.headers["Vary"].split(", ") == ["Accept", "Origin"]
+
+
 def test_accept_header_without_a_choice_is_ignored(client: httpx.Client) -> None:
-    assert client.get("/csv", headers={"Accept": "image/png"}).status_code == 200
+    response = client.get("/csv", headers={"Accept": "image/png"})
+    assert (response.status_code, response.headers["Vary"]) == (200, "Origin")
 
 
 def test_every_operation_is_compiled(models: ModuleType, answers: ModuleType) -> None:

@@ -83,10 +83,11 @@ def client_of(parsed: Contract, **options: Any) -> Iterator[httpx.Client]:
 
 def assert_pages_lead_on(client: httpx.Client, root: str) -> None:
     """Each URL of the documentation is below `root`, and exists."""
-    for page in (f"{root}/docs", f"{root}/redoc"):
-        text = client.get(page).text
-        linked = {*re.findall(r'(?:src|href)="([^"]+)"', text), *re.findall(r"/[^'\"]*openapi\.json", text)}
-        assert len(linked) >= 3
+    for page in (f"{root}/docs", f"{root}/redoc", f"{root}/problems", f"{root}/problems/validation-failed"):
+        text = client.get(page, headers={"Accept": "text/html"}).text
+        linked = {*re.findall(r'(?:src|href|spec-url)="([^"#]+)', text)}
+        assert f"{root}/problems" in linked
+        assert f'data-root="{root}"' in text or not page.endswith("/docs")
         for url in linked:
             assert url.startswith(f"{root}/")
             assert client.get(url).status_code == 200, url

@@ -17,7 +17,7 @@ RESTORED: set[str] = set()
 """The paths of tasks that were restored."""
 
 
-@schemathesis.deserializer("text/csv", "text/plain", "text/calendar", "application/octet-stream")
+@schemathesis.deserializer("text/csv", "text/plain", "text/calendar", "text/html", "application/octet-stream")
 def text_of(_: DeserializationContext, response: Response) -> str:
     """Read the answers that are no JSON, which schemathesis would not check."""
     return response.content.decode(errors="replace")

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi_contract.contract import Contract, ContractError, Operation
 from fastapi_contract.openapi.document import resolve
+from fastapi_contract.validation.media_types import without_pages
 
 _HEADER = """// Generated from openapi.yaml by ./codegen.sh.
 import type { operations } from "./schema.js";
@@ -79,7 +80,7 @@ def _call(contract: Contract, operation: Operation) -> dict[str, Any]:
     if "requestBody" in operation.spec:
         call["body"] = next(iter(resolve(contract.document, operation.spec["requestBody"])["content"]))
     successes = (operation.responses[str(status)] for status in operation.successes)
-    media_types = [media_type for each in successes for media_type in each.get("content", ())]
+    media_types = [media_type for each in successes for media_type in without_pages(each.get("content", ()))]
     if any(each != "application/json" for each in media_types):
         call["answers"] = media_types
     if not operation.security:

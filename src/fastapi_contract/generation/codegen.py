@@ -48,7 +48,8 @@ def generate(contract: Contract, models: ModuleType) -> str:
     for operation in contract.operations.values():
         successes = successes_of(contract, operation)
         if is_typed(successes):
-            classes += [_class(contract, operation, success, models) for success in successes]
+            vary = len({each.media_type for each in successes if each.media_type}) > 1
+            classes += [_class(contract, operation, success, models, vary=vary) for success in successes]
             if len(successes) > 1:
                 name = successes[0].class_name.partition(str(successes[0].status))[0]
                 classes.append(f"{name} = {' | '.join(each.class_name for each in successes)}\n")
@@ -62,12 +63,12 @@ def generate(contract: Contract, models: ModuleType) -> str:
     return _HEADER + "\n".join([*used, source])
 
 
-def _class(contract: Contract, operation: Operation, success: Success, models: ModuleType) -> str:
+def _class(contract: Contract, operation: Operation, success: Success, models: ModuleType, *, vary: bool) -> str:
     module = models.__name__.rpartition(".")[2]
     model = expression(model_of(contract, operation, success, models), models, module)
     options = [f"status={success.status}"]
     if success.media_type is not None:
-        options += [f'media_type="{success.media_type}"', f"model={model}"]
+        options += [f'media_type="{success.media_type}"', f"model={model}", *(['vary="Accept"'] if vary else [])]
     base = "Stream" if _is_stream(success) else "Answer"
     return "\n".join([f"class {success.class_name}({base}, {', '.join(options)}):", *_init(success, model), ""])
 

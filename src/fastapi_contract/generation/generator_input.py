@@ -7,6 +7,8 @@ They generate one type for each schema, named as the schema, which is not enough
 - Models do not validate what Python cannot: multiples of 0.01 with binary numbers. The engine does.
 - A required parameter that is null is passed to FastAPI as one that is not sent.
 - TypeScript has no type for a recursive array or union: it ends after one level, in `unknown`.
+- openapi-fetch types an answer as the union of its media types, although a program never gets the page for people that
+  is beside its JSON.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -19,6 +21,7 @@ from fastapi_contract.openapi.document import Place, place_of, resolve, value_at
 from fastapi_contract.openapi.model_names import model_name
 from fastapi_contract.openapi.openapi_objects import METHODS, values_in
 from fastapi_contract.openapi.schema_types import all_of, is_binary, is_nullable
+from fastapi_contract.validation.media_types import without_pages
 
 _SCHEMAS = ("components", "schemas")
 _CONVERTED = frozenset({"date", "date-time", "time", "uuid"})
@@ -93,6 +96,8 @@ class _Writer:
             self._schema(value, copied, direction or Direction.RESPONSE)
         elif kind == "Parameter" and self._is_python and "$ref" not in value:
             self._parameter(value, copied)
+        elif kind == "Response" and not self._is_python and "content" in copied:
+            copied["content"] = {each: copied["content"][each] for each in without_pages(copied["content"])}
         return copied
 
     def _schema(self, schema: Schema, copied: Schema, direction: Direction) -> None:

@@ -1,1 +1,1 @@
-"""What surrounds the operations: request id and log, CORS, deprecation, a path prefix, pages."""
+"""What surrounds the operations: request id and log, CORS, deprecation, a path prefix."""

@@ -24,6 +24,7 @@ RESPONSE_MEDIA_TYPES = (
     "text/csv",
     "text/plain",
     "text/calendar",
+    "text/html",
     "application/octet-stream",
     "application/x-ndjson",
     "text/event-stream",

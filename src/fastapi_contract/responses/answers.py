@@ -40,26 +40,30 @@ class Answer(Response):
     """
 
     _status: ClassVar[int]
-    _content_type: ClassVar[bytes | None]
+    _fixed_headers: ClassVar[list[tuple[bytes, bytes]]]
+    """Those of each response of the class."""
     media: ClassVar[str | None]
     model: ClassVar[Any]
     encode: ClassVar[Callable[[Any], bytes]]
     """Makes the body of a content."""
 
-    def __init_subclass__(cls, *, status: int, media_type: str | None = None, model: Any = None) -> None:
+    def __init_subclass__(
+        cls, *, status: int, media_type: str | None = None, model: Any = None, vary: str | None = None
+    ) -> None:
+        """`vary` is the header by which the class is chosen among several."""
         super().__init_subclass__()
         cls._status, cls.media, cls.model = status, media_type, model
-        cls._content_type = None if media_type is None else content_type(media_type).encode()
+        cls._fixed_headers = raw_headers({"content-type": media_type and content_type(media_type), "vary": vary})
         cls.encode = staticmethod(serializer(model) if is_json(media_type or "") else bytes)
 
     def __init__(self, content: Any = None, headers: Mapping[str, str | None] | None = None) -> None:
         """`headers` that are None are not sent."""
         self.status_code = self._status
         self.background = None
-        self.body = b"" if self._content_type is None else type(self).encode(content)
+        self.body = b"" if self.media is None else type(self).encode(content)
         self.raw_headers = []
-        if self._content_type is not None:
-            self.raw_headers = [(b"content-length", b"%d" % len(self.body)), (b"content-type", self._content_type)]
+        if self.media is not None:
+            self.raw_headers = [(b"content-length", b"%d" % len(self.body)), *self._fixed_headers]
         elif self._status not in {204, 304}:
             self.raw_headers = [(b"content-length", b"0")]
         if headers:

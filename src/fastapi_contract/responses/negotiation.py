@@ -15,7 +15,9 @@ _KEY = "fastapi_contract.accepted"
 
 
 class NotAcceptable(Problem):
-    """The Accept header allows none of the media types in which the operation answers. The detail names them."""
+    """The `Accept` header allows none of the media types in which the operation answers.
+
+    Send one of the media types that `detail` names, or no `Accept` header."""
 
     type = "/problems/not-acceptable"
     title = "Not acceptable"
@@ -23,19 +25,24 @@ class NotAcceptable(Problem):
 
     def __init__(self, offered: Sequence[str]) -> None:
         """`offered` are the media types of the operation's successful responses."""
-        super().__init__(f"Send an Accept header that allows {' or '.join(offered)}.")
+        super().__init__(f"Send an Accept header that allows {' or '.join(offered)}.", {"Vary": "Accept"})
 
 
-def negotiate(scope: Scope, offered: Sequence[str]) -> None:
+def preferred(scope: Scope, offered: Sequence[str]) -> str | None:
+    """Returns the one of the media types `offered` that a request prefers; None if it accepts none of them."""
+    return choose_acceptable(offered, b",".join([value for name, value in scope["headers"] if name == b"accept"]))
+
+
+def negotiate(scope: Scope, offered: Sequence[str], *, is_strict: bool) -> None:
     """Chooses one of the media types `offered`, which a handler reads as AcceptedMediaType.
 
-    Raises NotAcceptable.
+    If the request accepts none of them, it is the first one (RFC 9110, section 12.4.1); with `is_strict`, NotAcceptable
+    is raised.
     """
-    accept = b",".join([value for name, value in scope["headers"] if name == b"accept"])
-    chosen = choose_acceptable(offered, accept)
-    if chosen is None:
+    chosen = preferred(scope, offered)
+    if chosen is None and is_strict:
         raise NotAcceptable(offered)
-    scope[_KEY] = chosen
+    scope[_KEY] = chosen or offered[0]
 
 
 def reads_accepted(dependant: Dependant) -> bool:

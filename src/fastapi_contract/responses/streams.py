@@ -44,8 +44,12 @@ class Stream(Response):
     encode: ClassVar[Callable[[Any], bytes]]
     """Makes the bytes of an item."""
 
-    def __init_subclass__(cls, *, status: int, media_type: str, model: Any) -> None:
+    _vary: ClassVar[str | None]
+
+    def __init_subclass__(cls, *, status: int, media_type: str, model: Any, vary: str | None = None) -> None:
+        """`vary` is the header by which the class is chosen among several."""
         super().__init_subclass__()
+        cls._vary = vary
         cls.status, cls.media, cls.model = status, media_type, model
         cls.encode = staticmethod(_encoder(media_type, model))
 
@@ -53,7 +57,9 @@ class Stream(Response):
         """`content` is a string if all of a text is known. `headers` that are None are not sent."""
         self.status_code = self.status
         self.background = None
-        self.raw_headers = raw_headers({"content-type": content_type(self.media), **(headers or {})})
+        self.raw_headers = raw_headers(
+            {"content-type": content_type(self.media), "vary": self._vary, **(headers or {})}
+        )
         self._content = content
         if isinstance(content, str):
             self.body = content.encode()

@@ -1,7 +1,7 @@
 """Parses the headers Content-Type and Accept (RFC 9110, sections 8.3 and 12.5.1)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
@@ -9,6 +9,7 @@ TEXT = "text/plain"
 BINARY = "application/octet-stream"
 NDJSON = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
+HTML = "text/html"
 STREAM_MEDIA_TYPES = (NDJSON, EVENT_STREAM)
 """Those of responses whose items are sent one by one."""
 JSON = frozenset({"application/json", "application/merge-patch+json"})
@@ -34,6 +35,13 @@ Parameters = Mapping[bytes, bytes]
 def is_text(media_type: str) -> bool:
     """Whether a response of a media type is a text. One of events is not, although its name says so."""
     return media_type.startswith("text/") and media_type != EVENT_STREAM
+
+
+def without_pages(media_types: Iterable[str]) -> list[str]:
+    """Returns the media types of an answer that programs read: not HTML, which is for people, unless it is the only
+    one."""
+    listed = list(media_types)
+    return [each for each in listed if each != HTML] or listed
 
 
 def content_type(media_type: str) -> str:

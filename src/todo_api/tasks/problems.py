@@ -74,8 +74,9 @@ class PreconditionRequired(Problem):
 
 
 class CommandStopped(Problem):
-    """Another command of an atomic batch failed, so none of its commands was carried out. The result of that command
-    says why: mend it, and send the batch again with a new Idempotency-Key."""
+    """Another command of an atomic batch failed, so none of its commands was carried out.
+
+    The result of that command says why: correct it, and send the batch again with a new `Idempotency-Key`."""
 
     type = "/problems/command-stopped"
     title = "Command stopped"
