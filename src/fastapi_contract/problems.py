@@ -1,8 +1,8 @@
 """Errors as RFC 9457 problem+json, one class for each problem type. This module has the types of HTTP itself; a service
 defines its own as subclasses of Problem.
 
-The docstring of a class is the text of its page, `/problems/<name>`, if the contract describes no schema of its type. The
-first paragraph says what the problem means, and the next what a client should do, in CommonMark.
+The docstring of a class is the text of its page, `/problems/<name>`, if the contract describes no schema of its type.
+Its first paragraph says what the problem means, and the next what a client should do, in CommonMark.
 """
 
 import json

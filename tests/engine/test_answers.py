@@ -107,6 +107,14 @@ def bind(router: ContractRouter, operation_id: str, handler: Any, returned: Any)
     router.operation(operation_id)(handler)
 
 
+def page_handler(models: Any, answers: Any) -> Any:
+    async def get_page(media_type: AcceptedMediaType) -> Any:
+        is_page = media_type == "text/html"
+        return answers.GetPage200Html("<p>") if is_page else answers.GetPage200Json(models.Thing(from_=4))
+
+    return get_page
+
+
 def app_of(models: Any, answers: Any, *, shortcut: bool) -> FastAPI:
     contract = Contract.parse(CONTRACT.encode())
     router = ContractRouter(contract, models, answers=answers)
@@ -141,10 +149,6 @@ def app_of(models: Any, answers: Any, *, shortcut: bool) -> FastAPI:
         is_text = media_type == "text/plain"
         return answers.Choose200Plain("thing") if is_text else answers.Choose200Json(models.Thing(from_=3))
 
-    async def get_page(media_type: AcceptedMediaType) -> Any:
-        json = answers.GetPage200Json(models.Thing(from_=4))
-        return {"text/html": answers.GetPage200Html("<p>"), "application/json": json}[media_type]
-
     async def get_inline() -> Any:
         return models.GetInlineResponse(n=1)
 
@@ -158,7 +162,7 @@ def app_of(models: Any, answers: Any, *, shortcut: bool) -> FastAPI:
     bind(router, "exportThings", export_things, answers.ExportThings200)
     bind(router, "download", download, answers.Download200)
     bind(router, "choose", choose, answers.Choose)
-    bind(router, "getPage", get_page, answers.GetPage)
+    bind(router, "getPage", page_handler(models, answers), answers.GetPage)
     bind(router, "getInline", get_inline, models.GetInlineResponse)
     bind(router, "getList", get_list, list[str])
     return contract_app(contract, [router], shortcut=shortcut)
