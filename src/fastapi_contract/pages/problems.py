@@ -41,18 +41,16 @@ class _Pages:
 
     def respond(self, name: str, request: Request) -> Response:
         """Returns a page as the request prefers it: JSON, unless it prefers HTML."""
-        if name not in self._contents:
+        if name not in self._by_name:
             raise NotFound(self._root)
         media_type = preferred(request.scope, (_JSON, HTML)) or _JSON
-        return self._contents[name][media_type].respond(request)
+        return self._by_name[name][media_type].respond(request)
 
     @cached_property
-    def _contents(self) -> dict[str, dict[str, Content]]:
+    def _by_name(self) -> dict[str, dict[str, Content]]:
         types = described_types(self._contract)
-        everything = [each.members(self._root) for each in types.values()]
-        contents = {
-            _LIST: _contents({"items": everything}, partial(self._render, "problems.html", types=types.values()))
-        }
+        items = [each.members(self._root) for each in types.values()]
+        contents = {_LIST: _contents({"items": items}, partial(self._render, "problems.html", types=types.values()))}
         for name, each in types.items():
             contents[name] = _contents(each.members(self._root), partial(self._render_one, each))
         return contents

@@ -1,4 +1,4 @@
-// Shows the contract in Swagger UI, with requests that go to the service that served the page.
+// Shows the contract in Swagger UI, so that each operation can be tried as it is.
 const element = document.getElementById("swagger-ui");
 const { root } = element.dataset;
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -6,20 +6,53 @@ const follow = () => document.documentElement.classList.toggle("dark-mode", dark
 dark.addEventListener("change", follow);
 follow();
 
-// The contract's servers are elsewhere, and the policy of the page forbids requests to other origins.
-function useThisServer(response) {
-  if (response.url.endsWith(`${root}/openapi.json`) && response.ok) {
-    const contract = JSON.parse(response.text);
-    contract.servers = [{ url: location.origin + root, description: "This service" }];
-    response.text = JSON.stringify(contract);
+function prepare(contract) {
+  // The contract's servers may be elsewhere, and the policy of the page forbids requests to other origins.
+  contract.servers = [{ url: location.origin + root, description: "This service" }];
+  const shared = contract.components?.parameters ?? {};
+  const parameters = Object.values(shared);
+  for (const item of Object.values(contract.paths ?? {})) {
+    const operations = Object.values(item).filter((each) => each.responses);
+    for (const operation of operations) moveUp(item.parameters ?? [], operation, shared);
+    delete item.parameters;
+    parameters.push(...operations.flatMap((each) => each.parameters));
   }
-  return response;
+  for (const parameter of parameters) if (!parameter.required && !parameter.$ref) showExample(parameter);
+}
+
+// Swagger UI shows the parameters of a path, which are required, below those of its operation.
+function moveUp(parameters, operation, shared) {
+  const key = (each) => {
+    const { in: place, name } = shared[each.$ref?.split("/").pop()] ?? each;
+    return `${place} ${name}`;
+  };
+  const own = operation.parameters ?? [];
+  const replaced = new Set(own.map(key));
+  operation.parameters = [...parameters.filter((each) => !replaced.has(key(each))), ...own];
+}
+
+// Swagger UI fills in each example. Optional parameters, such as two ways to page, need not fit together: theirs are text.
+function showExample(parameter) {
+  const example = parameter.example ?? Object.values(parameter.examples ?? {})[0]?.value;
+  delete parameter.example;
+  delete parameter.examples;
+  if (example !== undefined) {
+    const text = typeof example === "string" ? example : JSON.stringify(example);
+    parameter.description = `${parameter.description ?? ""}\n\nExample: \`${text}\``.trim();
+  }
 }
 
 SwaggerUIBundle({
   domNode: element,
   url: `${root}/openapi.json`,
-  responseInterceptor: useThisServer,
+  responseInterceptor(response) {
+    if (response.url.endsWith(`${root}/openapi.json`) && response.ok) {
+      const contract = JSON.parse(response.text);
+      prepare(contract);
+      response.text = JSON.stringify(contract);
+    }
+    return response;
+  },
   presets: [SwaggerUIBundle.presets.apis],
   layout: "BaseLayout",
   deepLinking: true,
