@@ -1,4 +1,4 @@
-"""The pages of the service in a browser: on a phone and a desk, light and dark, with the keyboard, and without internet."""
+"""The pages in a browser: on a phone and a desk, light and dark, with the keyboard, and without internet."""
 
 import json
 import re

@@ -34,7 +34,8 @@ await onPage(`${url}/docs`, async (page) => {
   await block.locator(".live-responses-table .response-col_status").nth(1).waitFor();
   for (const [name, width] of screenshots) {
     await page.setViewportSize({ width, height: 900 });
-    await block.screenshot({ path: name });
+    await block.evaluate((element) => element.scrollIntoView());
+    await page.screenshot({ path: name });
   }
   return { filled, filledBody, status: response.status(), answer: await response.json(), messages };
 });

@@ -45,9 +45,9 @@ def test_page_links_what_exists(service: Service) -> None:
 
 def test_request_of_the_page_is_answered(service: Service) -> None:
     command = unescape(page_of(service))
-    found = re.search(r'curl -H "Authorization: Bearer \$\(\.venv/bin/todo-api token (\w+)\)" ([^<]+)<', command)
+    found = re.search(r'curl (\S+) \\\n  -H "Authorization: Bearer \$\(\.venv/bin/todo-api token (\w+)\)"<', command)
     assert found is not None
-    user, url = found.groups()
+    url, user = found.groups()
     assert url.startswith(service.url)
     assert service.client(user).get(url).status_code == 200
     assert f"npm install {service.url}/client.tgz" in command

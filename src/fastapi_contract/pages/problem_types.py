@@ -80,7 +80,7 @@ def described_types(contract: Contract) -> dict[str, ProblemType]:
         if each.example is None:
             members = {"type": each.type, "title": each.title, "status": each.status}
             request = {"instance": f"/requests/{_ID}", "request_id": _ID}
-            each.example = {**members, "detail": " ".join(each.meaning.split()), **request}
+            each.example = {**members, "detail": " ".join(each.meaning.replace("`", "").split()), **request}
     return dict(sorted(found.items(), key=lambda item: (item[1].status, item[0])))
 
 
