@@ -51,6 +51,7 @@ class MockRouter(APIRouter):
                     Parameters(contract.document, operation.parameters, operation.keys_in_query),
                     request_body_of(contract, operation),
                     offered_media_types(successes_of(contract, operation)),
+                    rejects_accept="406" in operation.responses,
                 ),
             )
 

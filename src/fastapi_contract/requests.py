@@ -91,6 +91,8 @@ def contract_route(
     body: RequestBody | None = None,
     offered: Sequence[str] = (),
     binding: Binding | None = None,
+    *,
+    rejects_accept: bool = True,
 ) -> type[ContractRoute]:
     """Returns a subclass of ContractRoute for one operation; a class, because FastAPI makes the route itself."""
     members = {
@@ -98,8 +100,8 @@ def contract_route(
         "parameters": parameters,
         "body": body,
         "offered": offered,
-        "rejects_accept": binding is not None and "406" in binding.operation.responses,
         "binding": binding,
+        "rejects_accept": rejects_accept,
     }
     return type("ContractRoute", (ContractRoute,), members)
 

@@ -125,7 +125,12 @@ class ContractRouter(APIRouter):
             response_class=Default(JSONResponse) if has_model else Response,
             response_model=Default(None) if has_model else None,
             route_class_override=contract_route(
-                guards, parameters, request_body_of(contract, operation), offered_media_types(successes), binding
+                guards,
+                parameters,
+                request_body_of(contract, operation),
+                offered_media_types(successes),
+                binding,
+                rejects_accept="406" in operation.responses,
             ),
         )
         route = self.routes[-1]
