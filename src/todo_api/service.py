@@ -36,7 +36,7 @@ async def get_service_info(media_type: AcceptedMediaType, request: Request) -> o
 
 
 def _url(request: Request) -> str:
-    """The URL of the service as the browser has it, which a proxy may serve over TLS."""
+    """The URL of the service as the browser has it, which a proxy may serve over TLS. Only its sender sees it."""
     scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
     return f"{'https' if scheme == 'https' else 'http'}://{request.url.netloc}{request.app.root_path}"
 
