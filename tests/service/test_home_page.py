@@ -1,6 +1,7 @@
 """`/` says what the service is: JSON for programs, and a page for people."""
 
 import re
+from collections.abc import Iterator
 from html import unescape
 
 import httpx
@@ -11,6 +12,7 @@ from support.operations import CONTRACT
 from support.prefix_proxy import prefix_proxy
 from support.service import Service, running, settings_for
 from todo_api.app import create_app
+from todo_api.contract import load_contract
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -71,9 +73,16 @@ def test_host_is_shown_as_text(service: Service) -> None:
     assert "<b>" not in page_of(service, Host="<b>x")
 
 
-def test_urls_begin_with_the_prefix_of_a_proxy(database_url: str) -> None:
-    app = create_app(settings_for(database_url, root_path="/todo"))
-    with running(app) as service, prefix_proxy(service.url, "/todo") as url, httpx.Client(headers=BROWSER) as browser:
+@pytest.fixture
+def prefixed(database_url: str) -> Iterator[Service]:
+    with running(create_app(settings_for(database_url, root_path="/todo"))) as service:
+        yield service
+    # A process has one contract, with one prefix.
+    load_contract().mount("")
+
+
+def test_urls_begin_with_the_prefix_of_a_proxy(prefixed: Service) -> None:
+    with prefix_proxy(prefixed.url, "/todo") as url, httpx.Client(headers=BROWSER) as browser:
         page = browser.get(f"{url}/").text
         links = set(re.findall(r'href="(/[^"]+)"', page))
         assert {"/todo/", "/todo/docs", "/todo/client.tgz"} <= links
