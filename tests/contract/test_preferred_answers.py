@@ -59,6 +59,8 @@ def test_each_promise_can_be_preferred(client: httpx.Client, watch: ContractWatc
         headers = {"Prefer": prefer, "Accept": str(media_type)}
         answer = client.request(operation.method, url(operation), headers=headers)
         assert (answer.status_code, answer.headers["Preference-Applied"]) == (status, prefer)
+        is_choice = len(operation.responses[str(status)].get("content", {})) > 1
+        assert ("Accept" in answer.headers["Vary"].split(", ")) == is_choice
         if name is not None:
             value: Any = resolve(operation.responses[str(status)]["content"][media_type]["examples"][name])["value"]
             given: Any = answer.json() if str(media_type).endswith("json") else answer.text

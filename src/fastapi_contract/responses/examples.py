@@ -3,7 +3,7 @@ that have no handler yet."""
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jsonschema_rs
@@ -78,7 +78,9 @@ class Examples:
             types = list(dict.fromkeys(str(example.media_type) for example in found))
             if found:
                 chosen = choose_acceptable(types, accept) or types[0]
-                return next(example for example in found if str(example.media_type) == chosen)
+                example = next(one for one in found if str(one.media_type) == chosen)
+                vary = {"Vary": "Accept"} if len(self._operation.responses[str(each)].get("content", ())) > 1 else {}
+                return replace(example, headers={**example.headers, **vary})
         return None
 
     @property
