@@ -7,7 +7,7 @@ CHALLENGE = 'Bearer realm="todo-api"'
 
 
 class AuthenticationRequired(Problem, MissingCredentials):
-    """The operation requires a bearer token, and none was sent. Send the header "Authorization: Bearer TOKEN"."""
+    """The operation requires a bearer token, and none was sent."""
 
     type = "/problems/authentication-required"
     title = "Authentication required"
@@ -21,9 +21,8 @@ class AuthenticationRequired(Problem, MissingCredentials):
 
 
 class InvalidToken(Problem):
-    """A token was sent, but it is expired, malformed, for another audience, or not signed with an accepted key. Get a
-    new one from the issuer. The service logs the reason under the request id. The response contains it only if the
-    token's algorithm is not accepted, because the cause is then the configuration."""
+    """A token was sent, but is not accepted. The service logs the reason under the request id. The response contains it
+    only if the token's algorithm is not accepted, because the cause is then the configuration."""
 
     type = "/problems/invalid-token"
     title = "Invalid token"
@@ -38,8 +37,7 @@ class InvalidToken(Problem):
 
 
 class Forbidden(Problem):
-    """The user in the URL is not the user of the token. The response is the same if that user does not exist. Use the
-    id that the token was issued for: its "sub" claim."""
+    """The user in the URL is not the user of the token. The response is the same if that user does not exist."""
 
     type = "/problems/forbidden"
     title = "Forbidden"
@@ -50,8 +48,7 @@ class Forbidden(Problem):
 
 
 class IssuerUnavailable(Problem):
-    """The issuer's keys cannot be fetched, so the token cannot be verified. The token may be valid: send the request
-    again after the seconds in the Retry-After header."""
+    """The issuer's keys cannot be fetched, so the token cannot be verified."""
 
     type = "/problems/issuer-unavailable"
     title = "Token issuer unavailable"

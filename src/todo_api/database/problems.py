@@ -4,9 +4,8 @@ from fastapi_contract.problems import Problem
 
 
 class DatabaseUnavailable(Problem):
-    """The database is suspended, restarting, unreachable or busy. The request may be correct: send it again after the
-    seconds in the Retry-After header. If the request changes something, and the service does not know whether the
-    database has stored the change, the detail says so: then read before you repeat the request."""
+    """The database is suspended, restarting, unreachable or busy. If the service does not know whether the database has
+    stored a change, the detail says so."""
 
     type = "/problems/database-unavailable"
     title = "Database unavailable"

@@ -10,8 +10,7 @@ RETRY_AFTER = 1
 
 
 class RequestInProgress(Problem):
-    """A request with the same Idempotency-Key is in progress: a double click, or a retry that was sent too early. Send
-    the request again after the seconds in the Retry-After header: it gets the first answer."""
+    """A request with the same Idempotency-Key is in progress."""
 
     type = "/problems/request-in-progress"
     title = "Request in progress"
@@ -25,8 +24,7 @@ class RequestInProgress(Problem):
 
 
 class IdempotencyKeyReused(Problem):
-    """The Idempotency-Key was used for another request: another task, another body or another If-Match. Make a new key
-    for each action of a person, and use it for the retries of this action only."""
+    """The Idempotency-Key was used for another request: another task, another body or another If-Match."""
 
     type = "/problems/idempotency-key-reused"
     title = "Idempotency key reused"

@@ -19,7 +19,7 @@ class TaskNotFound(Problem):
 
 
 class TooManyTasks(Problem):
-    """The user has as many tasks as the service keeps for one user. Delete some."""
+    """The user has as many tasks as the service keeps for one user."""
 
     type = "/problems/too-many-tasks"
     title = "Too many tasks"
@@ -31,8 +31,7 @@ class TooManyTasks(Problem):
 
 
 class ChangesExpired(Problem):
-    """The token of changes is too old: tasks may have been deleted after it, and the service has forgotten which. Start
-    again without "since", and replace all tasks that you have."""
+    """The token of changes is too old: tasks may have been deleted after it, and the service has forgotten which."""
 
     type = "/problems/changes-expired"
     title = "Changes expired"
@@ -43,8 +42,7 @@ class ChangesExpired(Problem):
 
 
 class TaskChanged(Problem):
-    """Another request has changed the task since you have read it: it has none of the entity tags in If-Match. Nothing
-    was changed. The member "task" is the task as it is now: merge your change with it, and send it with its "etag"."""
+    """Another request has changed the task: it has none of the entity tags in If-Match. Nothing was changed."""
 
     type = "/problems/task-changed"
     title = "Task changed"
@@ -62,8 +60,7 @@ class TaskChanged(Problem):
 
 
 class PreconditionRequired(Problem):
-    """This service requires If-Match for a change of a task, so that no change of another client is lost. Send the
-    "etag" of the task that you have read, or "*" to change it as it is."""
+    """This service requires If-Match for a change of a task, so that no change of another client is lost."""
 
     type = "/problems/precondition-required"
     title = "Precondition required"
