@@ -4,15 +4,13 @@ import argparse
 import asyncio
 import errno
 import os
-import secrets
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.metadata import version
 from ipaddress import ip_address
-from pathlib import Path
 from typing import NoReturn
 
 import asyncpg
@@ -23,6 +21,7 @@ from fastapi_contract.contract import ContractError
 from todo_api import logs
 from todo_api.auth.tokens import sign
 from todo_api.contract import load_contract
+from todo_api.data_dir import data_dir, reason, secret
 from todo_api.database.database import Database
 from todo_api.database.failures import DatabaseUnavailableError, PermanentDatabaseError
 from todo_api.database.url import unpooled
@@ -121,7 +120,7 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
     if arguments.mock and settings.database_url is not None:
         raise CommandError("--mock: requires the embedded database. Unset DATABASE_URL.")
     if settings.database_url is None:
-        settings = settings.model_copy(update={"better_auth_secret": SecretStr(_secret(settings))})
+        settings = settings.model_copy(update={"better_auth_secret": SecretStr(secret(settings))})
     elif not settings.better_auth_secret and not settings.better_auth_jwks_url:
         raise SettingsError("BETTER_AUTH_JWKS_URL or BETTER_AUTH_SECRET: one of them is required with DATABASE_URL.")
     with _listener(arguments.host, arguments.port) as listener, _with_database(settings) as serving:
@@ -168,7 +167,7 @@ def _listener(host: str, port: int) -> socket.socket:
             errno.EADDRNOTAVAIL: "Give an address of this machine: 127.0.0.1, or 0.0.0.0 for all its addresses.",
         }
         remedy = remedies.get(error.errno or 0, "Give another --host or --port.")
-        raise CommandError(f"Cannot listen on port {port} of {host}: {_reason(error)}. {remedy}") from None
+        raise CommandError(f"Cannot listen on port {port} of {host}: {reason(error)}. {remedy}") from None
 
 
 def _url(listener: socket.socket) -> str:
@@ -213,7 +212,7 @@ def _with_database(settings: Settings) -> Iterator[Settings]:
     if settings.database_url is not None:
         yield settings
         return
-    with embedded_postgres(_data_dir(settings) / "postgres") as server:
+    with embedded_postgres(data_dir(settings) / "postgres") as server:
         _upgrade(server.url, settings)
         yield settings.model_copy(update={"database_url": SecretStr(server.url)})
 
@@ -230,10 +229,6 @@ def _upgrade(url: str, settings: Settings) -> None:
             f"The database's schema has a revision that this version does not know; its newest is {HEAD}. "
             "Install the version of todo-api that migrated it, or a newer one."
         ) from None
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or "the system gives no reason"
 
 
 def _migration_url(settings: Settings) -> str:
@@ -279,45 +274,7 @@ def _require_current_schema(settings: Settings) -> None:
 
 def _sign(settings: Settings, user: str) -> str:
     issuer, audience = settings.better_auth_issuer, settings.better_auth_audience
-    return sign(_secret(settings), user, TOKEN_LIFETIME, issuer, audience)
-
-
-def _secret(settings: Settings) -> str:
-    """Returns the configured secret or, for the embedded database, one that is generated once and kept (mode 600)."""
-    if settings.better_auth_secret is not None:
-        return settings.better_auth_secret.get_secret_value()
-    if settings.database_url is not None:
-        raise SettingsError(
-            "BETTER_AUTH_SECRET: is required to sign a token. Generate one with: openssl rand -base64 32"
-        )
-    path = _data_dir(settings) / "secret"
-    # Written to another file and linked, so that two concurrent starts read the same, complete secret.
-    draft = path.with_name(f"secret.{os.getpid()}")
-    with _data_dir_errors():
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
-        with suppress(FileExistsError):
-            os.link(draft, path)
-        draft.unlink()
-        return path.read_text()
-
-
-def _data_dir(settings: Settings) -> Path:
-    with _data_dir_errors():
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return settings.data_dir
-
-
-@contextmanager
-def _data_dir_errors() -> Iterator[None]:
-    """Turns an OSError into a SettingsError."""
-    try:
-        yield
-    except OSError as error:
-        raise SettingsError(
-            f"DATA_DIR: cannot be written: {_reason(error)}. Set it to a directory that this user may write, "
-            "or set DATABASE_URL and BETTER_AUTH_SECRET."
-        ) from None
+    return sign(secret(settings), user, TOKEN_LIFETIME, issuer, audience)
 
 
 def _print_welcome(url: str, root_path: str, token: str) -> None:

@@ -219,7 +219,7 @@ class TestUnexpectedError:
         broken = tmp_path / "broken"
         broken.mkdir()
         (broken / "sitecustomize.py").write_text(
-            "import todo_api.cli\ndef fail(*_): raise RuntimeError('hunter2')\ntodo_api.cli._secret = fail\n"
+            "import todo_api.cli\ndef fail(*_): raise RuntimeError('hunter2')\ntodo_api.cli.secret = fail\n"
         )
         line = failure(tmp_path, "token", "demo", PYTHONPATH=str(broken))
         assert line.startswith("Unexpected error")
