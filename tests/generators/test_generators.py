@@ -38,6 +38,8 @@ class Generator:
     models: tuple[str, ...]
     # Frontends use TypeScript 5.9, which some generators need too; 7 is the compiler written in Go.
     compilers: tuple[str, ...] = ("typescript", "typescript7")
+    # Those of the generator itself.
+    faults: tuple[str, ...] = ()
 
 
 GENERATORS = {
@@ -61,7 +63,11 @@ GENERATORS = {
         ("types.gen.ts", "zod.gen.ts"),
     ),
     "orval": Generator(
-        "orval.ts", (f"{NODE_TOOLS}/orval", "--config", "orval.config.mjs"), ("models/index.ts", "zod.ts")
+        "orval.ts",
+        (f"{NODE_TOOLS}/orval", "--config", "orval.config.mjs"),
+        ("models/index.ts", "zod.ts"),
+        # It makes a schema of zod for JSON only. The TypeScript type of this response, which is a text, is right.
+        faults=("ExportTasksResponse is unknown",),
     ),
     "typed-openapi": Generator(
         "typed_openapi.ts", (f"{NODE_TOOLS}/typed-openapi", "openapi.yaml", "--output=generated/api.ts"), ("api.ts",)
@@ -209,7 +215,7 @@ def test_generated_models_have_the_names_and_types_of_the_contract(project: Proj
     schemas = contract()["components"]["schemas"]
     names, faults = project.models()
 
-    assert faults == []
+    assert faults == list(project.generator.faults)
     # Some generators have no types for scalars, or for unions.
     assert {name for name, schema in schemas.items() if schema.get("type") == "object"} <= names
 
@@ -244,7 +250,8 @@ def test_member_without_a_type_is_found_in_the_models(name: str, tmp_path: Path)
 
     _, faults = generate(name, faulty, tmp_path).models()
 
-    assert any(fault.startswith("Task.completed is ") for fault in faults), faults
+    # A model is reported once, where it is first used.
+    assert any("completed is " in fault for fault in faults), faults
 
 
 def test_name_of_two_components_is_found_in_the_models(tmp_path: Path) -> None:
