@@ -1,17 +1,22 @@
-// Opens a page in the Chromium that tests/support/chromium.py has found, and prints what `use` returns as JSON.
+// The Chromium that tests/support/chromium.py has found.
 import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 
 const { CHROMIUM, CHROMIUM_LIBRARIES } = process.env;
 
-export async function onPage(url, use) {
+export function launch() {
   const libraries = JSON.parse(CHROMIUM_LIBRARIES);
   // Without a sandbox, which root and most containers cannot have: the pages are those of the tests.
-  const browser = await chromium.launch({
+  return chromium.launch({
     executablePath: CHROMIUM,
     chromiumSandbox: false,
     env: { ...process.env, ...libraries },
   });
+}
+
+/** Opens a page, and prints what `use` returns as JSON. */
+export async function onPage(url, use) {
+  const browser = await launch();
   try {
     const page = await browser.newPage();
     await page.goto(url);

@@ -17,14 +17,17 @@ from support import debian, node
 class Chromium:
     program: str
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """What tests/browser/chromium.mjs reads from the environment."""
+        return {"CHROMIUM": self.program, "CHROMIUM_LIBRARIES": json.dumps(debian.libraries(self.program))}
+
     def run(self, script: str | Path, argument: Any) -> Any:
         """Run a script of Node with JSON as its input, and return the JSON that it prints.
 
         The script opens pages with tests/browser/chromium.mjs.
         """
-        libraries = json.dumps(debian.libraries(self.program))
-        variables = {"CHROMIUM": self.program, "CHROMIUM_LIBRARIES": libraries}
-        result = node.run(script, env={**os.environ, **variables}, stdin=json.dumps(argument))
+        result = node.run(script, env={**os.environ, **self.variables}, stdin=json.dumps(argument))
         assert result.returncode == 0, result.stdout + result.stderr
         return json.loads(result.stdout)
 

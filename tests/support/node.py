@@ -24,9 +24,9 @@ def require_packages(folder: Path = ROOT) -> None:
 
 
 def run(
-    *command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: str = ""
+    *command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: str = "", timeout: int = 60
 ) -> subprocess.CompletedProcess[str]:
-    """Run a script of this repository: its path from the root, and its arguments."""
+    """Run a script of this repository: its path from the root, and its arguments. The timeout is in seconds."""
     require_packages()
     script, *arguments = command
     return subprocess.run(
@@ -37,5 +37,5 @@ def run(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=timeout,
     )

@@ -1,0 +1,104 @@
+import { randomUUID } from "node:crypto";
+import { faults, problem, TASKS } from "./faults.mjs";
+import { expect, openTab, PASSWORD, scenario, signUp, titlesOf } from "./scenario.mjs";
+
+scenario("new user signs up, signs out and signs in", async ({ tab }) => {
+  const account = { "E-mail": `${randomUUID()}@example.com`, Password: PASSWORD };
+  await tab.button("Create an account").click();
+  await tab.fillIn({ Name: "Ada", ...account });
+  await tab.button("Create account").click();
+  await expect(tab.page.getByText("Nothing to do")).toBeVisible();
+  await expect(tab.page.getByText("Ada", { exact: true })).toBeVisible();
+  await tab.button("Sign out").click();
+  await tab.fillIn(account);
+  await tab.button("Sign in").click();
+  await expect(tab.heading).toHaveText("Open");
+}, { isSignedOut: true });
+
+scenario("wrong password is said at the form", async ({ tab, email }) => {
+  await tab.button("Sign out").click();
+  await tab.fillIn({ "E-mail": email, Password: "wrong horse" });
+  await tab.button("Sign in").click();
+  await expect(tab.alert).toHaveText("Invalid email or password");
+  await expect(tab.field("E-mail")).toHaveValue(email);
+  await tab.fillIn({ Password: PASSWORD });
+  await tab.button("Sign in").click();
+  await expect(tab.heading).toHaveText("Open");
+}, { failures: ["401"] });
+
+scenario("address that is in use is said at the form", async ({ tab, email }) => {
+  await tab.button("Sign out").click();
+  await tab.button("Create an account").click();
+  await tab.fillIn({ Name: "Eve", "E-mail": email, Password: PASSWORD });
+  await tab.button("Create account").click();
+  await expect(tab.alert).toContainText("User already exists.");
+}, { failures: ["422"] });
+
+scenario("another user in the same tab sees nothing of the first one", async ({ context, tab, todo }) => {
+  await todo.createTask({ body: { title: "Buy a ring", labels: ["secret"] } });
+  await tab.page.reload();
+  await tab.labels.getByRole("button", { name: "secret" }).click();
+  await tab.newTask.fill("Book a table");
+  await tab.button("Sign out").click();
+  await tab.button("Create an account").click();
+  await tab.fillIn({ Name: "Eve", "E-mail": `${randomUUID()}@example.com`, Password: PASSWORD });
+  await tab.button("Create account").click();
+  await expect(tab.page.getByText("Eve", { exact: true })).toBeVisible();
+  await expect(tab.page.getByText("Nothing to do")).toBeVisible();
+  await expect(tab.page.locator("body")).not.toContainText(/ring|secret/);
+  await expect(tab.newTask).toHaveValue("");
+  await expect(tab.page).toHaveURL("/");
+  await expect(tab.page).not.toHaveTitle(/secret/);
+  await tab.page.goBack();
+  await expect(tab.page.locator("body")).not.toContainText(/ring|secret/);
+});
+
+scenario("other tabs follow a sign-out and a sign-in of another user", async ({ context, tab, todo }) => {
+  await todo.createTask({ body: { title: "Buy a ring" } });
+  const other = await openTab(context);
+  await expect(other.titles).toHaveText(["Buy a ring"]);
+  await tab.button("Sign out").click();
+  await expect(other.heading).toHaveText("Sign in");
+  await expect(other.page.getByText("Buy a ring")).toBeHidden();
+  const { email } = await signUp(context, "Eve");
+  await tab.fillIn({ "E-mail": email, Password: PASSWORD });
+  await tab.button("Sign in").click();
+  await expect(other.page.getByText("Nothing to do")).toBeVisible();
+});
+
+scenario("action after the token has expired needs no sign-in", async ({ tab, todo }) => {
+  await tab.page.clock.install();
+  await tab.page.reload();
+  await expect(tab.page.getByText("Nothing to do")).toBeVisible();
+  await tab.page.clock.fastForward("20:00");
+  const renewed = tab.page.waitForRequest("**/api/auth/get-session");
+  await tab.add("Buy milk");
+  await renewed;
+  await expect(tab.titles).toHaveText(["Buy milk"]);
+  await expect(tab.signInAgain).toBeHidden();
+});
+
+scenario("action whose token the service rejects is sent with another one", async ({ context, tab, todo }) => {
+  await expect(tab.page.getByText("Nothing to do")).toBeVisible();
+  const requests = await faults(context, "POST", TASKS, problem(401, "invalid-token"));
+  await tab.add("Buy milk");
+  await expect(tab.titles).toHaveText(["Buy milk"]);
+  expect(requests.length).toBe(2);
+  expect(await titlesOf(todo)).toEqual(["Buy milk"]);
+}, { failures: ["401"] });
+
+scenario("session that ends on the server asks to sign in again, and keeps what is typed", async ({ context, tab, todo }) => {
+  await tab.page.clock.install();
+  await tab.page.reload();
+  await expect(tab.page.getByText("Nothing to do")).toBeVisible();
+  await context.clearCookies();
+  await tab.page.clock.fastForward("20:00");
+  await tab.add("Buy milk");
+  await expect(tab.signInAgain).toBeVisible();
+  await expect(tab.signInAgain.getByLabel("Password")).toBeFocused();
+  await expect(tab.newTask).toHaveValue("Buy milk");
+  await tab.signInAgain.getByLabel("Password").fill(PASSWORD);
+  await tab.signInAgain.getByRole("button", { name: "Sign in" }).click();
+  await expect(tab.titles).toHaveText(["Buy milk"]);
+  expect(await titlesOf(todo)).toEqual(["Buy milk"]);
+});
