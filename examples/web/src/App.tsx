@@ -1,3 +1,4 @@
+import { useEffect, useRef } from "react";
 import { Modal } from "./Modal.tsx";
 import { loadSession, session } from "./session/session.ts";
 import { SignIn } from "./session/SignIn.tsx";
@@ -5,6 +6,13 @@ import { TasksPage } from "./tasks/TasksPage.tsx";
 
 export function App() {
   const now = session.use();
+  const shown = now.user?.id ?? now.status;
+  const before = useRef(shown);
+  useEffect(() => {
+    // What had the focus is gone, after a sign-in or a sign-out, also in another tab.
+    if (before.current !== shown && before.current !== "loading") document.querySelector("h1")?.focus();
+    before.current = shown;
+  }, [shown]);
   if (now.status === "loading") return null;
   if (now.status === "unreachable") {
     return (

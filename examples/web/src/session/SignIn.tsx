@@ -23,8 +23,6 @@ export function SignIn({ email }: { email?: string }) {
     if (answer.error) setError(answer.error.message ?? "That did not work. Try again.");
     else await followSignIn();
     setPending(false);
-    // The button that had the focus is gone, unless this is a dialog.
-    if (!answer.error && !email) document.querySelector("h1")?.focus();
   }
 
   function change(next: boolean) {
@@ -36,7 +34,7 @@ export function SignIn({ email }: { email?: string }) {
   return (
     <form ref={form} className="sign-in" aria-labelledby="sign-in" onSubmit={submit}>
       {!email && <img src="/icon.svg" alt="" width="44" height="44" />}
-      <h1 id="sign-in">{email ? "Sign in again" : isNew ? "Create an account" : "Sign in"}</h1>
+      <h1 id="sign-in" tabIndex={-1}>{email ? "Sign in again" : isNew ? "Create an account" : "Sign in"}</h1>
       {email && <p>Your session has ended. What you have typed is still here.</p>}
       {isNew && (
         <label>
