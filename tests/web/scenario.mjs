@@ -32,8 +32,8 @@ export function scenario(name, use, { isSignedOut = false, failures = [], ...opt
       assert.deepEqual(complaints.filter((line) => !failures.some((failure) => isAbout(line, failure))), []);
       for (const failure of failures) assert.ok(complaints.some((line) => isAbout(line, failure)), `no ${failure}`);
     } catch (error) {
-      for (const page of context.pages()) error.message += `\n${page.url()}\n${await page.locator("body").ariaSnapshot()}`;
-      error.message += `\n${complaints.join("\n")}`;
+      for (const page of context.pages()) console.error(page.url(), await page.locator("body").ariaSnapshot());
+      console.error(complaints.join("\n"));
       throw error;
     } finally {
       await context.close();
