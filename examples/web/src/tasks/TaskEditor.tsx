@@ -28,7 +28,7 @@ export function TaskEditor({ task: now, onClose }: { task: Task; onClose: () => 
     const body = editOf(draftOf(task), draft);
     if (!Object.keys(body).length) return onClose();
     change.current = { kind: "edit", task, body, isDeleted: isGone(save.error) };
-    save.mutate(change.current, { onSuccess: () => (onClose(), announce(`Saved ${draft.title}`)) });
+    save.mutate(change.current, { onSuccess: (saved) => (onClose(), announce(`Saved ${saved?.title}`)) });
   }
 
   function onKeyDown(event: KeyboardEvent) {
