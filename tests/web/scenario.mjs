@@ -32,7 +32,7 @@ export function scenario(name, use, { isSignedOut = false, failures = [], ...opt
       assert.deepEqual(complaints.filter((line) => !failures.some((failure) => isAbout(line, failure))), []);
       for (const failure of failures) assert.ok(complaints.some((line) => isAbout(line, failure)), `no ${failure}`);
     } catch (error) {
-      for (const page of context.pages()) console.error(page.url(), await page.locator("body").ariaSnapshot());
+      for (const page of context.pages()) console.error(page.url(), (await page.locator("body").ariaSnapshot()).slice(0, 3000));
       console.error(complaints.join("\n"));
       throw error;
     } finally {
