@@ -28,7 +28,7 @@ export function TaskRow({ task, isEditing, setEditing }: Props) {
     if (restored !== task.id) return;
     restored = undefined;
     edit.current?.focus();
-  }, []);
+  });
 
   function complete() {
     change.mutate({ kind: "complete", task, completed: !task.completed });

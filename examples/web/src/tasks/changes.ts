@@ -1,5 +1,5 @@
 // What the page changes. Offline, changes wait in the order in which they were made.
-import { type QueryClient, useMutation, useMutationState, useQueryClient } from "@tanstack/react-query";
+import { onlineManager, type QueryClient, useMutation, useMutationState, useQueryClient } from "@tanstack/react-query";
 import { type Task, TodoApiError, type TaskCreate, type TaskUpdate, type TodoClient } from "todo-api-client";
 import { useApi } from "../api.ts";
 import { saveMerged } from "./conflicts.ts";
@@ -26,7 +26,8 @@ export function useChange(task?: Task) {
     mutationFn: (change) => send(api, change),
     onSuccess: (answer, change) => show(queryClient, change, answer),
     onError: (error, change) => report(error, change, (again) => mutation.mutate(again)),
-    onSettled: () => refresh(queryClient),
+    // A list that is read between two changes has only one of them.
+    onSettled: () => queryClient.isMutating({ mutationKey: ["change"] }) === 1 && refresh(queryClient),
   });
   return mutation;
 }
@@ -63,7 +64,11 @@ export interface PendingChange {
 export function usePendingChanges(): PendingChange[] {
   return useMutationState({
     filters: { mutationKey: ["change"], status: "pending" },
-    select: ({ state }) => ({ change: state.variables as Change, isPaused: state.isPaused }),
+    // A change that waits for another one of its task is also paused.
+    select: ({ state }) => ({
+      change: state.variables as Change,
+      isPaused: state.isPaused && !onlineManager.isOnline(),
+    }),
   });
 }
 
@@ -100,6 +105,7 @@ const EMPTY = { description: null, completed: false, due_date: null, due_at: nul
 
 /** Puts the answer into the lists at once; `refresh` then puts it into its place. */
 function show(queryClient: QueryClient, change: Change, answer: Task | undefined): void {
+  if (change.kind === "delete" && isBeingRestored(queryClient, change.task)) return;
   for (const [key, list] of queryClient.getQueriesData<TaskPages>({ queryKey: ["tasks"], type: "active" })) {
     const pages = list?.pages.map((page, index) => {
       if (change.kind !== "add") {
@@ -111,4 +117,12 @@ function show(queryClient: QueryClient, change: Change, answer: Task | undefined
     });
     if (pages) queryClient.setQueryData(key, { ...list, pages });
   }
+}
+
+function isBeingRestored(queryClient: QueryClient, { id }: Task): boolean {
+  const pending = queryClient.getMutationCache().findAll({ mutationKey: ["change"], status: "pending" });
+  return pending.some(({ state }) => {
+    const change = state.variables as Change;
+    return change.kind === "restore" && change.task.id === id;
+  });
 }
