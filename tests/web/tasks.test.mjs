@@ -158,12 +158,20 @@ scenario("deletion is undone, by button and by key", async ({ tab, todo }) => {
 scenario("deletion that is undone before its answer leaves the task", async ({ context, tab, todo }) => {
   const { id } = await todo.createTask({ body: { title: "Buy milk" } });
   await tab.page.reload();
-  const answer = held();
-  await faults(context, "DELETE", new RegExp(`/${id}$`), answer);
+  const deletion = held();
+  const restoration = held();
+  await faults(context, "DELETE", new RegExp(`/${id}$`), deletion);
+  await faults(context, "POST", new RegExp(`/${id}/restore$`), restoration);
   await tab.button("Delete Buy milk").click();
   await tab.button("Undo").click();
-  await expect(tab.titles).toHaveText(["Buy milk"]);
-  answer.release();
+  await expect(tab.button("Edit Buy milk")).toBeFocused();
+  await expect(tab.task("Buy milk")).not.toContainText("connection");
+  const sent = tab.page.waitForRequest(`**/${id}/restore`);
+  deletion.release();
+  await sent;
+  await expect(tab.button("Edit Buy milk")).toBeFocused();
+  restoration.release();
   await expect(tab.task("Buy milk")).toHaveAttribute("aria-busy", "false");
+  await expect(tab.button("Edit Buy milk")).toBeFocused();
   expect(await titlesOf(todo)).toEqual(["Buy milk"]);
 });
