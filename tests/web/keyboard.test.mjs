@@ -72,6 +72,7 @@ for (const [name, viewport] of [["desk", { width: 1280, height: 800 }], ["phone"
     await page.keyboard.press("Enter");
     await page.keyboard.press("Control+z");
     await expect(tab.button("Edit Buy oat milk")).toBeFocused();
+    await expect(tab.task("Buy oat milk")).toHaveAttribute("aria-busy", "false");
 
     await tabTo(page, tab.checkbox("Buy oat milk"), "Shift+Tab");
     await page.keyboard.press("Space");

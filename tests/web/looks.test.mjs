@@ -17,7 +17,7 @@ async function look({ page }, state) {
     await page.setViewportSize(viewport);
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme });
-      await page.screenshot({ path: `${SCREENSHOTS}${state}-${viewport.width}-${colorScheme}.png` });
+      await page.screenshot({ path: `${SCREENSHOTS}${state}-${viewport.width}-${colorScheme}.png`, fullPage: true });
       const where = `${state}, ${viewport.width} px, ${colorScheme}`;
       assert.deepEqual(await page.evaluate(violations), [], where);
       assert.deepEqual(await page.evaluate(tooWide), [], where);
