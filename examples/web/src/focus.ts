@@ -1,12 +1,17 @@
 import { useEffect, useLayoutEffect, useRef } from "react";
 
-/** If the row that has the focus disappears, the next one gets it. Returns the ref of what has the rows, `li`. */
+const ROWS = "li, .banner, .more";
+
+/**
+ * If the row that has the focus disappears, the next one gets it. Rows are tasks, and what is above and below them.
+ * Returns the ref of what has the rows.
+ */
 export function useFocusOfRows() {
   const container = useRef<HTMLDivElement>(null);
   const focused = useRef<{ row: Element; index: number } | null>(null);
 
   function rows(): Element[] {
-    return [...(container.current?.querySelectorAll("li") ?? [])];
+    return [...(container.current?.querySelectorAll(ROWS) ?? [])];
   }
   function follow(): void {
     const all = rows();
@@ -24,7 +29,7 @@ export function useFocusOfRows() {
     const next = all[Math.min(focused.current.index, all.length - 1)];
     focused.current = null;
     if (document.activeElement !== document.body) return;
-    (next?.querySelector<HTMLElement>("input:enabled") ?? document.querySelector<HTMLElement>("h1"))?.focus();
+    (next?.querySelector<HTMLElement>("input:enabled, button") ?? document.querySelector<HTMLElement>("h1"))?.focus();
   });
   return container;
 }

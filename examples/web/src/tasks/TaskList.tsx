@@ -19,19 +19,21 @@ export function TaskList({ filters }: { filters: Filters }) {
 
   if (list.isPending) {
     return (
-      <div className="loading" aria-label="Loading tasks" role="img">
-        {list.fetchStatus === "fetching" && [1, 2, 3, 4].map((row) => <div key={row} className="skeleton" />)}
+      <div ref={rows}>
+        <div className="loading" aria-label="Loading tasks" role="img">
+          {list.fetchStatus === "fetching" && [1, 2, 3, 4].map((row) => <div key={row} className="skeleton" />)}
+        </div>
       </div>
     );
   }
   return (
-    <>
+    <div ref={rows}>
       {list.error && !list.isFetchNextPageError && (
         <Banner action={{ label: "Try again", run: () => void list.refetch() }}>
           The tasks cannot be read. {describe(list.error)}
         </Banner>
       )}
-      <div ref={rows} className={list.isPlaceholderData ? "is-old" : undefined}>
+      <div className={list.isPlaceholderData ? "is-old" : undefined}>
         <ul className="tasks" aria-label="Tasks">
           {[...stays, ...tasks].map((task) => (
             <TaskRow
@@ -53,7 +55,7 @@ export function TaskList({ filters }: { filters: Filters }) {
           />
         )}
       </div>
-    </>
+    </div>
   );
 }
 
