@@ -1,11 +1,9 @@
-import { expect, openTab, scenario } from "./scenario.mjs";
+import { expect, MILK, openTab, scenario, withClock } from "./scenario.mjs";
 
 const onlyTask = async (todo) => (await todo.listTasks()).items[0];
 
 /** Two tabs in which the same task is edited: the second one is saved first. */
-async function editTwice(context, tab, todo, first, second) {
-  await todo.createTask({ body: { title: "Buy milk" } });
-  await tab.page.reload();
+async function editTwice(context, tab, first, second) {
   const other = await openTab(context);
   await type(await tab.edit("Buy milk"), first);
   const form = await other.edit("Buy milk");
@@ -22,15 +20,15 @@ async function type(form, fields) {
 }
 
 scenario("different fields that two tabs edit are merged", async ({ context, tab, todo }) => {
-  await editTwice(context, tab, todo, { Title: "Buy oat milk" }, { Due: "2031-12-24", Labels: "home" });
+  await editTwice(context, tab, { Title: "Buy oat milk" }, { Due: "2031-12-24", Labels: "home" });
   await expect(tab.task("Buy oat milk")).toContainText(/24 Dec 2031.*home/);
   await expect(tab.conflict).toBeHidden();
   expect(await onlyTask(todo)).toMatchObject({ title: "Buy oat milk", due_date: "2031-12-24", labels: ["home"] });
-}, { failures: ["412"] });
+}, { tasks: [MILK], failures: ["412"] });
 
 for (const [whose, title] of [["Yours", "Buy oat milk"], ["Theirs", "Buy tea"]]) {
   scenario(`field that two tabs edit is shown in both versions, and ${whose.toLowerCase()} is kept`, async ({ context, tab, todo }) => {
-    const other = await editTwice(context, tab, todo, { Title: "Buy oat milk", Notes: "Two litres" }, { Title: "Buy tea", Due: "2031-12-24" });
+    const other = await editTwice(context, tab, { Title: "Buy oat milk", Notes: "Two litres" }, { Title: "Buy tea", Due: "2031-12-24" });
     const choices = tab.conflict.getByRole("group", { name: "Title" });
     await expect(choices.getByRole("radio", { name: "Yours Buy oat milk" })).toBeChecked();
     await expect(choices.getByRole("radio", { name: "Theirs Buy tea" })).not.toBeChecked();
@@ -43,11 +41,11 @@ for (const [whose, title] of [["Yours", "Buy oat milk"], ["Theirs", "Buy tea"]])
     // Playwright gives the focus to all tabs, so no event says that the person is back.
     await other.page.evaluate(() => window.dispatchEvent(new Event("focus")));
     await expect(other.task(title)).toContainText("Two litres");
-  }, { failures: ["412"] });
+  }, { tasks: [MILK], failures: ["412"] });
 }
 
 scenario("conflict that is decided later keeps the edit open", async ({ context, tab, todo }) => {
-  await editTwice(context, tab, todo, { Title: "Buy oat milk" }, { Title: "Buy tea" });
+  await editTwice(context, tab, { Title: "Buy oat milk" }, { Title: "Buy tea" });
   await expect(tab.conflict).toBeVisible();
   await tab.page.keyboard.press("Escape");
   await expect(tab.conflict).toBeHidden();
@@ -57,21 +55,17 @@ scenario("conflict that is decided later keeps the edit open", async ({ context,
   await tab.conflict.getByRole("button", { name: "Keep these" }).click();
   await expect(tab.titles).toHaveText(["Buy oat milk"]);
   expect(await onlyTask(todo)).toMatchObject({ title: "Buy oat milk" });
-}, { failures: ["412"] });
+}, { tasks: [MILK], failures: ["412"] });
 
-scenario("task that another tab has edited is completed, and its edit stays", async ({ context, tab, todo }) => {
-  const { id } = await todo.createTask({ body: { title: "Buy milk" } });
-  await tab.page.reload();
+scenario("task that another tab has edited is completed, and its edit stays", async ({ context, tab, todo, ids: [id] }) => {
   await expect(tab.titles).toHaveText(["Buy milk"]);
   await todo.patchTask({ task_id: id, body: { title: "Buy tea" } });
   await tab.checkbox("Buy milk").click();
   await expect(tab.page.getByText("Nothing to do")).toBeVisible();
   await expect.poll(() => onlyTask(todo)).toMatchObject({ title: "Buy tea", completed: true });
-}, { failures: ["412"] });
+}, { tasks: [MILK], failures: ["412"] });
 
-scenario("edit of a task that was deleted elsewhere is restored with it", async ({ tab, todo }) => {
-  const { id } = await todo.createTask({ body: { title: "Buy milk" } });
-  await tab.page.reload();
+scenario("edit of a task that was deleted elsewhere is restored with it", async ({ tab, todo, ids: [id] }) => {
   const form = await tab.edit("Buy milk");
   await todo.deleteTask({ task_id: id });
   await type(form, { Title: "Buy oat milk" });
@@ -80,12 +74,9 @@ scenario("edit of a task that was deleted elsewhere is restored with it", async 
   await tab.button("Restore and save").click();
   await expect(tab.titles).toHaveText(["Buy oat milk"]);
   expect(await onlyTask(todo)).toMatchObject({ title: "Buy oat milk" });
-}, { failures: ["404", "412"] });
+}, { tasks: [MILK], failures: ["404", "412"] });
 
-scenario("change of another device appears in half a minute", async ({ tab, todo }) => {
-  const { id } = await todo.createTask({ body: { title: "Buy milk" } });
-  await tab.page.clock.install();
-  await tab.page.reload();
+scenario("change of another device appears in half a minute", async ({ tab, todo, ids: [id] }) => {
   await expect(tab.titles).toHaveText(["Buy milk"]);
   await todo.patchTask({ task_id: id, body: { title: "Buy tea", labels: ["home"] } });
   await todo.createTask({ body: { title: "Buy bread" } });
@@ -95,4 +86,4 @@ scenario("change of another device appears in half a minute", async ({ tab, todo
   await todo.deleteTask({ task_id: id });
   await tab.page.clock.fastForward("00:31");
   await expect(tab.titles).toHaveText(["Buy bread"]);
-});
+}, { tasks: [MILK], prepare: withClock });

@@ -1,25 +1,11 @@
 import { expect, scenario } from "./scenario.mjs";
 
 const COUNT = 120;
-const PAST = "2020-01-01";
 const name = (number) => `Task ${String(number).padStart(3, "0")}`;
 const ALL = Array.from({ length: COUNT }, (_, index) => name(index));
+const MANY = ALL.map((title) => ({ title }));
 
-/** Adds tasks in the order in which they are given. */
-async function create(todo, tasks) {
-  for (let first = 0; first < tasks.length; first += 100) {
-    const commands = tasks.slice(first, first + 100).map((task, index) => ({ type: "create", id: `t${index}`, task }));
-    await todo.runTaskBatch({ body: { commands } });
-  }
-}
-
-async function showTasks(tab, todo, ...tasks) {
-  await create(todo, tasks);
-  await tab.page.reload();
-}
-
-scenario("all of many tasks are reached by scrolling, each once", async ({ tab, todo }) => {
-  await showTasks(tab, todo, ...ALL.map((title) => ({ title })));
+scenario("all of many tasks are reached by scrolling, each once", async ({ tab }) => {
   await tab.order.selectOption("By title");
   await expect(tab.titles.first()).toHaveText(name(0));
   expect(await tab.titles.count()).toBeLessThan(COUNT);
@@ -29,10 +15,9 @@ scenario("all of many tasks are reached by scrolling, each once", async ({ tab, 
   }).toPass();
   await expect(tab.titles).toHaveText(ALL);
   await expect(tab.button("Load more")).toBeHidden();
-});
+}, { tasks: MANY });
 
 scenario("all of many tasks are reached with the keyboard, each once, also if the list changes", async ({ tab, todo }) => {
-  await showTasks(tab, todo, ...ALL.map((title) => ({ title })));
   await tab.order.selectOption("By title");
   await expect(tab.titles.first()).toHaveText(name(0));
   await todo.createTask({ body: { title: `${name(1)} and a half` } });
@@ -44,23 +29,19 @@ scenario("all of many tasks are reached with the keyboard, each once, also if th
   await expect(tab.titles.last()).toBeInViewport();
   const shown = await tab.titles.allTextContents();
   expect(shown.filter((title) => ALL.includes(title))).toEqual(ALL);
-});
+}, { tasks: MANY });
 
-scenario("page of a list that fails is loaded by button", async ({ context, tab, todo }) => {
-  await create(todo, ALL.slice(0, 60).map((title) => ({ title })));
+scenario("page of a list that fails is loaded by button", async ({ context, tab }) => {
   await context.route(/[?&]cursor=/, (route) => route.abort());
-  await tab.page.reload();
   await tab.titles.last().scrollIntoViewIfNeeded();
   await expect(tab.alert).toHaveText("The service does not answer.");
   expect(await tab.titles.count()).toBe(50);
   await context.unrouteAll();
   await tab.button("Load more").press("Enter");
   await expect(tab.titles).toHaveCount(60);
-}, { failures: ["ERR_FAILED"] });
+}, { tasks: MANY.slice(0, 60), failures: ["ERR_FAILED"] });
 
-scenario("views show the open, the overdue, the done and all tasks", async ({ tab, todo }) => {
-  const [late, done] = [{ title: "Late", due_date: PAST }, { title: "Done" }];
-  await showTasks(tab, todo, { title: "Soon", due_date: "2031-01-01" }, done, late);
+scenario("views show the open, the overdue, the done and all tasks", async ({ tab }) => {
   await tab.checkbox("Done").click();
   const views = { Open: ["Late", "Soon"], Overdue: ["Late"], Done: ["Done"], All: ["Late", "Done", "Soon"] };
   for (const [view, titles] of Object.entries(views)) {
@@ -75,10 +56,9 @@ scenario("views show the open, the overdue, the done and all tasks", async ({ ta
   await expect(tab.titles).toHaveText(["Done"]);
   await tab.page.reload();
   await expect(tab.titles).toHaveText(["Done"]);
-});
+}, { tasks: [{ title: "Soon", due_date: "2031-01-01" }, { title: "Done" }, { title: "Late", due_date: "2020-01-01" }] });
 
-scenario("search finds words that are typed in part, and its end shows all again", async ({ tab, todo }) => {
-  await showTasks(tab, todo, { title: "Buy oat milk" }, { title: "Buy tea" }, { title: "Milk the goat", description: "Oat flakes" });
+scenario("search finds words that are typed in part, and its end shows all again", async ({ tab }) => {
   await tab.search.fill("oat mi");
   await expect(tab.titles).toHaveText(["Milk the goat", "Buy oat milk"]);
   await tab.search.fill("nothing of this");
@@ -88,10 +68,9 @@ scenario("search finds words that are typed in part, and its end shows all again
   await tab.search.fill("");
   await expect(tab.titles).toHaveCount(3);
   await expect(tab.page).toHaveURL("/");
-});
+}, { tasks: [{ title: "Buy oat milk" }, { title: "Buy tea" }, { title: "Milk the goat", description: "Oat flakes" }] });
 
-scenario("label shows its tasks, and a task that is added gets it", async ({ tab, todo }) => {
-  await showTasks(tab, todo, { title: "Buy milk", labels: ["home"] }, { title: "Write a letter", labels: ["Work"] });
+scenario("label shows its tasks, and a task that is added gets it", async ({ tab }) => {
   const label = tab.labels.getByRole("button", { name: "home" });
   await label.click();
   await expect(tab.titles).toHaveText(["Buy milk"]);
@@ -101,19 +80,23 @@ scenario("label shows its tasks, and a task that is added gets it", async ({ tab
   await expect(label).toHaveText("home 2 open");
   await label.click();
   await expect(tab.titles).toHaveText(["Buy tea", "Write a letter", "Buy milk"]);
-});
+}, { tasks: [{ title: "Buy milk", labels: ["home"] }, { title: "Write a letter", labels: ["Work"] }] });
 
-scenario("orders sort by title, due date and priority", async ({ tab, todo }) => {
-  await showTasks(
-    tab,
-    todo,
-    { title: "b", due_date: "2031-01-02", priority: "low" },
-    { title: "C", priority: "urgent" },
-    { title: "a", due_date: "2031-01-03", priority: "high" },
-  );
-  const orders = { "By title": ["a", "b", "C"], "Due first": ["b", "a", "C"], "Most important first": ["C", "a", "b"], "Newest first": ["a", "C", "b"] };
+scenario("orders sort by title, due date and priority", async ({ tab }) => {
+  const orders = {
+    "By title": ["a", "b", "C"],
+    "Due first": ["b", "a", "C"],
+    "Most important first": ["C", "a", "b"],
+    "Newest first": ["a", "C", "b"],
+  };
   for (const [order, titles] of Object.entries(orders)) {
     await tab.order.selectOption(order);
     await expect(tab.titles).toHaveText(titles);
   }
+}, {
+  tasks: [
+    { title: "b", due_date: "2031-01-02", priority: "low" },
+    { title: "C", priority: "urgent" },
+    { title: "a", due_date: "2031-01-03", priority: "high" },
+  ],
 });

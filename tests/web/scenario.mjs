@@ -10,6 +10,9 @@ import { Tab } from "./tab.mjs";
 export { expect };
 export const { PAGE_URL, API_URL } = process.env;
 export const PASSWORD = "correct horse battery";
+export const MILK = { title: "Buy milk" };
+/** A `prepare` that lets a scenario move the clock of the page. */
+export const withClock = (context) => context.clock.install();
 
 let browser;
 before(async () => (browser = await launch()));
@@ -17,17 +20,27 @@ after(() => browser.close());
 
 /**
  * Tests what `use` does with a context, an account in it, a client of the API for this account, and its first tab.
- * `isSignedOut`: there is no account yet. `failures`: what the console says about requests that fail, such as "503".
- * Anything else in the console, a request to another origin, and a lost focus fail the scenario.
+ *
+ * `tasks`: the account has these, in their order from old to new. `isSignedOut`: there is no account yet. `prepare` is
+ * called with the context before the tab is opened. `failures`: what the console says about requests that fail, such as
+ * "503". Anything else in the console, a request to another origin, and a lost focus fail the scenario.
  */
-export function scenario(name, use, { isSignedOut = false, failures = [], ...options } = {}) {
+export function scenario(name, use, { tasks = [], isSignedOut = false, prepare, failures = [], ...options } = {}) {
   test(name, async () => {
-    const context = await browser.newContext({ baseURL: PAGE_URL, locale: "en-GB", timezoneId: "Europe/Berlin", ...options });
+    const context = await browser.newContext({
+      baseURL: PAGE_URL,
+      locale: "en-GB",
+      timezoneId: "Europe/Berlin",
+      reducedMotion: "reduce",
+      ...options,
+    });
     const complaints = complaintsOf(context);
     try {
       const account = isSignedOut ? {} : await signUp(context);
+      const ids = await create(account.todo, tasks);
+      await prepare?.(context);
       const tab = await openTab(context);
-      await use({ context, tab, ...account });
+      await use({ context, tab, ids, ...account });
       for (const page of context.pages()) complaints.push(...(await page.evaluate(() => window.lostFocus)));
       assert.deepEqual(complaints.filter((line) => !failures.some((failure) => isAbout(line, failure))), []);
       for (const failure of failures) assert.ok(complaints.some((line) => isAbout(line, failure)), `no ${failure}`);
@@ -39,6 +52,17 @@ export function scenario(name, use, { isSignedOut = false, failures = [], ...opt
       await context.close();
     }
   });
+}
+
+/** Returns the ids of the tasks. */
+async function create(todo, tasks) {
+  const ids = [];
+  for (let first = 0; first < tasks.length; first += 100) {
+    const commands = tasks.slice(first, first + 100).map((task, index) => ({ type: "create", id: `t${index}`, task }));
+    const { results } = await todo.runTaskBatch({ body: { commands } });
+    ids.push(...results.map(({ task }) => task.id));
+  }
+  return ids;
 }
 
 const isAbout = (line, failure) => line.startsWith("Failed to load resource: ") && line.includes(failure);

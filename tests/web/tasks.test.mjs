@@ -1,4 +1,4 @@
-import { expect, scenario, titlesOf } from "./scenario.mjs";
+import { expect, MILK, scenario, titlesOf } from "./scenario.mjs";
 import { faults, held, problem, TASKS } from "./faults.mjs";
 
 const COMPLETE = /\/complete$/;
@@ -71,8 +71,7 @@ scenario("title of invisible characters is said at its field", async ({ tab }) =
   await expect(tab.newTask).toHaveAccessibleDescription("Must have a visible character, and no NUL character.");
 }, { failures: ["422"] });
 
-scenario("task is shown as done before the service has answered", async ({ context, tab, todo }) => {
-  const { id } = await todo.createTask({ body: { title: "Buy milk" } });
+scenario("task is shown as done before the service has answered", async ({ context, tab, todo, ids: [id] }) => {
   await tab.button("All").click();
   const answer = held();
   await faults(context, "PATCH", COMPLETE, answer);
@@ -83,10 +82,9 @@ scenario("task is shown as done before the service has answered", async ({ conte
   await expect(tab.task("Buy milk")).toHaveAttribute("aria-busy", "false");
   await expect(tab.checkbox("Buy milk")).toBeChecked();
   expect((await todo.getTask({ task_id: id })).completed).toBe(true);
-});
+}, { tasks: [MILK] });
 
 scenario("task whose completion fails is shown as open again, and can be completed", async ({ context, tab, todo }) => {
-  await todo.createTask({ body: { title: "Buy milk" } });
   await tab.button("All").click();
   const unavailable = problem(503, "database-unavailable", { "Retry-After": "31" });
   await faults(context, "PATCH", COMPLETE, unavailable);
@@ -97,7 +95,7 @@ scenario("task whose completion fails is shown as open again, and can be complet
   await expect(tab.checkbox("Buy milk")).toBeChecked();
   await expect(tab.messages).toHaveText("");
   await expect.poll(async () => (await todo.listTasks()).items[0].completed).toBe(true);
-}, { failures: ["503"] });
+}, { tasks: [MILK], failures: ["503"] });
 
 scenario("done task leaves the open ones, and is opened again", async ({ tab, todo }) => {
   await tab.add("Buy milk");
@@ -155,9 +153,7 @@ scenario("deletion is undone, by button and by key", async ({ tab, todo }) => {
   await expect.poll(() => titlesOf(todo)).toEqual(["Buy milk"]);
 });
 
-scenario("deletion that is undone before its answer leaves the task", async ({ context, tab, todo }) => {
-  const { id } = await todo.createTask({ body: { title: "Buy milk" } });
-  await tab.page.reload();
+scenario("deletion that is undone before its answer leaves the task", async ({ context, tab, todo, ids: [id] }) => {
   const deletion = held();
   const restoration = held();
   await faults(context, "DELETE", new RegExp(`/${id}$`), deletion);
@@ -174,4 +170,4 @@ scenario("deletion that is undone before its answer leaves the task", async ({ c
   await expect(tab.task("Buy milk")).toHaveAttribute("aria-busy", "false");
   await expect(tab.button("Edit Buy milk")).toBeFocused();
   expect(await titlesOf(todo)).toEqual(["Buy milk"]);
-});
+}, { tasks: [MILK] });
