@@ -1,7 +1,7 @@
 # Arguments for the service or for pytest: make run ARGS="--port 8001"
 ARGS =
 
-.PHONY: help run demo mock check test contract-diff mutate-contract constructs generators frontends fuzz check-history bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
+.PHONY: help run demo mock check test contract-diff mutate-contract constructs generators frontends web fuzz check-history bench bench-instructions bench-layers bench-network bench-growth install lint codegen clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ generators: ## generate clients with every generator, compile them, and call a n
 frontends: ## list a task in a browser with Next.js and with Vite, which this installs
 	@./install.sh dev tests/frontends
 	FRONTENDS=all .venv/bin/pytest -n 0 tests/frontends $(ARGS)
+
+web: install ## try all scenarios of examples/web in a browser; writes reports/screenshots/web
+	SCENARIOS=all .venv/bin/pytest -n 0 tests/web/test_scenarios.py $(ARGS)
 
 fuzz: install ## fuzz a new service, or the one at BASE_URL, for ten minutes; writes reports/
 	.venv/bin/python tests/support/fuzz.py $(ARGS)

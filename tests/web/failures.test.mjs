@@ -10,7 +10,7 @@ scenario("task is added once though its answer is lost", async ({ context, tab, 
   await expect(tab.titles).toHaveText(["Buy milk"]);
   expect(requests.length).toBe(2);
   expect(await titlesOf(todo)).toEqual(["Buy milk"]);
-}, { failures: [LOST] });
+}, { isVariant: true, failures: [LOST] });
 
 scenario("task is added once though all answers are lost until the person tries again", async ({ context, tab, todo }) => {
   const requests = await faults(context, "POST", TASKS, lostAnswer, lostAnswer);
@@ -41,7 +41,7 @@ scenario("deletion whose answer is lost is made once, and can be undone", async 
   await tab.button("Undo").click();
   await expect(tab.titles).toHaveText(["Buy milk"]);
   await expect.poll(() => titlesOf(todo)).toEqual(["Buy milk"]);
-}, { tasks: [MILK], failures: [LOST] });
+}, { isVariant: true, tasks: [MILK], failures: [LOST] });
 
 scenario("too many requests are said with the time to wait, and the list is read again", async ({ context, tab }) => {
   await expect(tab.alert).toContainText("The tasks cannot be read. Too many requests. Try again in 60 s.");
@@ -65,7 +65,7 @@ scenario("request that may be repeated soon is repeated by itself", async ({ con
   await tab.page.clock.runFor("00:21");
   await expect(tab.titles).toHaveText(["Buy milk"]);
   expect([requests.length, keysOf(requests).size]).toEqual([2, 1]);
-}, { failures: ["429"], prepare: withClock });
+}, { isVariant: true, failures: ["429"], prepare: withClock });
 
 scenario("page of a proxy is said in words, and nothing of it is shown", async ({ context, tab, todo }) => {
   await expect(tab.page.getByText("Nothing to do")).toBeVisible();
@@ -114,7 +114,7 @@ scenario("edit and undo that are made offline arrive in their order", async ({ c
   await expect.poll(() => titlesOf(todo)).toEqual(["Buy oat milk"]);
   await expect(tab.titles).toHaveText(["Buy oat milk"]);
   expect(requests).toEqual(["PATCH", "DELETE", "DELETE", "POST"]); // the first DELETE is 412
-}, { tasks: [MILK], failures: ["412"] });
+}, { isVariant: true, tasks: [MILK], failures: ["412"] });
 
 scenario("page that is opened without the service says so, and shows the tasks after a retry", async ({ context, tab }) => {
   await expect(tab.alert).toContainText("The tasks cannot be read. The service does not answer.");
@@ -122,6 +122,7 @@ scenario("page that is opened without the service says so, and shows the tasks a
   await tab.button("Try again").click();
   await expect(tab.titles).toHaveText(["Buy milk"]);
 }, {
+  isVariant: true,
   tasks: [MILK],
   failures: [LOST],
   prepare: (context) => faults(context, "GET", TASKS, ...Array(9).fill((route) => route.abort())),

@@ -15,7 +15,7 @@ scenario("all of many tasks are reached by scrolling, each once", async ({ tab }
   }).toPass();
   await expect(tab.titles).toHaveText(ALL);
   await expect(tab.button("Load more")).toBeHidden();
-}, { tasks: MANY });
+}, { isVariant: true, tasks: MANY });
 
 scenario("all of many tasks are reached with the keyboard, each once, also if the list changes", async ({ tab, todo }) => {
   await tab.order.selectOption("By title");
@@ -39,7 +39,7 @@ scenario("page of a list that fails is loaded by button", async ({ context, tab 
   await context.unrouteAll();
   await tab.button("Load more").press("Enter");
   await expect(tab.titles).toHaveCount(60);
-}, { tasks: MANY.slice(0, 60), failures: ["ERR_FAILED"] });
+}, { isVariant: true, tasks: MANY.slice(0, 60), failures: ["ERR_FAILED"] });
 
 scenario("views show the open, the overdue, the done and all tasks", async ({ tab }) => {
   await tab.checkbox("Done").click();
@@ -94,6 +94,7 @@ scenario("orders sort by title, due date and priority", async ({ tab }) => {
     await expect(tab.titles).toHaveText(titles);
   }
 }, {
+  isVariant: true,
   tasks: [
     { title: "b", due_date: "2031-01-02", priority: "low" },
     { title: "C", priority: "urgent" },

@@ -1,27 +1,27 @@
 // The main states of the page on a phone and on a desk, light and dark: axe finds nothing, and nothing is wider than the
-// screen. Screenshots are in reports/screenshots/web/.
+// screen. With SCENARIOS, there is a screenshot of each in reports/screenshots/web/.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { faults, problem, TASKS } from "./faults.mjs";
-import { expect, scenario } from "./scenario.mjs";
+import { expect, IS_WHOLE, scenario } from "./scenario.mjs";
 
 const AXE = readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
 const SCREENSHOTS = fileURLToPath(import.meta.resolve("../../reports/screenshots/web/"));
-const SIZES = [{ width: 390, height: 844 }, { width: 1280, height: 800 }];
+const [PHONE, DESK] = [{ width: 390, height: 844 }, { width: 1280, height: 800 }];
+const ALL_LOOKS = [[PHONE, "light"], [DESK, "dark"], [PHONE, "dark"], [DESK, "light"]];
+const LOOKS = IS_WHOLE ? ALL_LOOKS : ALL_LOOKS.slice(0, 2);
 
-/** Requires that a state of the page can be used, in each size and colour scheme. */
+/** Requires that a state of the page can be used, in sizes and colour schemes. */
 async function look({ page }, state) {
   await page.evaluate(AXE);
-  for (const viewport of SIZES) {
+  for (const [viewport, colorScheme] of LOOKS) {
     await page.setViewportSize(viewport);
-    for (const colorScheme of ["light", "dark"]) {
-      await page.emulateMedia({ colorScheme });
-      await page.screenshot({ path: `${SCREENSHOTS}${state}-${viewport.width}-${colorScheme}.png`, fullPage: true });
-      const where = `${state}, ${viewport.width} px, ${colorScheme}`;
-      assert.deepEqual(await page.evaluate(violations), [], where);
-      assert.deepEqual(await page.evaluate(tooWide), [], where);
-    }
+    await page.emulateMedia({ colorScheme });
+    const name = `${state}-${viewport.width}-${colorScheme}`;
+    if (IS_WHOLE) await page.screenshot({ path: `${SCREENSHOTS}${name}.png`, fullPage: true });
+    assert.deepEqual(await page.evaluate(violations), [], name);
+    assert.deepEqual(await page.evaluate(tooWide), [], name);
   }
 }
 
@@ -59,12 +59,12 @@ scenario("rejected sign-in can be used by all", async ({ tab }) => {
   await tab.button("Sign in").click();
   await expect(tab.alert).toBeVisible();
   await look(tab, "sign-in-rejected");
-}, { isSignedOut: true, failures: ["401"] });
+}, { isVariant: true, isSignedOut: true, failures: ["401"] });
 
 scenario("empty list can be used by all", async ({ tab }) => {
   await expect(tab.page.getByText("Nothing to do")).toBeVisible();
   await look(tab, "empty");
-});
+}, { isVariant: true });
 
 scenario("full list can be used by all", async ({ tab }) => {
   await expect(tab.titles).toHaveCount(FULL.length);
@@ -111,12 +111,13 @@ scenario("messages of failures can be used by all", async ({ context, tab }) => 
   await tab.checkbox("Buy milk").click();
   await expect(tab.button("Try again")).toBeVisible();
   await look(tab, "not-changed");
-}, { tasks: FULL, failures: ["503"] });
+}, { isVariant: true, tasks: FULL, failures: ["503"] });
 
 scenario("list that cannot be read can be used by all", async ({ tab }) => {
   await expect(tab.button("Try again")).toBeVisible();
   await look(tab, "too-many-requests");
 }, {
+  isVariant: true,
   failures: ["429"],
   prepare: (context) => faults(context, "GET", TASKS, ...Array(9).fill(problem(429, "too-many-requests", { "Retry-After": "60" }))),
 });
@@ -127,4 +128,4 @@ scenario("sign-in after a session has ended can be used by all", async ({ contex
   await tab.add("Buy milk");
   await expect(tab.signInAgain).toBeVisible();
   await look(tab, "sign-in-again");
-}, { failures: ["401"] });
+}, { isVariant: true, failures: ["401"] });

@@ -1,8 +1,9 @@
-// Runs all scenarios, or those of the files that are named (`run.mjs lists tasks`), with one browser.
+// Runs the scenarios with one browser. SCENARIOS chooses files, and runs their variants too: `lists,tasks`, or `all`.
 import { readdirSync } from "node:fs";
 
 const END = ".test.mjs";
-const chosen = process.argv.slice(2);
+const { SCENARIOS = "all" } = process.env;
 for (const file of readdirSync(import.meta.dirname).sort()) {
-  if (file.endsWith(END) && (!chosen.length || chosen.includes(file.slice(0, -END.length)))) await import(`./${file}`);
+  if (!file.endsWith(END)) continue;
+  if (SCENARIOS === "all" || SCENARIOS.split(",").includes(file.slice(0, -END.length))) await import(`./${file}`);
 }

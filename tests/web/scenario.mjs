@@ -9,6 +9,7 @@ import { Tab } from "./tab.mjs";
 
 export { expect };
 export const { PAGE_URL, API_URL } = process.env;
+export const IS_WHOLE = process.env.SCENARIOS !== undefined;
 export const PASSWORD = "correct horse battery";
 export const MILK = { title: "Buy milk" };
 /** A `prepare` that lets a scenario move the clock of the page. */
@@ -23,10 +24,12 @@ after(() => browser.close());
  *
  * `tasks`: the account has these, in their order from old to new. `isSignedOut`: there is no account yet. `prepare` is
  * called with the context before the tab is opened. `failures`: what the console says about requests that fail, such as
- * "503". Anything else in the console, a request to another origin, and a lost focus fail the scenario.
+ * "503". Anything else in the console, a request to another origin, and a lost focus fail the scenario. `isVariant`: it
+ * is much like another scenario, and runs with SCENARIOS only.
  */
-export function scenario(name, use, { tasks = [], isSignedOut = false, prepare, failures = [], ...options } = {}) {
-  test(name, async () => {
+export function scenario(name, use, { isVariant = false, ...setting } = {}) {
+  const { tasks = [], isSignedOut = false, prepare, failures = [], ...options } = setting;
+  test(name, { skip: isVariant && !IS_WHOLE }, async () => {
     const context = await browser.newContext({
       baseURL: PAGE_URL,
       locale: "en-GB",
