@@ -1,4 +1,4 @@
-import { badGateway, faults, lostAnswer, problem, TASKS } from "./faults.mjs";
+import { badGateway, faults, LISTS, lostAnswer, problem, TASKS } from "./faults.mjs";
 import { expect, MILK, scenario, titlesOf, withClock } from "./scenario.mjs";
 
 const LOST = "ERR_FAILED";
@@ -52,7 +52,7 @@ scenario("too many requests are said with the time to wait, and the list is read
 }, {
   tasks: [MILK],
   failures: ["429"],
-  prepare: (context) => faults(context, "GET", TASKS, ...Array(9).fill(problem(429, "too-many-requests", { "Retry-After": "60" }))),
+  prepare: (context) => faults(context, "GET", LISTS, ...Array(9).fill(problem(429, "too-many-requests", { "Retry-After": "60" }))),
 });
 
 scenario("request that may be repeated soon is repeated by itself", async ({ context, tab }) => {
@@ -125,5 +125,5 @@ scenario("page that is opened without the service says so, and shows the tasks a
   isVariant: true,
   tasks: [MILK],
   failures: [LOST],
-  prepare: (context) => faults(context, "GET", TASKS, ...Array(9).fill((route) => route.abort())),
+  prepare: (context) => faults(context, "GET", LISTS, ...Array(9).fill((route) => route.abort())),
 });

@@ -2,6 +2,8 @@
 import { API_URL, PAGE_URL } from "./scenario.mjs";
 
 export const TASKS = /\/tasks$/;
+/** The list, and the feed of changes, which reads a list again that has failed. */
+export const LISTS = /\/tasks(\/changes)?$/;
 
 /** Gives the first requests of a method and a path these faults, and returns a list of all of them. */
 export async function faults(context, method, path, ...faults) {

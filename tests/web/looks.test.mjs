@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { faults, problem, TASKS } from "./faults.mjs";
+import { faults, LISTS, problem, TASKS } from "./faults.mjs";
 import { expect, IS_WHOLE, scenario } from "./scenario.mjs";
 
 const AXE = readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
@@ -119,7 +119,7 @@ scenario("list that cannot be read can be used by all", async ({ tab }) => {
 }, {
   isVariant: true,
   failures: ["429"],
-  prepare: (context) => faults(context, "GET", TASKS, ...Array(9).fill(problem(429, "too-many-requests", { "Retry-After": "60" }))),
+  prepare: (context) => faults(context, "GET", LISTS, ...Array(9).fill(problem(429, "too-many-requests", { "Retry-After": "60" }))),
 });
 
 scenario("sign-in after a session has ended can be used by all", async ({ context, tab }) => {
