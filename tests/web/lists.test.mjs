@@ -12,7 +12,7 @@ scenario("all of many tasks are reached by scrolling, each once", async ({ tab }
   await expect(async () => {
     await tab.titles.last().scrollIntoViewIfNeeded();
     expect(await tab.titles.count()).toBe(COUNT);
-  }).toPass();
+  }).toPass({ timeout: 20_000 });
   await expect(tab.titles).toHaveText(ALL);
   await expect(tab.button("Load more")).toBeHidden();
 }, { isVariant: true, tasks: MANY });
@@ -25,7 +25,7 @@ scenario("all of many tasks are reached with the keyboard, each once, also if th
   await expect(async () => {
     await tab.page.keyboard.press("End");
     expect(await tab.titles.count()).toBeGreaterThanOrEqual(COUNT);
-  }).toPass();
+  }).toPass({ timeout: 20_000 });
   await expect(tab.titles.last()).toBeInViewport();
   const shown = await tab.titles.allTextContents();
   expect(shown.filter((title) => ALL.includes(title))).toEqual(ALL);

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { faults, problem, TASKS } from "./faults.mjs";
-import { expect, openTab, PASSWORD, scenario, sendAuth, signUp, titlesOf, withClock } from "./scenario.mjs";
+import { expect, MILK, openTab, PASSWORD, scenario, sendAuth, signUp, titlesOf, withClock } from "./scenario.mjs";
 
 scenario("new user signs up, signs out and signs in", async ({ tab }) => {
   const account = { "E-mail": `${randomUUID()}@example.com`, Password: PASSWORD };
@@ -48,6 +48,16 @@ scenario("another user in the same tab sees nothing of the first one", async ({ 
   await expect(tab.page).toHaveURL("/");
   await expect(tab.page).not.toHaveTitle(/secret/);
 }, { tasks: [{ title: "Buy a ring", labels: ["secret"] }] });
+
+scenario("another user who signs in elsewhere in this browser sees nothing of the first one", async ({ context, tab }) => {
+  await expect(tab.titles).toHaveText(["Buy a ring"]);
+  await tab.newTask.fill("Book a table");
+  await signUp(context, "Eve");
+  await tab.page.clock.fastForward("20:00");
+  await expect(tab.page.getByText("Eve", { exact: true })).toBeVisible();
+  await expect(tab.page.getByText("Nothing to do")).toBeVisible();
+  await expect(tab.newTask).toHaveValue("");
+}, { tasks: [{ title: "Buy a ring" }], prepare: withClock });
 
 scenario("other tabs follow a sign-out and a sign-in of another user", async ({ context, tab }) => {
   const other = await openTab(context);
@@ -123,3 +133,22 @@ scenario("session that has ended can be left for another account", async ({ cont
   await expect(tab.page.getByText("Nothing to do")).toBeVisible();
   await expect(tab.page.locator("body")).not.toContainText("ring");
 }, { isVariant: true, failures: ["401"] });
+
+scenario("page says that its own server does not answer, and goes on when it does", async ({ context, tab }) => {
+  await expect(tab.heading).toHaveText("No connection");
+  await context.unrouteAll();
+  await tab.button("Try again").click();
+  await expect(tab.page.getByText("Nothing to do")).toBeVisible();
+}, {
+  isVariant: true,
+  failures: ["ERR_FAILED"],
+  prepare: (context) => context.route("**/api/auth/get-session", (route) => route.abort()),
+});
+
+scenario("sign-out without a connection leaves the user signed in", async ({ context, tab }) => {
+  await expect(tab.titles).toHaveText(["Buy milk"]);
+  await context.setOffline(true);
+  await tab.button("Sign out").click();
+  await expect(tab.messages).toContainText("You are still signed in, because there is no connection.");
+  await expect(tab.titles).toHaveText(["Buy milk"]);
+}, { isVariant: true, tasks: [MILK], failures: ["ERR_INTERNET_DISCONNECTED"] });

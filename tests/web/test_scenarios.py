@@ -11,7 +11,7 @@ TIMEOUT = 600
 """Seconds, for a busy machine."""
 
 
-def test_page_passes_its_scenarios(demo: Demo, chromium: Chromium) -> None:
+def test_page_passes_its_scenarios(chromium: Chromium, demo: Demo) -> None:
     """All at once, because they share a browser. `SCENARIOS=lists,tasks` chooses files."""
     env = {**os.environ, **chromium.variables, "PAGE_URL": demo.page_url, "API_URL": demo.api_url}
     result = run(Path(__file__).with_name("run.mjs"), env=env, timeout=TIMEOUT)
