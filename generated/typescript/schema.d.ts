@@ -871,8 +871,9 @@ export interface components {
             status: "ready";
         };
         /**
-         * @description The request breaks a rule of HTTP: two `Authorization` or `Host` headers, two tokens in one header, or a
-         *     CORS preflight for an origin, a method or a header that is not allowed.
+         * @description The request breaks a rule of HTTP: two `Authorization` or `Host` headers, two tokens in one header, a
+         *     CORS preflight for an origin, a method or a header that is not allowed, or a `Prefer` with an answer that
+         *     the service does not give.
          *
          *     Correct the request: `detail` names the rule. Sending it again as it is fails again.
          */

@@ -58,8 +58,9 @@ class MissingCredentials(Exception):
 
 
 class InvalidRequest(Problem):
-    """The request breaks a rule of HTTP: two Authorization or Host headers, two tokens in one header, or a CORS
-    preflight for an origin, a method or a header that is not allowed.
+    """The request breaks a rule of HTTP: two Authorization or Host headers, two tokens in one header, a CORS
+    preflight for an origin, a method or a header that is not allowed, or a `Prefer` with an answer that the service
+    does not give.
 
     Correct the request: `detail` names the rule. Sending it again as it is fails again."""
 
