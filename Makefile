@@ -28,7 +28,7 @@ contract-diff: install ## judge openapi.yaml by the last contract in contracts/,
 	.venv/bin/python -m fastapi_contract.changes.contract_diff openapi.yaml contracts CHANGELOG.md
 
 mutate-contract: install ## run all tests, and list the edits of openapi.yaml that none of them would notice
-	status=0; .venv/bin/pytest --record reports/traffic.jsonl $(ARGS) || status=$$?; \
+	status=0; .venv/bin/pytest --record=reports/traffic.jsonl $(ARGS) || status=$$?; \
 		PYTHONPATH=tests .venv/bin/python -m support.mutations reports/traffic.jsonl && exit $$status
 
 constructs: install ## try and fuzz all constructs of OpenAPI; writes docs/constructs.md
