@@ -11,6 +11,8 @@ from types import MappingProxyType
 
 from fastapi import Request, Response
 
+from fastapi_contract.entity_tags import matches
+
 ASSETS = "/docs/assets"
 _OWN = Path(__file__).parent / "static"
 
@@ -58,8 +60,7 @@ class Content:
         tag = f'"{self.digest[:32]}"'
         # The validator of two codings is weak.
         headers = {"ETag": f"W/{tag}" if self._is_coded else tag, **self._headers}
-        known = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
-        if known & {tag, "*"}:
+        if matches(request.headers.get("if-none-match", ""), tag):
             return Response(status_code=304, headers=headers)
         if self._is_coded and _accepts_gzip(",".join(request.headers.getlist("accept-encoding"))):
             headers["Content-Encoding"] = "gzip"

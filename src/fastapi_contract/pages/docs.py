@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request, Response
 
 from fastapi_contract.pages.contents import Content
-from fastapi_contract.pages.layout import PAGE_HEADERS, Layout
+from fastapi_contract.pages.layout import NOTHING_ELSE, PAGE_HEADERS, Layout
 
-_REST = "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_REST = f"img-src 'self' data:; connect-src 'self'; {NOTHING_ELSE}"
 # Redoc's components fill a <style> that begins empty, and one of its libraries adds another. These are the hashes of
 # both texts, so that no other inline style is applied. After an update, the console of the browser names new ones.
 _REDOC_STYLES = (

@@ -11,9 +11,9 @@ from fastapi_contract.contract import Contract
 from fastapi_contract.pages import contents
 from fastapi_contract.validation.media_types import HTML
 
-_NOTHING_ELSE = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+NOTHING_ELSE = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 PAGE_HEADERS = {
-    "Content-Security-Policy": f"default-src 'none'; style-src 'self'; img-src 'self'; {_NOTHING_ELSE}",
+    "Content-Security-Policy": f"default-src 'none'; style-src 'self'; img-src 'self'; {NOTHING_ELSE}",
     "Referrer-Policy": "same-origin",
 }
 """Headers of a page of the layout that has no script."""
