@@ -7,12 +7,10 @@ from fastapi import APIRouter, Request, Response
 
 from fastapi_contract.comparison.messages import Lines
 from fastapi_contract.contract import Contract, ContractError, Operation
-from fastapi_contract.requests import contract_route
-from fastapi_contract.responses.answers import successes_of
 from fastapi_contract.responses.examples import Examples, NoExampleError
-from fastapi_contract.router import ContractRouter, offered_media_types, request_body_of
+from fastapi_contract.responses.negotiation import accept_of
+from fastapi_contract.router import ContractRouter, route_class_of
 from fastapi_contract.security import Guard, guards_of
-from fastapi_contract.validation.parameters import Parameters
 
 
 class MockRouter(APIRouter):
@@ -35,42 +33,42 @@ class MockRouter(APIRouter):
         for router in routers:
             guards.update(router.security)
         operations = [each for each in contract.operations.values() if each.id in self.mocked]
-        if faults := [fault for operation in operations for fault in _faults(contract, operation, guards)]:
+        examples = {operation.id: Examples(contract, operation) for operation in operations}
+        lines = Lines(contract)
+        faults = [
+            f"{lines.of(operation.spec)}: {operation.id} {fault}"
+            for operation in operations
+            for fault in _faults(operation, examples[operation.id], guards)
+        ]
+        if faults:
             raise ContractError(faults)
         for operation in operations:
             self.add_api_route(
                 operation.path,
-                _answer(Examples(contract, operation)),
+                _answer(examples[operation.id]),
                 methods=[operation.method],
                 operation_id=operation.id,
                 status_code=operation.successes[0],
                 response_class=Response,
                 response_model=None,
-                route_class_override=contract_route(
-                    guards_of(operation.security, guards),
-                    Parameters(contract.document, operation.parameters, operation.keys_in_query),
-                    request_body_of(contract, operation),
-                    offered_media_types(successes_of(contract, operation)),
-                    rejects_accept="406" in operation.responses,
-                ),
+                route_class_override=route_class_of(contract, operation, guards_of(operation.security, guards)),
             )
 
 
-def _faults(contract: Contract, operation: Operation, guards: Mapping[str, Sequence[Guard]]) -> Iterator[str]:
-    line = Lines(contract).of(operation.spec)
+def _faults(operation: Operation, examples: Examples, guards: Mapping[str, Sequence[Guard]]) -> Iterator[str]:
     named = {name: None for alternative in operation.security for name in alternative}
     for name in named:
         if name not in guards:
-            yield f"{line}: {operation.id} is secured by {name}: pass the guards of {name} to a router."
+            yield f"is secured by {name}: pass the guards of {name} to a router."
     try:
-        Examples(contract, operation).choose(None, None, b"")
+        examples.choose(None, None, b"")
     except NoExampleError as error:
-        yield f"{line}: {operation.id} has no handler, and its {error} has no example: add one."
+        yield f"has no handler, and its {error} has no example: add one."
 
 
 def _answer(examples: Examples) -> Callable[[Request], Awaitable[Response]]:
     async def answer_from_example(request: Request) -> Response:
-        found = examples.choose(None, None, request.headers.get("Accept", "").encode("latin-1"))
+        found = examples.choose(None, None, accept_of(request.scope))
         assert found is not None
         return found.response()
 

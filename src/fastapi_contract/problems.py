@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 
-from fastapi_contract.middleware.request_id import request_id
+from fastapi_contract.middleware.request_id import problem_members
 from fastapi_contract.validation.input_errors import MAX_DETAIL, MAX_ERRORS, InputError
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -266,8 +266,7 @@ def problem_response(problem: Problem, base_path: str = "") -> Response:
         await response(scope, receive, send)
     """
     # Escaped to ASCII, because a name from the input may contain lone surrogates, which UTF-8 cannot encode.
-    identifier = request_id.get()
-    members = {**problem.members(), "instance": f"/requests/{identifier}", "request_id": identifier}
+    members = {**problem.members(), **problem_members()}
     members["type"] = base_path + members["type"]
     body = json.dumps(members, separators=(",", ":"))
     return Response(body, problem.status, problem.headers, "application/problem+json")

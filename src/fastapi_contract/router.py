@@ -15,7 +15,7 @@ from fastapi_contract.contract import Contract, ContractError, Operation
 from fastapi_contract.generation.generated import Generated
 from fastapi_contract.openapi.document import resolve
 from fastapi_contract.requests import Binding, ContractRoute, contract_route
-from fastapi_contract.responses.answers import Success, is_typed, model_of, successes_of
+from fastapi_contract.responses.answers import Success, is_typed, model_of, offered_media_types, successes_of
 from fastapi_contract.responses.negotiation import reads_accepted
 from fastapi_contract.security import Guard, guards_of
 from fastapi_contract.validation.bodies import RequestBody
@@ -96,7 +96,6 @@ class ContractRouter(APIRouter):
                 [f"{operation_id} is secured by {name}: pass the guards of {name} to its router." for name in missing]
             )
         guards = guards_of(operation.security, self.security)
-        parameters = Parameters(contract.document, operation.parameters, operation.keys_in_query)
         binding = Binding(operation, self.generated, self.security)
         successes = successes_of(contract, operation)
         has_model = not is_typed(successes) and successes[0].schema is not None
@@ -124,31 +123,31 @@ class ContractRouter(APIRouter):
             # A plain Response for an empty body, because JSONResponse gives a 204 a content type.
             response_class=Default(JSONResponse) if has_model else Response,
             response_model=Default(None) if has_model else None,
-            route_class_override=contract_route(
-                guards,
-                parameters,
-                request_body_of(contract, operation),
-                offered_media_types(successes),
-                binding,
-                rejects_accept="406" in operation.responses,
-            ),
+            route_class_override=route_class_of(contract, operation, guards, binding),
         )
         route = self.routes[-1]
         assert isinstance(route, ContractRoute)
         _check_inputs(operation.id, f"{handler.__name__}()", route)
 
 
-def request_body_of(contract: Contract, operation: Operation) -> RequestBody | None:
-    """What reads the body of an operation; None if it has none."""
+def route_class_of(
+    contract: Contract, operation: Operation, guards: Sequence[Guard], binding: Binding | None = None
+) -> type[ContractRoute]:
+    """Returns the class of the route of an operation, which checks its requests."""
+    return contract_route(
+        guards,
+        Parameters(contract.document, operation.parameters, operation.keys_in_query),
+        _request_body(contract, operation),
+        offered_media_types(successes_of(contract, operation)),
+        binding,
+        rejects_accept="406" in operation.responses,
+    )
+
+
+def _request_body(contract: Contract, operation: Operation) -> RequestBody | None:
     if "requestBody" not in operation.spec:
         return None
     return RequestBody(contract.document, resolve(contract.document, operation.spec["requestBody"]))
-
-
-def offered_media_types(successes: Sequence[Success]) -> list[str]:
-    """The media types among which a client can choose."""
-    media_types = list(dict.fromkeys(success.media_type for success in successes if success.media_type is not None))
-    return media_types if len(media_types) > 1 else []
 
 
 def _check_inputs(operation_id: str, handler: str, route: ContractRoute) -> None:

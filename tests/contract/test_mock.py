@@ -8,7 +8,7 @@ import pytest
 
 from support.contract_watch import ContractWatch
 from support.mock import running_mock
-from support.operations import FORMS, Form, resolve, send, tasks
+from support.operations import CONTRACT, FORMS, Form, resolve, send, tasks
 from support.service import NO_TLS, Service
 
 
@@ -34,6 +34,12 @@ def test_valid_request_gets_the_first_example(client: httpx.Client, form: Form) 
     for media_type, media in list(form.operation.responses[str(success)].get("content", {}).items())[:1]:
         given = answer.json() if media_type.endswith("json") else answer.text
         assert given == resolve(next(iter(media["examples"].values())))["value"]
+
+
+def test_accept_of_several_lines_chooses_the_media_type(client: httpx.Client) -> None:
+    lines = [("Accept", "image/png"), ("Accept", "text/calendar")]
+    answer = client.get(CONTRACT.operations["exportTasks"].url(user_id="a"), headers=lines)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/calendar; charset=utf-8")
 
 
 def test_invalid_body_is_422(client: httpx.Client) -> None:

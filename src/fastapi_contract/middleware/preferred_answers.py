@@ -12,6 +12,7 @@ from fastapi_contract.comparison.messages import Lines
 from fastapi_contract.contract import Contract
 from fastapi_contract.problems import InvalidRequest, Problem, Respond
 from fastapi_contract.responses.examples import Examples, NoExampleError
+from fastapi_contract.responses.negotiation import accept_of
 
 MAX_PREFER = 1024
 """Bytes of the header that are read: the time of the expression below is quadratic."""
@@ -55,11 +56,10 @@ class PreferredAnswers:
         # For the log line, and the headers of a deprecated operation.
         scope["route"] = self._routes[operation.id]
         examples, status = self._examples[operation.id], preferences.get("status")
-        accept = b",".join([value for name, value in scope["headers"] if name == b"accept"])
         try:
             number = int(status) if status and status.isdecimal() and status.isascii() else None
             is_number = status is None or number is not None
-            example = examples.choose(number, preferences.get("example"), accept) if is_number else None
+            example = examples.choose(number, preferences.get("example"), accept_of(scope)) if is_number else None
         except NoExampleError as error:
             line = self._lines.of(operation.responses[str(number)] if number else operation.spec)
             return self._respond(InvalidRequest(f"The contract has no example of its {error}. Add one at {line}."))

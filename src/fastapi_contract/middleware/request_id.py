@@ -26,3 +26,9 @@ def choose(sent: bytes | None) -> str:
     if sent is not None and _SAFE.fullmatch(sent):
         return str(sent, "ascii")
     return _random.randbytes(16).hex()
+
+
+def problem_members() -> dict[str, str | None]:
+    """Returns the members by which a problem names the request in progress."""
+    identifier = request_id.get()
+    return {"instance": f"/requests/{identifier}", "request_id": identifier}

@@ -9,7 +9,7 @@ import functools
 import keyword
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from types import MappingProxyType, ModuleType
@@ -96,6 +96,12 @@ class Success:
 def successes_of(contract: Contract, operation: Operation) -> list[Success]:
     """Returns the documented successes of an operation: an entry for each status and media type."""
     return list(_successes(contract, operation))
+
+
+def offered_media_types(successes: Sequence[Success]) -> list[str]:
+    """Returns the media types among which a client chooses by Accept; empty if there is no choice."""
+    media_types = list(dict.fromkeys(success.media_type for success in successes if success.media_type is not None))
+    return media_types if len(media_types) > 1 else []
 
 
 def is_typed(successes: list[Success]) -> bool:

@@ -3,16 +3,16 @@ that have no handler yet."""
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jsonschema_rs
 from fastapi import Response
 
 from fastapi_contract.contract import Contract, Operation, Schema
-from fastapi_contract.middleware.request_id import request_id
+from fastapi_contract.middleware.request_id import problem_members
 from fastapi_contract.openapi.document import resolve
-from fastapi_contract.responses.answers import COMMON_HEADERS, is_json
+from fastapi_contract.responses.answers import COMMON_HEADERS, is_json, offered_media_types, successes_of
 from fastapi_contract.responses.streams import FRAMES
 from fastapi_contract.validation.media_types import choose_acceptable, content_type
 
@@ -44,8 +44,7 @@ class Example:
     def _body(self) -> bytes:
         value = self.value
         if self.media_type == _PROBLEM:
-            identifier = request_id.get()
-            value = {**value, "instance": f"/requests/{identifier}", "request_id": identifier}
+            value = {**value, **problem_members()}
         before, after = FRAMES.get(str(self.media_type), (b"", b""))
         if before or after or is_json(str(self.media_type)):
             text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
@@ -63,6 +62,7 @@ class Examples:
     def __init__(self, contract: Contract, operation: Operation) -> None:
         self._document = contract.document
         self._operation = operation
+        self._offered = offered_media_types(successes_of(contract, operation))
 
     def choose(self, status: int | None, name: str | None, accept: bytes) -> Example | None:
         """Returns the first example of a status, or of the first success, that has the name; None if there is none. Of
@@ -78,9 +78,7 @@ class Examples:
             types = list(dict.fromkeys(str(example.media_type) for example in found))
             if found:
                 chosen = choose_acceptable(types, accept) or types[0]
-                example = next(one for one in found if str(one.media_type) == chosen)
-                vary = {"Vary": "Accept"} if len(self._operation.responses[str(each)].get("content", ())) > 1 else {}
-                return replace(example, headers={**example.headers, **vary})
+                return next(example for example in found if str(example.media_type) == chosen)
         return None
 
     @property
@@ -102,6 +100,8 @@ class Examples:
         content = response.get("content", {})
         if not content:
             yield Example(status, None, None, None, headers)
+        if self._offered and status in self._operation.successes:
+            headers["Vary"] = "Accept"
         for media_type, media in content.items():
             for name, value in self._values(media):
                 yield Example(status, media_type, name, value, headers)

@@ -28,9 +28,14 @@ class NotAcceptable(Problem):
         super().__init__(f"Send an Accept header that allows {' or '.join(offered)}.", {"Vary": "Accept"})
 
 
+def accept_of(scope: Scope) -> bytes:
+    """Returns the value of the Accept header, which may have several lines."""
+    return b",".join([value for name, value in scope["headers"] if name == b"accept"])
+
+
 def preferred(scope: Scope, offered: Sequence[str]) -> str | None:
     """Returns the one of the media types `offered` that a request prefers; None if it accepts none of them."""
-    return choose_acceptable(offered, b",".join([value for name, value in scope["headers"] if name == b"accept"]))
+    return choose_acceptable(offered, accept_of(scope))
 
 
 def negotiate(scope: Scope, offered: Sequence[str], *, is_strict: bool) -> None:
